@@ -1,0 +1,87 @@
+// Runs a command of ours from a bare clone: installs the packages when the lock file changed, finds a Node
+// that the packages accept, and hands over. Plain JavaScript without imports of ours: it runs before anything is there.
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+/** What testcontainers 12 and the Kubernetes client 2 ask for. */
+const OLDEST_NODE = [22, 22]
+
+/** Programs that are run as they are, without a command file of their own. */
+const PROGRAMS = { service: join('service', 'main.ts') }
+
+const [command = '', ...args] = process.argv.slice(2)
+checkCommand(command)
+installPackages()
+handOver(findNode(), command, args)
+
+function checkCommand(name) {
+  const commands = readdirSync(join(root, 'scripts')).filter((file) => file.endsWith('.ts'))
+  const known = [...commands.map((file) => file.slice(0, -3)), ...Object.keys(PROGRAMS)]
+  if (known.includes(name)) return
+  const nearest = known.map((each) => [distance(name, each), each]).sort((a, b) => a[0] - b[0])[0][1]
+  fail(`Unknown command '${name}': did you mean '${nearest}'? Known: ${known.join(', ')}`, 2)
+}
+
+function installPackages() {
+  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  const stamp = join(root, 'node_modules', '.holdfast-lock')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
+  process.stderr.write('Installing the packages (package-lock.json changed) …\n')
+  const started = Date.now()
+  // Install scripts stay off: none of our packages needs one, and each is somebody else's code run as the user.
+  const npm = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    encoding: 'utf8',
+    shell: process.platform === 'win32',
+  })
+  if (npm.status !== 0) {
+    const cause = (npm.stderr || npm.error?.message || 'no output').trim().split('\n').slice(-5).join('\n')
+    fail(`Cannot install the packages: npm ci failed. Check the network and the npm registry, then run this again.\n${cause}`, 1)
+  }
+  writeFileSync(stamp, lock)
+  process.stderr.write(`Installed the packages in ${((Date.now() - started) / 1000).toFixed(1)} s\n`)
+}
+
+function findNode() {
+  if (isNewEnough(process.versions.node)) return process.execPath
+  const packed = join(root, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node')
+  if (existsSync(packed)) return packed
+  const wanted = OLDEST_NODE.join('.')
+  return fail(`Node ${process.versions.node} is too old and no packed one exists for ${process.platform}-${process.arch}: install Node ${wanted} or later`, 2)
+}
+
+function isNewEnough(version) {
+  const [major, minor] = version.split('.').map(Number)
+  return major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])
+}
+
+function handOver(node, name, rest) {
+  const tsx = pathToFileURL(join(root, 'node_modules', 'tsx', 'dist', 'esm', 'index.mjs')).href
+  const child = spawn(node, ['--import', tsx, join(root, PROGRAMS[name] ?? join('scripts', `${name}.ts`)), ...rest], { stdio: 'inherit' })
+  // A terminal's Ctrl-C reaches the child too; only what was sent to us alone is passed on.
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  child.on('exit', (code, signal) => process.exit(signal ? 128 + (signal === 'SIGINT' ? 2 : 15) : (code ?? 1)))
+}
+
+/** Levenshtein distance: no package can be imported yet. */
+function distance(a, b) {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1))
+    }
+    row = next
+  }
+  return row[b.length]
+}
+
+function fail(sentence, code) {
+  process.stderr.write(`${sentence}\n`)
+  process.exit(code)
+}

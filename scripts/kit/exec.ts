@@ -1,0 +1,74 @@
+/** Runs a program through zx, with an error that says what ran, for how long, how it ended and what it said last. */
+import { $, type Options } from 'zx'
+import { formatMs } from './progress.ts'
+
+export interface ExecOptions {
+  readonly cwd?: string
+  /** Added to the process's own environment; secrets go here, never into `args`, which every user of the machine can list. */
+  readonly env?: Readonly<Record<string, string>>
+  readonly input?: string | Buffer
+  readonly signal?: AbortSignal
+  readonly timeoutMs?: number
+  /** Called with each line of output as it comes. */
+  readonly onLine?: (line: string) => void
+  /** Exit codes that are an answer, not a failure. @default [0] */
+  readonly accept?: readonly number[]
+}
+
+export interface ExecResult {
+  readonly stdout: string
+  readonly stderr: string
+  readonly exitCode: number
+}
+
+const LAST_LINES = 20
+
+export class ExecError extends Error {
+  readonly exitCode = 1
+  readonly stderr: string
+  constructor(command: string, reason: string, output: string) {
+    super(`${command} ${reason}${output === '' ? '' : `\n${lastLines(output)}`}`)
+    this.name = 'ExecError'
+    this.stderr = output
+  }
+}
+
+/** @throws ExecError unless the program ends with an accepted exit code. */
+export async function exec(program: string, args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+  const { accept = [0], onLine, signal } = options
+  const started = performance.now()
+  const running = $(shellOptions(options))`${program} ${[...args]}`
+  const lines = onLine === undefined ? undefined : feedLines(running, onLine)
+  const output = await running
+  await lines
+  signal?.throwIfAborted()
+  const { stdout, stderr, exitCode } = output
+  if (exitCode !== null && accept.includes(exitCode)) return { stdout, stderr, exitCode }
+  const ended = exitCode === null ? `was killed by ${output.signal ?? 'a signal'}` : `failed with exit code ${exitCode}`
+  const shown = [program, ...args.slice(0, 3)].join(' ')
+  throw new ExecError(
+    `'${shown}${args.length > 3 ? ' …' : ''}'`,
+    `${ended} after ${formatMs(performance.now() - started)}`,
+    stderr || stdout,
+  )
+}
+
+function shellOptions({ cwd, env, input, signal, timeoutMs }: ExecOptions): Partial<Options> {
+  return {
+    quiet: true,
+    nothrow: true,
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(signal === undefined ? {} : { signal }),
+    ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
+    ...(input === undefined ? {} : { input }),
+    env: { ...process.env, ...env },
+  }
+}
+
+async function feedLines(lines: AsyncIterable<string>, onLine: (line: string) => void): Promise<void> {
+  for await (const line of lines) onLine(line)
+}
+
+function lastLines(text: string): string {
+  return text.trimEnd().split('\n').slice(-LAST_LINES).join('\n')
+}

@@ -1,0 +1,43 @@
+/** Flags that several commands share, checked before anything is done. */
+import { type Command, InvalidArgumentError, Option } from 'commander'
+
+export interface ClusterFlags {
+  readonly name: string
+}
+
+export interface UpFlags extends ClusterFlags {
+  readonly portsFrom?: number
+  readonly images?: 'pull' | 'build'
+  readonly timings?: 'json'
+}
+
+export interface JsonFlags {
+  readonly json?: boolean
+}
+
+export function withName(command: Command): Command {
+  return command.option('--name <name>', 'which cluster: each has its own containers, ports and volumes', parseName, 'local')
+}
+
+export function withUp(command: Command): Command {
+  return withName(command)
+    .option('--ports-from <port>', 'first port of the cluster’s block on 127.0.0.1 (default 16440)', parsePort)
+    .addOption(new Option('--images <way>', 'force how images are obtained').choices(['pull', 'build']))
+    .addOption(new Option('--timings <format>', 'print the time of each step').choices(['json']))
+}
+
+export function withJson(command: Command): Command {
+  return command.option('--json', 'print JSON on stdout')
+}
+
+/** It becomes part of names of containers and of a Kubernetes node. */
+function parseName(text: string): string {
+  if (/^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/.test(text)) return text
+  throw new InvalidArgumentError('A name has 1 to 20 lower-case letters, digits and dashes, and begins with a letter.')
+}
+
+function parsePort(text: string): number {
+  const port = Number(text)
+  if (/^\d+$/.test(text) && port >= 1024 && port <= 65_000) return port
+  throw new InvalidArgumentError('A block begins at a port between 1024 and 65000.')
+}

@@ -1,0 +1,84 @@
+/** Compiles Go programs from pinned modules into a cache that every clone shares, keyed by all that goes in. */
+import { access, mkdir, rename } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { GoBinary } from '../core/types.ts'
+import { UserError } from './errors.ts'
+import { exec } from './exec.ts'
+import { hashFiles, keyOf } from './hash.ts'
+import { createLimit, createOnce } from './limit.ts'
+import { cacheDir, root } from './paths.ts'
+
+/** Linux on the engine's processor for images; the machine's own for tools. */
+export interface GoPlatform {
+  readonly os: string
+  readonly arch: string
+}
+
+/** One compile at a time: each uses every core by itself. */
+const compiling = createLimit(1)
+const once = createOnce<string>()
+const goVersion = createOnce<string>()
+
+/** The key of a program's inputs: sources, pins, flags, compiler and platform. */
+export async function goKey(binary: GoBinary, platform: GoPlatform): Promise<string> {
+  const sources = await hashFiles(join(root, binary.goMod), ['.'], isGoSource)
+  return keyOf(sources, binary.package, binary.ldflags ?? [], binary.tags ?? [], await compilerVersion(), platform)
+}
+
+/**
+ * Compiles a program, unless it is in the cache, and returns its path.
+ * @throws UserError where Go is missing; Error with the compiler's last lines when it fails.
+ */
+export async function goBuild(binary: GoBinary, platform: GoPlatform, signal?: AbortSignal): Promise<string> {
+  const key = await goKey(binary, platform)
+  return once(key, async () => {
+    const folder = join(cacheDir, 'go', key)
+    const target = join(folder, basename(binary.goMod))
+    if (await exists(target)) return target
+    await mkdir(folder, { recursive: true })
+    await compiling(() => compile(binary, { platform, target: `${target}.part`, ...(signal === undefined ? {} : { signal }) }))
+    await rename(`${target}.part`, target) // a killed compile must not look like a finished one
+    return target
+  })
+}
+
+const isGoSource = (path: string) => /\.go$|(^|\/)go\.(mod|sum)$/.test(path) && !path.endsWith('_test.go')
+
+async function compile(binary: GoBinary, to: { platform: GoPlatform; target: string; signal?: AbortSignal }): Promise<void> {
+  const args = ['build', '-C', join(root, binary.goMod), '-trimpath', '-ldflags', ['-s', '-w', ...(binary.ldflags ?? [])].join(' ')]
+  if (binary.tags !== undefined) args.push('-tags', binary.tags.join(','))
+  await exec('go', [...args, '-o', to.target, binary.package], {
+    env: { CGO_ENABLED: '0', GOOS: to.platform.os, GOARCH: to.platform.arch, GOFLAGS: '-mod=readonly -buildvcs=false' },
+    ...(to.signal === undefined ? {} : { signal: to.signal }),
+  })
+}
+
+/** The folder of a module in Go's module cache, at the version that `goMod` pins. */
+export async function goModuleDir(goMod: string, module: string): Promise<string> {
+  await compilerVersion()
+  const args = ['list', '-C', join(root, goMod), '-m', '-f', '{{.Dir}}', module]
+  const known = (await exec('go', args)).stdout.trim()
+  if (known !== '') return known
+  await exec('go', ['mod', 'download', '-C', join(root, goMod), module])
+  return (await exec('go', args)).stdout.trim()
+}
+
+async function compilerVersion(): Promise<string> {
+  return goVersion('go', async () => {
+    try {
+      return (await exec('go', ['env', 'GOVERSION'])).stdout.trim()
+    } catch (thrown) {
+      throw new UserError(
+        { what: 'Cannot build from source', why: 'Go is not on the PATH', next: 'Install Go 1.26, or use --images pull where a registry answers' },
+        thrown,
+      )
+    }
+  })
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,249 @@
+/** From an image's definition to a digest in our registry: found by its inputs' key, else pulled, else built from source. */
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { build as bundle } from 'esbuild'
+import type { Digest, ImageInput, ImageSpec, StoredImage } from '../core/types.ts'
+import { ROLE_LABEL, builderEnv, docker, enginePlatform, inspect } from './docker.ts'
+import { Failure, UserError } from './errors.ts'
+import { exec } from './exec.ts'
+import { goBuild, goKey, goModuleDir } from './go.ts'
+import { hashFiles, keyOf, sha256 } from './hash.ts'
+import { createLimit, createOnce } from './limit.ts'
+import { root } from './paths.ts'
+import type { Progress } from './progress.ts'
+
+export interface ImageSource {
+  readonly progress: Progress
+  readonly signal: AbortSignal
+  /** Forced way; by default one short probe decides when the first image is missing. */
+  readonly way?: 'pull' | 'build'
+}
+
+/** An image of the engine, ready to run or to build upon. */
+interface LocalImage {
+  readonly ref: string
+  readonly way: 'pulled' | 'built'
+}
+
+const MANIFESTS = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+].join(', ')
+
+/** Makes images available in the engine and in the registry; every image is made once per run. */
+export class Images {
+  readonly #source: ImageSource
+  readonly #local = createOnce<LocalImage>()
+  readonly #way = createOnce<'pull' | 'build'>()
+  /** A build waits for the network and the disk as much as for a processor. */
+  readonly #building = createLimit(2)
+
+  constructor(source: ImageSource) {
+    this.#source = source
+  }
+
+  /** An image in the engine: the node, the registry, bases. Never tagged with an upstream name, which would shadow it. */
+  async local(spec: ImageSpec): Promise<LocalImage> {
+    const key = await imageKey(spec)
+    return this.#local(key, async () => {
+      const built = `holdfast.local/${spec.name}:${key}`
+      if ((await inspect('image', built)) !== undefined) return { ref: built, way: 'built' }
+      const pulled = upstreamRef(spec)
+      if (pulled !== undefined && (await inspect('image', pulled)) !== undefined) return { ref: pulled, way: 'pulled' }
+      if (pulled !== undefined && (await this.#decideWay()) === 'pull') return this.#pull(pulled)
+      return this.#build(spec, built)
+    })
+  }
+
+  /** An image in the registry at `registry` (host:port on this machine), under its upstream name and tag. */
+  async stored(spec: ImageSpec, registry: string): Promise<StoredImage> {
+    const key = await imageKey(spec)
+    for (const way of ['built', 'pulled'] as const) {
+      const digest = await digestOf(registry, spec.name, `${way}-${key}`)
+      if (digest !== undefined) return { spec, key, digest, way }
+    }
+    const { ref, way } = await this.local(spec)
+    return this.#source.progress.step(`Store ${spec.name}`, async () => {
+      for (const tag of [spec.tag, `${way}-${key}`]) await this.#push(ref, `${registry}/${spec.name}:${tag}`)
+      const digest = await digestOf(registry, spec.name, `${way}-${key}`)
+      if (digest === undefined) throw new Failure({ what: `Cannot store ${spec.name}`, why: `the registry at ${registry} does not have it after the push` })
+      return { spec, key, digest, way }
+    })
+  }
+
+  async #push(ref: string, name: string): Promise<void> {
+    await docker(['tag', ref, name])
+    await docker(['push', '--quiet', name], { signal: this.#source.signal })
+    await docker(['rmi', name]) // only the name goes; the layers stay with the image
+  }
+
+  async #pull(ref: string): Promise<LocalImage> {
+    await this.#source.progress.step(`Pull ${ref.split('@')[0]}`, () => docker(['pull', '--quiet', ref], { signal: this.#source.signal }))
+    return { ref, way: 'pulled' }
+  }
+
+  /** One probe a run, and only when something is missing: an image that is there needs no network. */
+  async #decideWay(): Promise<'pull' | 'build'> {
+    if (this.#source.way !== undefined) return this.#source.way
+    return this.#way('way', async () => {
+      const way = (await registryAnswers()) ? 'pull' : 'build'
+      this.#source.progress.say(
+        way === 'pull' ? 'A container registry answers: images are pulled' : 'No container registry answers: images are built from source (force a way with --images pull|build)',
+      )
+      return way
+    })
+  }
+
+  async #build(spec: ImageSpec, tag: string): Promise<LocalImage> {
+    const { progress, signal } = this.#source
+    const { base, dockerfile = 'Dockerfile' } = spec.build
+    await progress.step(`Build ${spec.name}`, async (note) => {
+      const context = await mkdtemp(join(tmpdir(), 'holdfast-image-'))
+      try {
+        const [below] = await Promise.all([base === undefined ? undefined : this.local(base), this.#layContext(spec, { context, note })])
+        note('docker build')
+        const args = ['build', '--quiet', '--tag', tag, '--label', `${ROLE_LABEL}=image`, '--file', join(context, dockerfile)]
+        if (below !== undefined) args.push('--build-arg', `BASE=${below.ref}`)
+        await this.#building(async () => docker([...args, context], { env: await builderEnv(), signal }))
+      } finally {
+        await rm(context, { recursive: true, force: true })
+      }
+    })
+    if (spec.deviation !== undefined) progress.say(`  ${spec.name}:${spec.tag} is built here and differs from upstream: ${spec.deviation}`)
+    return { ref: tag, way: 'built' }
+  }
+
+  async #layContext(spec: ImageSpec, { context, note }: { context: string; note: (text: string) => void }): Promise<void> {
+    const { build } = spec
+    for (const file of contextFiles(spec)) await cp(join(root, build.context, file), join(context, file), { recursive: true })
+    for (const input of build.inputs ?? []) {
+      note(`${input.kind} ${input.to}`)
+      const target = join(context, input.to)
+      await mkdir(dirname(target), { recursive: true })
+      await this.#layInput(input, target)
+    }
+  }
+
+  async #layInput(input: ImageInput, target: string): Promise<void> {
+    switch (input.kind) {
+      case 'go':
+        return cp(await goBuild(input, await enginePlatform(), this.#source.signal), target)
+      case 'module-file':
+        return cp(join(await goModuleDir(input.goMod, input.module), input.from), target)
+      case 'node-binary':
+        return cp(join(root, nodePackage(await enginePlatform()), 'bin', 'node'), target)
+      case 'bundle':
+        return writeFile(target, await bundled(input.entry))
+      case 'image-archive': {
+        const { ref } = await this.local(input.image)
+        await docker(['tag', ref, input.as])
+        await docker(['save', '--output', target, input.as])
+        await docker(['rmi', input.as])
+        return
+      }
+      case 'debian':
+        return debootstrap(input.suite, target)
+    }
+  }
+}
+
+function contextFiles(spec: ImageSpec): readonly string[] {
+  return [spec.build.dockerfile ?? 'Dockerfile', ...(spec.build.files ?? [])]
+}
+
+/** The key of all that goes into an image. */
+export async function imageKey(spec: ImageSpec): Promise<string> {
+  const platform = await enginePlatform()
+  const files = await hashFiles(join(root, spec.build.context), contextFiles(spec))
+  const inputs = await Promise.all((spec.build.inputs ?? []).map((input) => inputKey(input, platform)))
+  const base = spec.build.base === undefined ? '' : await imageKey(spec.build.base)
+  return keyOf(spec.name, spec.tag, spec.upstream ?? '', files, inputs, base, platform)
+}
+
+async function inputKey(input: ImageInput, platform: { os: string; arch: string }): Promise<unknown> {
+  switch (input.kind) {
+    case 'go':
+      return [input.to, await goInputKey(input, platform)]
+    case 'module-file':
+      return [input, await hashFiles(join(root, input.goMod), ['go.sum'])]
+    case 'node-binary':
+      return [input, JSON.parse(await readFile(join(root, nodePackage(platform), 'package.json'), 'utf8')).version]
+    case 'bundle':
+      return [input.to, sha256(await bundled(input.entry))]
+    case 'image-archive':
+      return [input.to, input.as, await imageKey(input.image)]
+    case 'debian':
+      return input
+  }
+}
+
+/** Where images are pulled no Go is needed, and none may be there: the key then goes without the compiler's version. */
+async function goInputKey(input: Extract<ImageInput, { kind: 'go' }>, platform: { os: string; arch: string }): Promise<string> {
+  return goKey(input, platform).catch((thrown) => {
+    if (thrown instanceof UserError) return keyOf(input, platform)
+    throw thrown
+  })
+}
+
+function nodePackage({ os, arch: goArch }: { os: string; arch: string }): string {
+  return join('node_modules', `node-${os}-${goArch === 'amd64' ? 'x64' : goArch}`)
+}
+
+/** One ES module with all that `entry` imports; CommonJS packages inside it ask for `require`. */
+async function bundled(entry: string): Promise<string> {
+  const { outputFiles } = await bundle({
+    entryPoints: [join(root, entry)],
+    bundle: true,
+    write: false,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    minifySyntax: true,
+    legalComments: 'none',
+    logLevel: 'silent',
+    absWorkingDir: root,
+    banner: { js: "import { createRequire as holdfastRequire } from 'node:module'; const require = holdfastRequire(import.meta.url);" },
+  })
+  const [file] = outputFiles
+  if (file === undefined) throw new Failure({ what: `Cannot bundle ${entry}`, why: 'esbuild gave no output' })
+  return file.text
+}
+
+function upstreamRef({ upstream }: ImageSpec): string | undefined {
+  if (upstream === undefined) return undefined
+  return upstream.digest === undefined ? upstream.ref : `${upstream.ref}@${upstream.digest}`
+}
+
+/** The digest of a tag in a registry, or undefined where it is not there. */
+export async function digestOf(registry: string, name: string, tag: string): Promise<Digest | undefined> {
+  const response = await fetch(`http://${registry}/v2/${name}/manifests/${tag}`, { method: 'HEAD', headers: { accept: MANIFESTS } })
+  if (response.status === 404) return undefined
+  if (!response.ok) throw new Failure({ what: `Cannot look up ${name}:${tag}`, why: `the registry at ${registry} answered ${response.status}` })
+  return response.headers.get('docker-content-digest') as Digest
+}
+
+/** Any answer counts, also 401: pulling needs a registry that speaks, not one that knows us. */
+async function registryAnswers(): Promise<boolean> {
+  return fetch('https://registry-1.docker.io/v2/', { signal: AbortSignal.timeout(3000) }).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** A minimal Debian as an archive, from Debian's own packages, whose signatures debootstrap checks. */
+async function debootstrap(suite: string, target: string): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    throw new UserError({ what: 'Cannot build the base image', why: 'debootstrap needs root and no registry answers', next: 'Run as root, or connect to a container registry' })
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-debian-'))
+  try {
+    await exec('debootstrap', ['--variant=minbase', suite, folder])
+    await rm(join(folder, 'var', 'cache', 'apt', 'archives'), { recursive: true, force: true })
+    await exec('tar', ['--create', '--file', target, '--directory', folder, '.'])
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,246 @@
+/**
+ * The Kubernetes API as plain JSON over the official client's credentials and watches. The client's typed models are left
+ * aside on purpose: their serializer drops fields that it does not know (`x-kubernetes-*` of a CRD), and server-side apply
+ * must send exactly what stands in Git.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HttpMethod, KubeConfig, RequestContext, Watch } from '@kubernetes/client-node'
+import { fetch } from 'undici'
+import { Failure, messageOf } from './errors.ts'
+
+export interface KubeObject {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly metadata: Metadata
+  // biome-ignore lint/suspicious/noExplicitAny: the shape below the header depends on the kind
+  readonly [field: string]: any
+}
+
+export interface Metadata {
+  readonly name: string
+  readonly namespace?: string
+  readonly uid?: string
+  readonly resourceVersion?: string
+  readonly creationTimestamp?: string
+  readonly deletionTimestamp?: string
+  readonly labels?: Readonly<Record<string, string>>
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly [field: string]: unknown
+}
+
+/** Names one object. */
+export interface ObjectRef {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly name: string
+  readonly namespace?: string
+}
+
+/** Names a set of objects. */
+export interface ListRef {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly namespace?: string
+  readonly labelSelector?: string
+}
+
+export interface WatchEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
+  readonly object: KubeObject
+  /** When the event reached us, in milliseconds since the epoch. */
+  readonly atMs: number
+}
+
+/** An answer of the API server that is not a success, cut to status and message. */
+export class KubeError extends Error {
+  readonly exitCode = 1
+  readonly status: number
+  constructor(action: string, status: number, message: string) {
+    super(`Cannot ${action}: ${message} (HTTP ${status})`)
+    this.name = 'KubeError'
+    this.status = status
+  }
+}
+
+const FIELD_MANAGER = 'holdfast'
+const REQUEST_TIMEOUT_MS = 15_000
+
+export class Kube {
+  readonly #config: KubeConfig
+  readonly #resources = new Map<string, Promise<ApiResource[]>>()
+
+  private constructor(config: KubeConfig) {
+    this.#config = config
+  }
+
+  static fromFile(path: string): Kube {
+    const config = new KubeConfig()
+    config.loadFromFile(path)
+    return new Kube(config)
+  }
+
+  /** @returns undefined where there is no such object. */
+  async get(ref: ObjectRef): Promise<KubeObject | undefined> {
+    return this.#unlessMissing(async () => (await this.request('GET', await this.#path(ref))) as KubeObject)
+  }
+
+  async list(ref: ListRef): Promise<KubeObject[]> {
+    return (await this.#listPage(ref)).items
+  }
+
+  /** Server-side apply of one object; fields that another manager holds are taken over. */
+  async apply(object: KubeObject, fieldManager = FIELD_MANAGER): Promise<KubeObject> {
+    const path = `${await this.#path(refOf(object))}?fieldManager=${fieldManager}&force=true`
+    return (await this.request('PATCH', path, { body: object, type: 'application/apply-patch+yaml' })) as KubeObject
+  }
+
+  async create(object: KubeObject): Promise<KubeObject> {
+    const { name: _name, ...collection } = refOf(object)
+    return (await this.request('POST', await this.#path(collection), { body: object, type: 'application/json' })) as KubeObject
+  }
+
+  async mergePatch(ref: ObjectRef, patch: object): Promise<KubeObject> {
+    return (await this.request('PATCH', await this.#path(ref), { body: patch, type: 'application/merge-patch+json' })) as KubeObject
+  }
+
+  /** @returns whether the object was there. */
+  async delete(ref: ObjectRef, propagation: 'Background' | 'Foreground' | 'Orphan' = 'Background'): Promise<boolean> {
+    const path = `${await this.#path(ref)}?propagationPolicy=${propagation}`
+    return (await this.#unlessMissing(() => this.request('DELETE', path))) !== undefined
+  }
+
+  /**
+   * Calls `onEvent` for every object that is there and for every change, until disposed. A broken connection is renewed;
+   * objects that vanished meanwhile are reported as DELETED.
+   */
+  watch(ref: ListRef, onEvent: (event: WatchEvent) => void): Disposable {
+    const stop = new AbortController()
+    void this.#watchForever(ref, { onEvent, signal: stop.signal })
+    return { [Symbol.dispose]: () => stop.abort() }
+  }
+
+  /** A raw request; `path` is below the server's address. */
+  async request(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, content?: { body: object; type: string }): Promise<unknown> {
+    const cluster = this.#config.getCurrentCluster()
+    if (cluster === null) throw new Failure({ what: 'Cannot reach the cluster', why: 'the kubeconfig has no current cluster' })
+    const context = new RequestContext(`${cluster.server}${path}`, HttpMethod[method])
+    await this.#config.applySecurityAuthentication(context)
+    const dispatcher = context.getDispatcher()
+    const response = await fetch(`${cluster.server}${path}`, {
+      method,
+      headers: { ...context.getHeaders(), ...(content === undefined ? {} : { 'content-type': content.type }) },
+      ...(content === undefined ? {} : { body: JSON.stringify(content.body) }),
+      ...(dispatcher === undefined ? {} : { dispatcher }),
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+    })
+    const text = await response.text()
+    if (!response.ok) throw new KubeError(`${method} ${path.split('?')[0]}`, response.status, apiMessage(text))
+    return text === '' || !response.headers.get('content-type')?.includes('json') ? text : JSON.parse(text)
+  }
+
+  async #watchForever(ref: ListRef, { onEvent, signal }: { onEvent: (event: WatchEvent) => void; signal: AbortSignal }): Promise<void> {
+    const known = new Map<string | undefined, KubeObject>()
+    const emit: Emit = (type, object) => {
+      if (type === 'DELETED') known.delete(object.metadata.uid)
+      else known.set(object.metadata.uid, object)
+      if (!signal.aborted) onEvent({ type, object, atMs: Date.now() })
+    }
+    while (!signal.aborted) {
+      try {
+        const page = await this.#listPage(ref)
+        catchUp(known, page.items, emit)
+        await this.#watchOnce(ref, { resourceVersion: page.resourceVersion, emit, signal })
+      } catch {
+        await sleep(250, undefined, { signal }).catch(() => {}) // the server is away or restarting: list and watch again
+      }
+    }
+  }
+
+  /** Ends when the connection does. */
+  async #watchOnce(ref: ListRef, from: { resourceVersion: string; emit: Emit; signal: AbortSignal }): Promise<void> {
+    const path = await this.#path(ref)
+    const query = { resourceVersion: from.resourceVersion, ...(ref.labelSelector === undefined ? {} : { labelSelector: ref.labelSelector }) }
+    await new Promise<void>((resolve) => {
+      const onEvent = (type: string, object: KubeObject) => {
+        if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') from.emit(type, withHeader(object, ref))
+      }
+      const started = new Watch(this.#config).watch(path, query, onEvent, () => resolve())
+      const stop = () => void started.then((request) => request.abort()).catch(() => {})
+      from.signal.addEventListener('abort', stop, { once: true })
+      if (from.signal.aborted) stop()
+    })
+  }
+
+  async #listPage(ref: ListRef): Promise<{ items: KubeObject[]; resourceVersion: string }> {
+    const query = ref.labelSelector === undefined ? '' : `?labelSelector=${encodeURIComponent(ref.labelSelector)}`
+    const list = (await this.request('GET', `${await this.#path(ref)}${query}`)) as { items: KubeObject[]; metadata: { resourceVersion: string } }
+    return { items: list.items.map((item) => withHeader(item, ref)), resourceVersion: list.metadata.resourceVersion }
+  }
+
+  /** The URL path of an object, or of its collection where no name is given; the plural comes from API discovery. */
+  async #path(ref: { apiVersion: string; kind: string; namespace?: string; name?: string }): Promise<string> {
+    const { apiVersion, kind, namespace, name } = ref
+    const base = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`
+    const resource = await this.#resource(base, kind)
+    const scope = resource.namespaced && namespace !== undefined ? `/namespaces/${namespace}` : ''
+    return `${base}${scope}/${resource.name}${name === undefined ? '' : `/${name}`}`
+  }
+
+  async #resource(base: string, kind: string): Promise<ApiResource> {
+    const known = this.#resources.get(base) ?? this.#discover(base)
+    this.#resources.set(base, known)
+    const found = (await known.catch(() => [])).find((each) => each.kind === kind && !each.name.includes('/'))
+    if (found !== undefined) return found
+    this.#resources.delete(base) // a CRD may come later
+    throw new KubeError(`find the resource of ${kind}`, 404, `the cluster has no kind ${kind} at ${base}`)
+  }
+
+  async #discover(base: string): Promise<ApiResource[]> {
+    return ((await this.request('GET', base)) as { resources: ApiResource[] }).resources
+  }
+
+  async #unlessMissing<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work()
+    } catch (thrown) {
+      if (thrown instanceof KubeError && thrown.status === 404) return undefined
+      throw thrown
+    }
+  }
+}
+
+type Emit = (type: WatchEvent['type'], object: KubeObject) => void
+
+/** Between two connections objects may have come, changed and gone. */
+function catchUp(known: ReadonlyMap<string | undefined, KubeObject>, items: readonly KubeObject[], emit: Emit): void {
+  const present = new Set(items.map((item) => item.metadata.uid))
+  for (const [uid, object] of [...known]) if (!present.has(uid)) emit('DELETED', object)
+  for (const item of items) {
+    if (known.get(item.metadata.uid)?.metadata.resourceVersion !== item.metadata.resourceVersion) emit('ADDED', item)
+  }
+}
+
+interface ApiResource {
+  readonly name: string
+  readonly kind: string
+  readonly namespaced: boolean
+}
+
+/** What names an object. */
+export function refOf(object: KubeObject): ObjectRef {
+  const { apiVersion, kind, metadata } = object
+  return { apiVersion, kind, name: metadata.name, ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }) }
+}
+
+/** Members of a list come without their kind. */
+function withHeader(object: KubeObject, { apiVersion, kind }: ListRef): KubeObject {
+  return { ...object, apiVersion, kind }
+}
+
+function apiMessage(text: string): string {
+  try {
+    return (JSON.parse(text) as { message?: string }).message ?? text
+  } catch (thrown) {
+    return text.slice(0, 300) || messageOf(thrown)
+  }
+}

@@ -1,0 +1,31 @@
+/** At most `size` of the given works run at once; the others wait in order. */
+export function createLimit(size: number): <T>(work: () => Promise<T>) => Promise<T> {
+  let free = size
+  const waiting: (() => void)[] = []
+  return async (work) => {
+    if (free > 0) free--
+    else await new Promise<void>((go) => waiting.push(go))
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next === undefined) free++
+      else next()
+    }
+  }
+}
+
+/** Runs `work` once per key and shares its promise; a failure is forgotten, so that a later call tries again. */
+export function createOnce<T>(): (key: string, work: () => Promise<T>) => Promise<T> {
+  const running = new Map<string, Promise<T>>()
+  return (key, work) => {
+    const known = running.get(key)
+    if (known !== undefined) return known
+    const promise = work().catch((thrown) => {
+      running.delete(key)
+      throw thrown
+    })
+    running.set(key, promise)
+    return promise
+  }
+}

@@ -1,0 +1,86 @@
+/** The one place that parses flags, turns signals into an abort, catches, prints and sets the exit code. */
+import { Command, CommanderError } from 'commander'
+import { Interrupted, messageOf } from './errors.ts'
+import { createProgress, type Progress } from './progress.ts'
+
+export interface Invocation<Flags> {
+  readonly flags: Flags
+  readonly args: readonly string[]
+  /** Aborts on Ctrl-C or SIGTERM; everything long takes it. */
+  readonly signal: AbortSignal
+  readonly progress: Progress
+}
+
+export interface CommandSpec<Flags> {
+  /** As typed: `npm run local:up`. */
+  readonly name: string
+  readonly summary: string
+  readonly example: string
+  /** Adds flags and arguments to the parser. */
+  readonly declare?: (command: Command) => Command
+  /** @returns the exit code; nothing means 0. */
+  readonly run: (invocation: Invocation<Flags>) => Promise<number | undefined>
+}
+
+/** Runs a command and ends the process with its exit code: 0, 1 failure, 2 bad input or refused, 130/143 interrupted. */
+export async function main<Flags>(spec: CommandSpec<Flags>): Promise<never> {
+  const progress = createProgress()
+  const code = await runGuarded(spec, progress)
+  progress[Symbol.dispose]()
+  await flush()
+  process.exit(code)
+}
+
+async function runGuarded<Flags>(spec: CommandSpec<Flags>, progress: Progress): Promise<number> {
+  const abort = new AbortController()
+  try {
+    const { flags, args } = parse(spec, process.argv.slice(2))
+    listenForSignals(abort, progress)
+    return (await spec.run({ flags, args, signal: abort.signal, progress })) ?? 0
+  } catch (thrown) {
+    return report(abort.signal.aborted ? abort.signal.reason : thrown, progress)
+  }
+}
+
+/** Parses `argv`. Exported for the tests. */
+export function parse<Flags>(spec: CommandSpec<Flags>, argv: readonly string[]): { flags: Flags; args: string[] } {
+  const command = new Command(`npm run ${spec.name} --`)
+    .description(spec.summary)
+    .addHelpText('after', `\nExample:\n  ${spec.example}`)
+    .allowExcessArguments(false)
+    .showSuggestionAfterError()
+    .exitOverride()
+  spec.declare?.(command)
+  command.parse([...argv], { from: 'user' })
+  return { flags: command.opts() as Flags, args: command.args }
+}
+
+function listenForSignals(abort: AbortController, progress: Progress): void {
+  const onSignal = (signal: 'SIGINT' | 'SIGTERM') => {
+    if (abort.signal.aborted) process.exit(new Interrupted(signal).exitCode)
+    progress.say(`${signal}: stopping (once more to stop at once) …`)
+    abort.abort(new Interrupted(signal))
+  }
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
+}
+
+function report(thrown: unknown, progress: Progress): number {
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2 // it has printed its own sentence
+  if (hasExitCode(thrown)) {
+    progress.say(thrown.message)
+    return thrown.exitCode
+  }
+  const stack = thrown instanceof Error ? thrown.stack : messageOf(thrown)
+  progress.say(`This is a bug in Holdfast, please report it with the lines below:\n${stack}`)
+  return 1
+}
+
+function hasExitCode(thrown: unknown): thrown is Error & { exitCode: number } {
+  return thrown instanceof Error && 'exitCode' in thrown && typeof thrown.exitCode === 'number'
+}
+
+/** `process.exit` drops what a pipe has not taken yet. */
+async function flush(): Promise<void> {
+  await Promise.all([process.stdout, process.stderr].map((stream) => new Promise<void>((done) => stream.write('', () => done()))))
+}

@@ -1,0 +1,25 @@
+/** Command-line tools that checks need, compiled once for this machine from `local/tools/<name>/go.mod`. */
+import type { GoBinary } from '../core/types.ts'
+import { goBuild } from './go.ts'
+
+const TOOLS = {
+  helm: { goMod: 'local/tools/helm', package: 'helm.sh/helm/v4/cmd/helm', ldflags: ['-X helm.sh/helm/v4/internal/version.version=v4.2.4'] },
+  kustomize: { goMod: 'local/tools/kustomize', package: 'sigs.k8s.io/kustomize/kustomize/v5', ldflags: ['-X sigs.k8s.io/kustomize/api/provenance.version=v5.8.1'] },
+  gitleaks: { goMod: 'local/tools/gitleaks', package: 'github.com/zricethezav/gitleaks/v8' },
+} satisfies Record<string, GoBinary>
+
+export type ToolName = keyof typeof TOOLS
+
+/** The definition of a tool, so that an image can carry the same one. */
+export function toolBinary(name: ToolName): GoBinary {
+  return TOOLS[name]
+}
+
+/** The path of a tool for this machine; compiled at the first call. */
+export async function tool(name: ToolName): Promise<string> {
+  return goBuild(TOOLS[name], hostPlatform())
+}
+
+function hostPlatform(): { os: string; arch: string } {
+  return { os: process.platform === 'darwin' ? 'darwin' : 'linux', arch: process.arch === 'x64' ? 'amd64' : process.arch }
+}

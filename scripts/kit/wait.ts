@@ -1,0 +1,91 @@
+/** The one wait. Its error says what was awaited, for how long, and what was seen last. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Failure, messageOf } from './errors.ts'
+import { formatMs } from './progress.ts'
+
+/** Three states, so that what waiting cannot mend ends the wait at once, with its cause. */
+export type Condition<T> =
+  | { readonly state: 'ready'; readonly value: T }
+  | { readonly state: 'pending'; readonly seen: string }
+  | { readonly state: 'terminal'; readonly why: string; readonly next?: string }
+
+export const ready = <T>(value: T): Condition<T> => ({ state: 'ready', value })
+export const pending = (seen: string): Condition<never> => ({ state: 'pending', seen })
+export const terminal = (why: string, next?: string): Condition<never> => ({
+  state: 'terminal',
+  why,
+  ...(next === undefined ? {} : { next }),
+})
+
+export interface WaitOptions {
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal
+  /** Looks again after this long even if no watch spoke. @default 500 */
+  readonly everyMs?: number
+  /** Subscribes to changes: `wake` makes the wait look again at once. Disposed at the end. */
+  readonly changes?: (wake: () => void) => Disposable
+  /** Called when what is seen changes. */
+  readonly onSeen?: (seen: string) => void
+}
+
+/**
+ * Looks until the probe is ready.
+ * @throws Failure on a terminal state, or when the time is over; a probe's TypeError is a bug and is thrown at once, any
+ * other error of it is taken as "not seen yet" and named in the timeout's message.
+ */
+export async function waitFor<T>(what: string, probe: () => Promise<Condition<T>>, options: WaitOptions): Promise<T> {
+  const { timeoutMs, signal, everyMs = 500, changes, onSeen } = options
+  const started = performance.now()
+  const bell = createBell()
+  using _subscription = changes?.(bell.ring)
+  let seen = 'nothing'
+  while (true) {
+    signal?.throwIfAborted()
+    const heard = bell.next()
+    const lookMs = Math.max(timeoutMs - (performance.now() - started), everyMs)
+    const condition = (await within(lookMs, look(probe), signal)) ?? pending(`${seen}; the last look did not end`)
+    if (condition.state === 'ready') return condition.value
+    if (condition.state === 'terminal') throw hopeless(what, condition)
+    signal?.throwIfAborted()
+    if (condition.seen !== seen) onSeen?.(condition.seen)
+    seen = condition.seen
+    const leftMs = timeoutMs - (performance.now() - started)
+    if (leftMs <= 0) throw new Failure({ what: `Waited ${formatMs(timeoutMs)} for ${what}`, why: `last seen: ${seen}` })
+    await within(Math.min(everyMs, leftMs), heard, signal)
+  }
+}
+
+function hopeless(what: string, { why, next }: Extract<Condition<unknown>, { state: 'terminal' }>): Failure {
+  return new Failure({ what: `Waiting for ${what} is of no use`, why, ...(next === undefined ? {} : { next }) })
+}
+
+async function look<T>(probe: () => Promise<Condition<T>>): Promise<Condition<T>> {
+  try {
+    return await probe()
+  } catch (thrown) {
+    if (thrown instanceof TypeError && !isNetworkError(thrown)) throw thrown
+    return pending(`error: ${messageOf(thrown)}`)
+  }
+}
+
+/** `fetch` reports an unreachable host as a TypeError with a cause. */
+function isNetworkError(error: TypeError): boolean {
+  return error.cause !== undefined
+}
+
+/** What `work` gives, or undefined when the time is over or the signal aborts first: a probe that hangs must not stop either. */
+async function within<T>(ms: number, work: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
+  const stop = new AbortController()
+  const signals = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal])
+  const over = sleep(ms, undefined, { signal: signals }).catch(() => undefined)
+  try {
+    return await Promise.race([work, over])
+  } finally {
+    stop.abort()
+  }
+}
+
+function createBell(): { ring: () => void; next: () => Promise<void> } {
+  let wake = () => {}
+  return { ring: () => wake(), next: () => new Promise((resolve) => (wake = resolve)) }
+}
