@@ -1,0 +1,157 @@
+/** What Git holds for Argo CD: the `deploy` ref's tree, made of the stack and a target. Pure but for the parts' own reading. */
+import { parse, stringify } from 'yaml'
+import type { KubeObject } from '#kit/kube'
+import type { NamespaceSpec, Part, Stack, StoredImage, Target } from './types.ts'
+
+export const ARGOCD_NAMESPACE = 'argocd'
+export const SOURCE_REF = 'source'
+export const DEPLOY_REF = 'deploy'
+/** The Application that makes all others; it is applied directly and stands in no ref, so that nothing reverts it. */
+export const ROOT_APPLICATION = 'root'
+const PLATFORM_PROJECT = 'platform'
+const IN_CLUSTER = 'https://kubernetes.default.svc'
+
+export interface ApplicationSpec {
+  readonly name: string
+  /** @default 'platform' */
+  readonly project?: string
+  /** Where objects without a namespace of their own go. */
+  readonly namespace: string
+  readonly sources: readonly object[]
+}
+
+/** An Application with the platform's sync policy: automated, pruning, self-healing, with retries. */
+export function application({ name, project = PLATFORM_PROJECT, namespace, sources }: ApplicationSpec): KubeObject {
+  return {
+    apiVersion: 'argoproj.io/v1alpha1',
+    kind: 'Application',
+    metadata: { name, namespace: ARGOCD_NAMESPACE, labels: PART_OF, finalizers: ['resources-finalizer.argocd.argoproj.io'] },
+    spec: {
+      project,
+      destination: { server: IN_CLUSTER, namespace },
+      sources,
+      syncPolicy: {
+        automated: { prune: true, selfHeal: true },
+        syncOptions: ['ServerSideApply=true'],
+        retry: { limit: 5, backoff: { duration: '2s', factor: 2, maxDuration: '30s' } },
+      },
+    },
+  }
+}
+
+/** The source of a part whose objects are rendered into `deploy`. */
+export function renderedSource(part: string, { repoUrl }: Target): object {
+  return { repoURL: repoUrl, targetRevision: DEPLOY_REF, path: `rendered/${part}` }
+}
+
+export interface ProjectSpec {
+  readonly name: string
+  readonly namespaces: readonly string[]
+  readonly objects: readonly { readonly apiVersion: string; readonly kind: string }[]
+}
+
+/** An AppProject that allows these kinds in these namespaces and no more. */
+export function project({ name, namespaces, objects }: ProjectSpec, { repoUrl }: Target): KubeObject {
+  const kinds = [...new Map(objects.map((object) => [`${groupOf(object)}/${object.kind}`, { group: groupOf(object), kind: object.kind }])).values()]
+  const sorted = kinds.toSorted((a, b) => `${a.group}/${a.kind}`.localeCompare(`${b.group}/${b.kind}`))
+  return {
+    apiVersion: 'argoproj.io/v1alpha1',
+    kind: 'AppProject',
+    metadata: { name, namespace: ARGOCD_NAMESPACE, labels: PART_OF },
+    spec: {
+      sourceRepos: [repoUrl],
+      destinations: namespaces.map((namespace) => ({ server: IN_CLUSTER, namespace })),
+      clusterResourceWhitelist: sorted.filter(({ kind }) => CLUSTER_KINDS.has(kind)),
+      namespaceResourceWhitelist: sorted.filter(({ kind }) => !CLUSTER_KINDS.has(kind)),
+    },
+  }
+}
+
+/** The first Application and its project: all that Argo CD is told directly. */
+export function rootObjects(target: Target): KubeObject[] {
+  const kinds = ['Application', 'AppProject'].map((kind) => ({ apiVersion: 'argoproj.io/v1alpha1', kind }))
+  const root = application({
+    name: ROOT_APPLICATION,
+    project: ROOT_APPLICATION,
+    namespace: ARGOCD_NAMESPACE,
+    sources: [{ repoURL: target.repoUrl, targetRevision: DEPLOY_REF, path: 'applications' }],
+  })
+  return [project({ name: ROOT_APPLICATION, namespaces: [ARGOCD_NAMESPACE], objects: kinds }, target), root]
+}
+
+/** A namespace with its pod-security level and its quota. */
+export function namespaceObjects({ name, podSecurity, quota }: NamespaceSpec): KubeObject[] {
+  const labels = { ...PART_OF, 'pod-security.kubernetes.io/enforce': podSecurity, 'pod-security.kubernetes.io/warn': podSecurity }
+  return [
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } },
+    { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'quota', namespace: name, labels: PART_OF }, spec: { hard: quota } },
+  ]
+}
+
+/** The files of `deploy` that follow from the stack: Applications, projects, rendered objects. */
+export async function renderDeploy(stack: Stack, target: Target): Promise<Map<string, string>> {
+  const files = new Map<string, string>()
+  const put = (folder: string, object: KubeObject) => files.set(`${folder}/${fileName(object)}`, stringify(object, { lineWidth: 0, aliasDuplicateObjects: false }))
+  const spaces = stack.parts.flatMap((part) => part.namespaces)
+  const namespaces = spaces.flatMap(namespaceObjects)
+  for (const object of namespaces) put('rendered/namespaces', object)
+  const rendered = await Promise.all(stack.parts.map(async (part) => ({ part, objects: (await part.rendered?.(target)) ?? [] })))
+  for (const { part, objects } of rendered) for (const object of objects) put(`rendered/${part.name}`, object)
+  for (const object of stack.parts.flatMap((part) => part.applications(target))) put('applications', object)
+  put('applications', application({ name: 'namespaces', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('namespaces', target)] }))
+  const all = [...namespaces, ...rendered.flatMap(({ objects }) => objects)]
+  put('applications', project({ name: PLATFORM_PROJECT, namespaces: namespacesOf(all, spaces), objects: all }, target))
+  return files
+}
+
+/** The Applications among rendered files. */
+export function applicationNames(rendered: ReadonlyMap<string, string>): string[] {
+  return [...rendered.keys()].flatMap((path) => /^applications\/application\.argocd\.(.+)\.yaml$/.exec(path)?.[1] ?? [])
+}
+
+/** Objects of a part may live outside its own namespaces (a RoleBinding in kube-system). */
+function namespacesOf(objects: readonly KubeObject[], spaces: readonly NamespaceSpec[]): string[] {
+  const names = objects.flatMap(({ metadata }) => metadata.namespace ?? [])
+  return [...new Set([ARGOCD_NAMESPACE, ...spaces.map(({ name }) => name), ...names])].toSorted()
+}
+
+/** Puts what was rendered in the place of what was rendered before; environments stay. */
+export function replaceRendered(files: Map<string, string>, rendered: ReadonlyMap<string, string>): void {
+  for (const path of files.keys()) if (/^(applications|rendered)\//.test(path) && !rendered.has(path)) files.delete(path)
+  for (const [path, content] of rendered) files.set(path, content)
+}
+
+/**
+ * Moves an environment's digest when the image's inputs changed since its last deploy: a rollback or promotion stays until
+ * then. @returns whether it moved.
+ */
+export function moveDigest(files: Map<string, string>, part: Part, { environment, image }: { environment: string; image: StoredImage }): boolean {
+  const path = `environments/${environment}/${part.name}.yaml`
+  const inputsPath = `environments/${environment}/${part.name}.inputs`
+  if (files.get(inputsPath)?.trim() === image.key) return false
+  files.set(path, stringify({ ...(parse(files.get(path) ?? '{}') as object), image: { digest: image.digest } }))
+  files.set(inputsPath, `${image.key}\n`)
+  return true
+}
+
+const PART_OF = { 'app.kubernetes.io/part-of': 'holdfast' }
+
+/** Kinds of our parts that have no namespace. Argo CD keeps two lists, so they must be told apart without a cluster. */
+const CLUSTER_KINDS = new Set([
+  'Namespace',
+  'CustomResourceDefinition',
+  'ClusterRole',
+  'ClusterRoleBinding',
+  'StorageClass',
+  'APIService',
+  'PriorityClass',
+  'ValidatingAdmissionPolicy',
+  'ValidatingAdmissionPolicyBinding',
+])
+
+const groupOf = ({ apiVersion }: { apiVersion: string }) => (apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '')
+
+function fileName({ kind, metadata }: KubeObject): string {
+  const scope = metadata.namespace === undefined ? '' : `${metadata.namespace}.`
+  return `${kind.toLowerCase()}.${scope}${metadata.name.replaceAll(':', '-')}.yaml`
+}

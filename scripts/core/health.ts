@@ -1,0 +1,121 @@
+/** What the cluster's objects say about the stack: ready, not yet, or never without a change. Pure. */
+import type { KubeObject } from '#kit/kube'
+import { type Condition, pending, ready, terminal } from '#kit/wait'
+import { DEPLOY_REF, SOURCE_REF } from './gitops.ts'
+
+/** The commits that the two refs must be synced to. */
+export interface Revisions {
+  readonly source: string
+  readonly deploy: string
+}
+
+export interface ApplicationState {
+  readonly name: string
+  readonly sync: string
+  readonly health: string
+  /** The commits compared with, one per source. */
+  readonly revisions: readonly string[]
+  readonly message: string
+}
+
+interface Conditioned {
+  readonly type: string
+  readonly message: string
+  readonly lastTransitionTime?: string
+}
+
+/** Pods that crash once while what they need comes up are normal. */
+const CRASHES_ALLOWED = 3
+const IMAGE_FAILURES = ['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']
+/** A pod is unschedulable for a moment while the node's taints go. */
+const UNSCHEDULABLE_MS = 20_000
+
+export function applicationState(application: KubeObject): ApplicationState {
+  const { status = {}, metadata } = application
+  const sync = status.sync ?? {}
+  return {
+    name: metadata.name,
+    sync: sync.status ?? 'Unknown',
+    health: status.health?.status ?? 'Unknown',
+    revisions: sync.revisions ?? (sync.revision === undefined ? [] : [sync.revision]),
+    message: problemOf(application) ?? '',
+  }
+}
+
+/** Whether an Application runs exactly what was pushed. */
+export function applicationCondition(application: KubeObject, wanted: Revisions): Condition<void> {
+  const state = applicationState(application)
+  const problem = problemOf(application)
+  if (problem !== undefined && isCompared(application, wanted)) return terminal(`Application '${state.name}': ${problem}`, 'Mend what it names in the working tree and run this again')
+  const shown = `${state.name} ${state.sync}/${state.health}`
+  if (!isCompared(application, wanted)) return pending(`${state.name} has not compared the pushed revision`)
+  return state.sync === 'Synced' && state.health === 'Healthy' ? ready(undefined) : pending(shown)
+}
+
+/** Each source compared with the commit that was pushed, not with an older one. */
+function isCompared(application: KubeObject, wanted: Revisions): boolean {
+  const sources = (application.spec.sources ?? [application.spec.source]) as { targetRevision?: string }[]
+  const { status } = application
+  const seen = (status?.sync?.revisions ?? [status?.sync?.revision]) as string[]
+  return sources.every(({ targetRevision }, i) => {
+    const expected = { [SOURCE_REF]: wanted.source, [DEPLOY_REF]: wanted.deploy }[targetRevision ?? '']
+    return expected === undefined || seen[i] === expected
+  })
+}
+
+/** A chart that does not render, a project that forbids: errors that the same commit always gives. */
+function problemOf({ status }: KubeObject): string | undefined {
+  const conditions = (status?.conditions ?? []) as Conditioned[]
+  const found = conditions.find(({ type, message }) => type === 'InvalidSpecError' || (type === 'ComparisonError' && /manifest generation error|failed to (load|generate)|is not permitted/i.test(message)))
+  if (found !== undefined) return shorten(found.message)
+  const operation = status?.operationState
+  const spent = operation?.phase === 'Failed' && (operation.retryCount ?? 0) >= 5
+  return spent ? shorten(operation.message ?? 'sync failed') : undefined
+}
+
+/** Why a pod will not become ready by waiting; undefined while it may. */
+export function podProblem(pod: KubeObject, nowMs: number): string | undefined {
+  const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])] as ContainerStatus[]
+  const problem = statuses.map(containerProblem).find((each) => each !== undefined) ?? unschedulable(pod, nowMs)
+  return problem === undefined ? undefined : `Pod '${pod.metadata.namespace}/${pod.metadata.name}' ${problem}`
+}
+
+interface ContainerStatus {
+  readonly name: string
+  readonly image: string
+  readonly restartCount: number
+  readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } }
+  readonly lastState?: { readonly terminated?: { readonly reason?: string; readonly exitCode?: number } }
+}
+
+function containerProblem({ name, image, restartCount, state, lastState }: ContainerStatus): string | undefined {
+  const { reason = '', message = '' } = state?.waiting ?? {}
+  if (IMAGE_FAILURES.includes(reason)) return `cannot pull its image '${image}': ${shorten(message || reason)}`
+  if (reason === 'CreateContainerConfigError') return `cannot start: ${shorten(message)}`
+  if (reason !== 'CrashLoopBackOff' || restartCount < CRASHES_ALLOWED) return undefined
+  const last = lastState?.terminated
+  return `crashes again and again: container '${name}' ended ${restartCount} times, last with ${last?.reason ?? 'no reason'} (exit code ${last?.exitCode})`
+}
+
+function unschedulable(pod: KubeObject, nowMs: number): string | undefined {
+  const conditions = (pod.status?.conditions ?? []) as (Conditioned & { reason?: string })[]
+  const found = conditions.find(({ type, reason }) => type === 'PodScheduled' && reason === 'Unschedulable')
+  if (found === undefined || nowMs - Date.parse(found.lastTransitionTime ?? '') < UNSCHEDULABLE_MS) return undefined
+  return `fits on no node: ${shorten(found.message)}`
+}
+
+/** The whole stack at a glance. */
+export function stackCondition(seen: { applications: readonly KubeObject[]; pods: readonly KubeObject[]; expected: readonly string[] }, wanted: Revisions, nowMs: number): Condition<void> {
+  const problem = seen.pods.map((pod) => podProblem(pod, nowMs)).find((each) => each !== undefined)
+  if (problem !== undefined) return terminal(problem, 'npm run local:status shows the whole stack')
+  const missing = seen.expected.filter((name) => !seen.applications.some(({ metadata }) => metadata.name === name))
+  if (missing.length > 0) return pending(`no Application ${missing.join(', ')} yet`)
+  const conditions = seen.applications.map((application) => applicationCondition(application, wanted))
+  const worst = conditions.find(({ state }) => state === 'terminal') ?? conditions.find(({ state }) => state === 'pending')
+  return worst ?? ready(undefined)
+}
+
+function shorten(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ').trim()
+  return line.length <= 400 ? line : `${line.slice(0, 400)}…`
+}

@@ -1,0 +1,21 @@
+/** `#core`: the language of the house. */
+export * from './gitops.ts'
+export * from './health.ts'
+export * from './images.ts'
+export * from './install.ts'
+export * from './journal.ts'
+export * from './announce.ts'
+export * from './judge.ts'
+export * from './record.ts'
+export * from './render.ts'
+export * from './run.ts'
+export * from './scenario.ts'
+export * from './status.ts'
+export * from './types.ts'
+
+import type { Stack } from './types.ts'
+
+/** Gives the composition root its type. */
+export function defineStack(stack: Stack): Stack {
+  return stack
+}

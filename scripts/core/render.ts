@@ -1,0 +1,81 @@
+/** Reports, from records and judgements only: they never ask the cluster. */
+import { percentile } from './judge.ts'
+import type { Judgement, Mutant, RunRecord, Scenario, Verdict } from './scenario.ts'
+
+/** One run with what it is worth. */
+export interface Result {
+  readonly record: RunRecord
+  readonly judgement: Judgement
+  readonly scenario: Scenario
+  readonly mutant?: Mutant
+  /** The record's file. */
+  readonly path: string
+}
+
+/** Whether a run came out as it should: a proof held, a mutant's verdict is the expected red. */
+export function isGood({ judgement, mutant }: Result): boolean {
+  return judgement.verdict === (mutant?.expect ?? 'held')
+}
+
+/** By the worst verdict: 5 aborted, 1 violated, 4 not injected, 3 no data, 0 all held. A mutant that is not red is a violation. */
+export function exitCode(results: readonly Result[]): number {
+  const verdicts = results.map((result): Verdict => {
+    if (isGood(result)) return 'held'
+    return result.mutant === undefined || result.judgement.verdict === 'aborted' ? result.judgement.verdict : 'violated'
+  })
+  const worst = (['aborted', 'violated', 'not injected', 'no data'] as const).find((verdict) => verdicts.includes(verdict))
+  return worst === undefined ? 0 : { aborted: 5, violated: 1, 'not injected': 4, 'no data': 3 }[worst]
+}
+
+/** A line per run and per measured time, for a terminal. */
+export function renderTable(results: readonly Result[]): string {
+  return results.flatMap((result) => [headline(result), ...times(result)]).join('\n')
+}
+
+function headline(result: Result): string {
+  const { scenario, mutant, judgement } = result
+  const name = mutant === undefined ? scenario.name : `${scenario.name} / mutant ${mutant.name}`
+  const expected = mutant === undefined ? '' : ` (expected ${mutant.expect})`
+  return `${isGood(result) ? '✓' : '✗'} ${name}: ${judgement.verdict}${expected}: ${judgement.reason}`
+}
+
+function times({ judgement }: Result): string[] {
+  return judgement.times
+    .filter(({ valuesMs }) => valuesMs.length > 0)
+    .map(({ bound, valuesMs, lowerMs, upperMs }) => {
+      const [p50, p95] = [percentile(valuesMs, 0.5), percentile(valuesMs, 0.95)]
+      return `    ${bound}: n ${valuesMs.length}, min ${Math.min(...valuesMs)}, p50 ${p50}, p95 ${p95}, max ${Math.max(...valuesMs)} ms (bound ${lowerMs} to ${upperMs})`
+    })
+}
+
+/** One element per run: scenario, mutant, verdict, reason, times, record. */
+export function renderJson(results: readonly Result[]): string {
+  const rows = results.map(({ scenario, mutant, judgement, path, record }) => ({
+    name: scenario.name,
+    ...(mutant === undefined ? {} : { mutant: mutant.name, expected: mutant.expect }),
+    verdict: judgement.verdict,
+    reason: judgement.reason,
+    times: judgement.times,
+    startedAt: record.startedAt,
+    record: path,
+  }))
+  return JSON.stringify(rows, null, 2)
+}
+
+/** JUnit XML: a test case per run. */
+export function renderJunit(results: readonly Result[]): string {
+  const failures = results.filter((result) => !isGood(result)).length
+  const cases = results.map((result) => {
+    const { scenario, mutant, judgement, record } = result
+    const seconds = (Date.parse(record.endedAt) - Date.parse(record.startedAt)) / 1000
+    const name = mutant === undefined ? scenario.name : `${scenario.name} / ${mutant.name}`
+    const failure = isGood(result) ? '' : `<failure message="${escapeXml(`${judgement.verdict}: ${judgement.reason}`)}"/>`
+    return `  <testcase classname="${scenario.kind}" name="${escapeXml(name)}" time="${seconds}">${failure}</testcase>`
+  })
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuite name="holdfast" tests="${results.length}" failures="${failures}">\n${cases.join('\n')}\n</testsuite>\n`
+}
+
+function escapeXml(text: string): string {
+  const printable = [...text].filter((char) => char >= ' ' || char === '\n' || char === '\t').join('') // XML 1.0 allows no other control character
+  return printable.replaceAll(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
+}

@@ -1,0 +1,88 @@
+/** Runs scenarios of a stack one after the other: leftovers undone first, the cluster held, each run recorded and judged. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { UserError } from '#kit/errors'
+import { nearest } from '#kit/nearest'
+import { clusterDir } from '#kit/paths'
+import { settleAll, takeLease } from './journal.ts'
+import { judge } from './judge.ts'
+import { record, save } from './record.ts'
+import { type Result, exitCode, renderJson, renderJunit } from './render.ts'
+import type { Context, Mutant, Scenario } from './scenario.ts'
+import { readStatus } from './status.ts'
+import type { Run, Stack } from './types.ts'
+
+/** A cluster taken for a run; disposing gives it back. */
+export interface OpenRun extends Run, AsyncDisposable {
+  readonly context: Context
+  readonly versions: Readonly<Record<string, string>>
+}
+
+const scenariosOf = (stack: Stack, kind: Scenario['kind']) => stack.parts.flatMap((part) => part.scenarios).filter((scenario) => scenario.kind === kind)
+
+/** @throws UserError with the nearest name for one that is not known. */
+export function selectScenarios(stack: Stack, kind: Scenario['kind'], names: readonly string[]): Scenario[] {
+  const all = scenariosOf(stack, kind)
+  const known = all.map(({ name }) => name)
+  for (const name of names) {
+    if (known.includes(name)) continue
+    throw new UserError({ what: `Cannot run '${name}'`, why: `there is no such ${kind}`, next: `Did you mean '${nearest(name, known)}'? Known: ${known.join(', ')}` })
+  }
+  return names.length === 0 ? all : all.filter(({ name }) => names.includes(name))
+}
+
+/** The menu, as lines or as JSON; needs no cluster. */
+export function listScenarios(stack: Stack, kind: Scenario['kind'], { json = false }: { readonly json?: boolean }): string {
+  const all = scenariosOf(stack, kind)
+  if (!json) return all.map(({ name, about }) => `${name}\n    ${about}`).join('\n')
+  return JSON.stringify(all.map(({ name, about, needs = [], mutants }) => ({ name, kind, about, needs, mutants: mutants.map((mutant) => mutant.name) })), null, 2)
+}
+
+/** @throws UserError where no healthy stack of ours runs, or another run holds it. */
+export async function openRun(stack: Stack, { name, progress, signal }: Run & { readonly name: string }): Promise<OpenRun> {
+  const cluster = await stack.clusters.local.find(name)
+  if (cluster === undefined) throw new UserError({ what: 'Cannot start a run', why: `no cluster '${name}' runs`, next: 'Run npm run local:up' })
+  const lease = await takeLease(cluster.kube)
+  try {
+    for (const reason of await settleAll(cluster.kube)) progress.say(`Undid what an interrupted run had left: ${reason}`)
+    const { nodes } = await readStatus(stack, cluster)
+    const versions = { kubernetes: nodes[0]?.version ?? 'unknown', holdfast: stack.name }
+    return { context: { cluster, timing: stack.timing.local, signal }, versions, progress, signal, [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]() }
+  } catch (thrown) {
+    await lease[Symbol.asyncDispose]()
+    throw thrown
+  }
+}
+
+/** Each scenario once, or each of its mutants once. */
+export async function runAll(run: OpenRun, scenarios: readonly Scenario[], { mutate = false }: { readonly mutate?: boolean }): Promise<{ results: Result[]; exitCode: number }> {
+  const results: Result[] = []
+  for (const scenario of scenarios) {
+    for (const mutant of mutate ? scenario.mutants : [undefined]) {
+      results.push(await runOne(run, scenario, mutant))
+      run.signal.throwIfAborted()
+    }
+  }
+  return { results, exitCode: exitCode(results) }
+}
+
+/** Records and judges one run. */
+export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant): Promise<Result> {
+  const { context, progress, versions } = run
+  const title = mutant === undefined ? scenario.name : `${scenario.name} with ${mutant.name}`
+  return progress.step(title, async (note) => {
+    const onRound = (done: number, of: number) => note(`${done} of ${of}`)
+    const recorded = await record(scenario, context, { versions, onRound, ...(mutant === undefined ? {} : { mutant }) })
+    const path = await save(recorded)
+    return { record: recorded, path, scenario, judgement: judge(recorded, scenario, context.timing), ...(mutant === undefined ? {} : { mutant }) }
+  })
+}
+
+/** Writes JUnit and JSON beside the records. @returns their folder. */
+export async function writeReports({ context }: OpenRun, results: readonly Result[]): Promise<string> {
+  const folder = join(clusterDir(context.cluster.name), 'reports')
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'results.json'), renderJson(results))
+  await writeFile(join(folder, 'junit.xml'), renderJunit(results))
+  return folder
+}

@@ -1,0 +1,204 @@
+/** The language of the house: what a cluster, an image, a part and a stack are. No behaviour lives here. */
+import type { Images } from '#kit/images'
+import type { Kube, KubeObject } from '#kit/kube'
+import type { Progress } from '#kit/progress'
+import type { Condition } from '#kit/wait'
+import type { Scenario } from './scenario.ts'
+
+export type Digest = `sha256:${string}`
+
+// ── Clusters ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One contract for k3s, EKS and, later, any kubeconfig: everything after "there is a cluster" is one code path. */
+export interface Cluster {
+  readonly name: string
+  readonly kind: 'k3s' | 'eks' | 'kubeconfig'
+  /** Path of a file of our own, mode 0600; the user's own is never written. */
+  readonly kubeconfig: string
+  readonly kube: Kube
+  readonly can: Readonly<Record<Capability, boolean>>
+  /** Host and port where this machine pushes; the nodes pull through it under the images' upstream names. */
+  readonly registry: string
+  /** The address on this machine of a published service. */
+  address(service: ServiceName): string
+  fetch(service: ServiceName, path: string, init?: RequestInit): Promise<Response>
+}
+
+export type Capability = 'tuneControlPlane' | 'restartNode' | 'secondNode' | 'networkPolicy'
+
+/** Services that are published on this machine, each on a port of its own. The order fixes the ports: append only. */
+export const SERVICE_NAMES = ['git', 'service', 'argocd', 'prometheus', 'alertmanager', 'sink'] as const
+export type ServiceName = (typeof SERVICE_NAMES)[number]
+
+/** What a command needs to get a cluster, whatever stands behind it. */
+export interface ClusterProvider {
+  /** Makes the machine ready. @returns where images are pushed, so that they can be made while the cluster starts. */
+  prepare(request: UpRequest): Promise<{ readonly registry: string }>
+  /** Starts the cluster, or continues with the one that is there. */
+  up(request: UpRequest): Promise<Cluster>
+  /** The running cluster of that name. */
+  find(name: string): Promise<Cluster | undefined>
+  /** Removes all that was made for it. @returns a line for each thing removed. */
+  down(request: DownRequest): Promise<string[]>
+  /** Keeps other commands off this cluster. @throws UserError naming who holds it. */
+  lock(name: string, command: string): Promise<AsyncDisposable>
+}
+
+export interface UpRequest extends Run {
+  readonly name: string
+  /** First port of the cluster's block; undefined keeps the block that it has. */
+  readonly portsFrom?: number
+  readonly images: Images
+}
+
+export interface DownRequest extends Run {
+  readonly name: string
+  /** Also the image store and what was started on the machine. */
+  readonly all: boolean
+}
+
+/** What every long piece of work takes. */
+export interface Run {
+  readonly progress: Progress
+  readonly signal: AbortSignal
+}
+
+// ── Images ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** An image: pulled from upstream where a registry answers, else built from source. */
+export interface ImageSpec {
+  /** Repository path as the manifests name it, without its registry: `argoproj/argocd`. */
+  readonly name: string
+  readonly tag: string
+  /** Where the image is pulled from; absent for images of our own, which are always built. */
+  readonly upstream?: { readonly ref: string; readonly digest?: Digest }
+  readonly build: ImageBuild
+  /** How a built image differs from upstream's; printed. */
+  readonly deviation?: string
+}
+
+export interface ImageBuild {
+  /** Folder of the Dockerfile and of what it copies, relative to the project's root. */
+  readonly context: string
+  /** @default 'Dockerfile' */
+  readonly dockerfile?: string
+  /** Files and folders of the context that count; everything else is left out. @default none but the Dockerfile */
+  readonly files?: readonly string[]
+  /** What is made elsewhere and laid into the context. */
+  readonly inputs?: readonly ImageInput[]
+  /** Handed to the Dockerfile as the build argument BASE. */
+  readonly base?: ImageSpec
+}
+
+/** What is laid into a build context at the path `to`. */
+export type ImageInput =
+  | ({ readonly kind: 'go'; readonly to: string } & GoBinary)
+  /** A file of a Go module's own folder, at the version that `goMod` pins. */
+  | { readonly kind: 'module-file'; readonly to: string; readonly goMod: string; readonly module: string; readonly from: string }
+  /** A minimal Debian as a tar archive. */
+  | { readonly kind: 'debian'; readonly to: string; readonly suite: string }
+  /** The Node that npm packs for the engine's platform. */
+  | { readonly kind: 'node-binary'; readonly to: string }
+  /** A script and all it imports, in one file. */
+  | { readonly kind: 'bundle'; readonly to: string; readonly entry: string }
+  /** An image as a `docker save` archive under the name `as`. */
+  | { readonly kind: 'image-archive'; readonly to: string; readonly image: ImageSpec; readonly as: string }
+
+export interface GoBinary {
+  /** Folder with the go.mod and go.sum that pin the build, relative to the project's root. */
+  readonly goMod: string
+  readonly package: string
+  readonly ldflags?: readonly string[]
+  readonly tags?: readonly string[]
+}
+
+/** An image in the registry, as manifests name it. */
+export interface StoredImage {
+  readonly spec: ImageSpec
+  /** The key of all that went into it. */
+  readonly key: string
+  readonly digest: Digest
+  readonly way: 'pulled' | 'built'
+}
+
+// ── Git ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The remote that Argo CD reads, with its two refs: `source`, the working tree, and `deploy`, what runs. */
+export interface GitRemote {
+  /** As Argo CD sees it. */
+  readonly url: string
+  /** Pushes the working tree as one snapshot commit; the user's branch, index and stash are never written. */
+  pushSource(): Promise<Pushed>
+  readDeploy(): Promise<DeployTree>
+  /** Applies `edit` to the files of `deploy` and commits; on a race it is applied again to the newer tree. */
+  updateDeploy(message: string, edit: (files: Map<string, string>) => void): Promise<Pushed>
+}
+
+export interface Pushed {
+  readonly sha: string
+  readonly changed: boolean
+}
+
+export interface DeployTree {
+  /** Undefined before the first commit. */
+  readonly sha: string | undefined
+  readonly files: ReadonlyMap<string, string>
+}
+
+// ── Parts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a part is rendered for. */
+export interface Target {
+  readonly cluster: Cluster
+  /** The environment that this cluster serves first. */
+  readonly environment: 'dev' | 'staging' | 'prod'
+  readonly repoUrl: string
+  /** Every image of the stack, by its `name`. */
+  readonly images: ReadonlyMap<string, StoredImage>
+}
+
+/** A piece of the platform: its images, what Git holds for it, and the proofs that it works. */
+export interface Part {
+  readonly name: string
+  readonly namespaces: readonly NamespaceSpec[]
+  readonly images: readonly ImageSpec[]
+  /** The image whose digest moves by environment, in `environments/<environment>/<part>.yaml` of `deploy`. */
+  readonly release?: ImageSpec
+  /** Objects rendered into `rendered/<part>/` of `deploy`; a part whose manifests stand in the working tree has none. */
+  rendered?(target: Target): Promise<readonly KubeObject[]>
+  /** Argo CD Applications, and AppProjects of its own. */
+  applications(target: Target): readonly KubeObject[]
+  /** Argo CD needs this part before it can sync anything: it is applied directly first, and adopted by its Application. */
+  readonly bootstraps?: boolean
+  /** Makes what must not stand in Git: secrets. Safe to run again. */
+  prepare?(cluster: Cluster): Promise<void>
+  /** What else must hold besides Synced and Healthy. Looks once; `terminal` ends the wait for the whole stack. */
+  ready?(target: Target): Promise<Condition<void>>
+  /** Lines for the person who brought the stack up. */
+  hints?(target: Target): readonly string[]
+  readonly scenarios: readonly Scenario[]
+}
+
+export interface NamespaceSpec {
+  readonly name: string
+  readonly podSecurity: 'restricted' | 'baseline' | 'privileged'
+  /** Hard limits of its ResourceQuota. */
+  readonly quota: Readonly<Record<string, string>>
+}
+
+/** Durations that bounds are summed from. */
+export interface TimingProfile {
+  readonly name: 'local' | 'production'
+  /** Argo CD: how long a change of a live object may wait to be seen, compared, and synced. */
+  readonly selfHeal: Readonly<Record<'noticedMs' | 'comparedMs' | 'syncedMs', number>>
+}
+
+/** The composition root: an adopter edits the one object of this type. */
+export interface Stack {
+  readonly name: string
+  readonly clusters: { readonly local: ClusterProvider }
+  readonly parts: readonly Part[]
+  /** Opens the remote that Argo CD reads for a cluster. */
+  readonly git: (cluster: Cluster, signal: AbortSignal) => Promise<GitRemote>
+  readonly timing: Readonly<Record<TimingProfile['name'], TimingProfile>>
+}
