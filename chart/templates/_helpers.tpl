@@ -1,0 +1,32 @@
+{{/* What the Service and the Deployment select by. Never add to it: a Deployment's selector cannot be changed. */}}
+{{- define "service.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "service.labels" -}}
+{{ include "service.selector" . }}
+app.kubernetes.io/part-of: holdfast
+app.kubernetes.io/version: {{ include "service.version" . | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{/* Tells builds apart in labels and in the x-version header: 12 digits of the digest, or the tag as a label value. */}}
+{{- define "service.version" -}}
+{{- if .Values.image.digest -}}
+{{- .Values.image.digest | trimPrefix "sha256:" | trunc 12 -}}
+{{- else -}}
+{{- regexReplaceAll "^[^A-Za-z0-9]+|[^A-Za-z0-9]+$" (trunc 63 .Values.image.tag) "" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "service.image" -}}
+{{- $name := printf "%s/%s" (.Values.image.registry | default "docker.io") .Values.image.repository -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" $name .Values.image.digest -}}
+{{- else if .Values.image.tag -}}
+{{- printf "%s:%s" $name .Values.image.tag -}}
+{{- else -}}
+{{- fail "No image to run: set image.digest (sha256:…) or image.tag" -}}
+{{- end -}}
+{{- end }}

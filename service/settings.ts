@@ -1,0 +1,50 @@
+/** What the environment says, checked at the door: a typo must stop the process, not surprise it later. */
+
+export interface Settings {
+  readonly host: string
+  readonly port: number
+  readonly environment: string
+  readonly version: string
+  readonly pod: string
+  /** How long a draining process keeps accepting, while the cluster takes it out of its endpoints. */
+  readonly drainMs: number
+  /** How long requests in flight may then take before they are cut. */
+  readonly stopMs: number
+}
+
+/** A malformed variable: the message is one sentence for the person who set it. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError'
+}
+
+type Env = Readonly<Record<string, string | undefined>>
+
+/** Both bounds together stay below the 30 s that Kubernetes gives a pod to end. */
+const MAX_DRAIN_MS = 20_000
+const MAX_STOP_MS = 9_000
+
+export function readSettings(env: Env): Settings {
+  return {
+    host: word(env, 'HOST', '127.0.0.1'),
+    port: wholeNumber(env, 'PORT', { fallback: 8080, max: 65_535 }),
+    environment: word(env, 'ENV', 'development'),
+    version: word(env, 'VERSION', 'unknown'),
+    pod: word(env, 'HOSTNAME', 'local'),
+    drainMs: wholeNumber(env, 'DRAIN_MS', { fallback: 0, max: MAX_DRAIN_MS }),
+    stopMs: wholeNumber(env, 'STOP_MS', { fallback: 8_000, max: MAX_STOP_MS }),
+  }
+}
+
+function wholeNumber(env: Env, name: string, { fallback, max }: { fallback: number; max: number }): number {
+  const text = env[name] || String(fallback)
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+  if (value <= max) return value
+  throw new SettingsError(`Cannot start the service: ${name} is ${JSON.stringify(text)}, expected a whole number from 0 to ${max}`)
+}
+
+/** These words are sent as header values and written to logs: plain characters only. */
+function word(env: Env, name: string, fallback: string): string {
+  const text = env[name] || fallback
+  if (/^[\x21-\x7e]{1,128}$/.test(text)) return text
+  throw new SettingsError(`Cannot start the service: ${name} is ${JSON.stringify(text)}, expected 1 to 128 ASCII characters without spaces`)
+}
