@@ -1,0 +1,145 @@
+/** Argo CD's core: controller, repo server, Redis, from upstream's own manifest; it manages itself once it runs. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseAllDocuments } from 'yaml'
+import { ARGOCD_NAMESPACE, type ImageSpec, type Part, type Target, application, debianBase, renderedSource } from '#core'
+import { Failure } from '#kit/errors'
+import { goModuleDir } from '#kit/go'
+import { sha256 } from '#kit/hash'
+import type { KubeObject } from '#kit/kube'
+import { cacheDir, ensureDir } from '#kit/paths'
+import { toolBinary } from '#kit/tools'
+import { handEdit, objectDeleted } from './scenarios/drift.ts'
+
+const VERSION = '3.5.7'
+const MODULE = 'github.com/argoproj/argo-cd/v3'
+const GO_MOD = 'argocd/module'
+/** The same bytes in the Go module and in the release. */
+const MANIFEST = { path: 'manifests/core-install.yaml', sha256: 'a7ab521e55a511af9274294afafc87cddf9621a34ac255b4b20cd31989e1ecbc' }
+
+const argocdImage: ImageSpec = {
+  name: 'argoproj/argocd',
+  tag: `v${VERSION}`,
+  upstream: { ref: `quay.io/argoproj/argocd:v${VERSION}` },
+  build: {
+    context: 'argocd/image',
+    base: debianBase,
+    inputs: [
+      { kind: 'go', to: 'argocd', goMod: GO_MOD, package: `${MODULE}/cmd`, ldflags: [`-X ${MODULE}/common.version=${VERSION}`] },
+      { kind: 'go', to: 'helm', ...toolBinary('helm') },
+      { kind: 'go', to: 'kustomize', ...toolBinary('kustomize') },
+      ...['hack/gpg-wrapper.sh', 'hack/git-verify-wrapper.sh', 'entrypoint.sh'].map((from) => ({
+        kind: 'module-file' as const,
+        to: from.replace('hack/', ''),
+        goMod: GO_MOD,
+        module: MODULE,
+        from,
+      })),
+    ],
+  },
+  deviation: 'no web UI (its module carries none), git-lfs and openssh from Debian',
+}
+
+const redisImage: ImageSpec = {
+  name: 'docker/library/redis',
+  tag: '8.2.3-alpine',
+  upstream: {
+    ref: 'public.ecr.aws/docker/library/redis:8.2.3-alpine',
+    digest: 'sha256:08ad0b1d280850169a790dba1393ff7a90aef951fc19632cf4d3ce4f78e679ba',
+  },
+  build: { context: 'argocd/redis', base: debianBase },
+  deviation: 'Debian’s redis-server 8.0',
+}
+
+/** Where a manifest's image comes from: by its upstream repository. */
+const REPOSITORIES = new Map([
+  ['quay.io/argoproj/argocd', argocdImage.name],
+  ['public.ecr.aws/docker/library/redis', redisImage.name],
+])
+/** What nothing here uses: fewer pods, less memory, fewer permissions. */
+const UNUSED = /applicationset-controller|notifications|dex/
+
+export const argocd: Part = {
+  name: 'argocd',
+  namespaces: [{ name: ARGOCD_NAMESPACE, podSecurity: 'restricted', quota: { pods: '20', 'limits.memory': '4Gi' } }],
+  images: [argocdImage, redisImage],
+  bootstraps: true,
+  rendered: async (target) => (await upstreamManifest()).filter(isUsed).map((object) => adapt(object, target)),
+  applications: (target) => [application({ name: 'argocd', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('argocd', target)] })],
+  hints: ({ cluster }) => [`Argo CD has no web UI in this build; its own command line shows the same: KUBECONFIG=${cluster.kubeconfig} argocd --core app list (kubectl config set-context --current --namespace ${ARGOCD_NAMESPACE} first)`],
+  scenarios: [handEdit, objectDeleted],
+}
+
+const isUsed = (object: KubeObject) => object.kind === 'CustomResourceDefinition' || !UNUSED.test(object.metadata.name)
+
+/** Our settings over upstream's objects: namespace, images by digest, resources, configuration. */
+export function adapt(object: KubeObject, target: Target): KubeObject {
+  const namespaced = CLUSTER_SCOPED.test(object.kind) ? object : { ...object, metadata: { ...object.metadata, namespace: ARGOCD_NAMESPACE } }
+  if (object.kind === 'ClusterRoleBinding') return { ...namespaced, subjects: object.subjects.map((each: object) => ({ ...each, namespace: ARGOCD_NAMESPACE })) }
+  if (object.kind === 'ConfigMap') return { ...namespaced, data: { ...object.data, ...SETTINGS[object.metadata.name] } }
+  if (object.kind === 'Deployment' || object.kind === 'StatefulSet') return withContainers(namespaced, target)
+  return namespaced
+}
+
+const CLUSTER_SCOPED = /^(CustomResourceDefinition|ClusterRole|ClusterRoleBinding)$/
+
+const SETTINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'argocd-cm': { 'application.resourceTrackingMethod': 'annotation', 'timeout.reconciliation': '180s', 'timeout.reconciliation.jitter': '0s' },
+  'argocd-cmd-params-cm': {
+    // Without this the fourth drift within minutes waits up to 18 s, the sixth 162 s (2 s × 3ⁿ): a proof of n rounds would measure the back-off.
+    'controller.self.heal.backoff.timeout.seconds': '0',
+    'controller.self.heal.timeout.seconds': '0',
+  },
+}
+
+/** Upstream names none; a namespace with a quota demands limits. */
+const RESOURCES: Readonly<Record<string, object>> = {
+  'argocd-application-controller': { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '1Gi' } },
+  'argocd-repo-server': { requests: { cpu: '20m', memory: '64Mi' }, limits: { memory: '512Mi' } },
+  redis: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '128Mi' } },
+}
+const SMALL = { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '256Mi' } }
+
+function withContainers(object: KubeObject, target: Target): KubeObject {
+  const pod = object.spec.template.spec
+  const adaptOne = (container: { name: string; image: string }) => ({
+    ...container,
+    image: byDigest(container.image, target),
+    imagePullPolicy: 'IfNotPresent',
+    resources: RESOURCES[container.name] ?? SMALL,
+  })
+  const spec = { ...pod, containers: pod.containers.map(adaptOne), ...(pod.initContainers === undefined ? {} : { initContainers: pod.initContainers.map(adaptOne) }) }
+  return { ...object, spec: { ...object.spec, template: { ...object.spec.template, spec } } }
+}
+
+/** @throws Failure for an image that the part does not know: a new version of the manifest brought it. */
+function byDigest(image: string, { images }: Target): string {
+  const [repository = ''] = image.split(/[@:](?!\/\/)/)
+  const stored = images.get(REPOSITORIES.get(repository) ?? '')
+  if (stored === undefined) throw new Failure({ what: 'Cannot render Argo CD', why: `its manifest names an image that is not listed in argocd/part.ts: '${image}'` })
+  return `${repository}@${stored.digest}`
+}
+
+/** Read from the Go module where there is one, else from the release; the hash pins both. */
+async function upstreamManifest(): Promise<KubeObject[]> {
+  const cached = join(ensureDir(join(cacheDir, 'manifests')), `${MANIFEST.sha256}.yaml`)
+  const text = await readFile(cached, 'utf8').catch(() => download(cached))
+  if (sha256(text) !== MANIFEST.sha256) throw new Failure({ what: 'Cannot use Argo CD’s manifest', why: `its SHA-256 is ${sha256(text)} instead of ${MANIFEST.sha256}`, next: `Delete ${cached} and run this again` })
+  return parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? [])
+}
+
+async function download(cached: string): Promise<string> {
+  const text = await fromModule().catch(fromRelease)
+  await writeFile(cached, text)
+  return text
+}
+
+async function fromModule(): Promise<string> {
+  return readFile(join(await goModuleDir(GO_MOD, MODULE), MANIFEST.path), 'utf8')
+}
+
+async function fromRelease(): Promise<string> {
+  const response = await fetch(`https://raw.githubusercontent.com/argoproj/argo-cd/v${VERSION}/${MANIFEST.path}`)
+  if (!response.ok) throw new Failure({ what: 'Cannot fetch Argo CD’s manifest', why: `${response.url} answered ${response.status}` })
+  return response.text()
+}

@@ -1,0 +1,115 @@
+/** Argo CD's self-heal: a hand edit is reverted and a deleted object comes back. */
+import { ARGOCD_NAMESPACE, type Context, type Mutant, ROOT_APPLICATION, type RecordedEvent, type Scenario } from '#core'
+import type { KubeObject, ObjectRef } from '#kit/kube'
+
+const NAMESPACE = 'dev'
+const EDITED: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'service', namespace: NAMESPACE }
+const DELETED: ObjectRef = { apiVersion: 'v1', kind: 'Service', name: 'service', namespace: NAMESPACE }
+/** Written in Git and without effect on pods: twenty edits make no rollout. */
+const FIELD = 'revisionHistoryLimit'
+const EDITS = 20
+const HEAL_TIMEOUT_MS = 30_000
+const MUTANT_HOLD_MS = 30_000
+
+const APPLICATION = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: ARGOCD_NAMESPACE }
+const SERVICE_APPLICATION: ObjectRef = { ...APPLICATION, name: 'service' }
+const ROOT: ObjectRef = { ...APPLICATION, name: ROOT_APPLICATION }
+
+const isEdited = ({ kind, metadata }: KubeObject) => kind === EDITED.kind && metadata.name === EDITED.name
+const isDeleted = ({ kind, metadata }: KubeObject) => kind === DELETED.kind && metadata.name === DELETED.name
+
+/** The value that no round before has used and Git does not hold. */
+const strangeValue = (round: number) => 50 + round
+
+const inSync = {
+  name: 'the service is Synced and Healthy',
+  async look({ cluster }: Context) {
+    const application = await cluster.kube.get(SERVICE_APPLICATION)
+    const seen = `${application?.status?.sync?.status}/${application?.status?.health?.status}`
+    return { ok: seen === 'Synced/Healthy', seen }
+  },
+}
+
+/** Off for the child and for the root, which would at once put the child's policy back. */
+const selfHealOff: Mutant = {
+  name: 'self-heal-off',
+  expect: 'violated',
+  holdMs: MUTANT_HOLD_MS,
+  async break({ cluster: { kube } }) {
+    const policy = (on: boolean) => ({ spec: { syncPolicy: { automated: { prune: true, selfHeal: on } } } })
+    return {
+      async apply() {
+        await kube.mergePatch(ROOT, policy(false))
+        await kube.mergePatch(SERVICE_APPLICATION, policy(false))
+      },
+      undo: [
+        { op: 'patch', ref: SERVICE_APPLICATION, patch: policy(true) },
+        { op: 'patch', ref: ROOT, patch: policy(true) },
+      ],
+    }
+  },
+}
+
+const actSkipped: Mutant = { name: 'act-skipped', expect: 'not injected', skipAct: true, holdMs: 5_000 }
+
+export const handEdit: Scenario = {
+  name: 'hand-edit',
+  kind: 'proof',
+  about: `Edits ${FIELD} of the running Deployment by hand; Argo CD sees that it differs from Git and writes Git's value back.`,
+  repeat: EDITS,
+  steady: [inSync],
+  watches: [{ apiVersion: EDITED.apiVersion, kind: EDITED.kind, namespace: NAMESPACE }],
+  async undo({ cluster }) {
+    const original = (await cluster.kube.get(EDITED))?.spec[FIELD]
+    return [{ op: 'patch', ref: EDITED, patch: { spec: { [FIELD]: original } } }]
+  },
+  async act({ cluster }, round) {
+    await cluster.kube.mergePatch(EDITED, { spec: { [FIELD]: strangeValue(round) } })
+  },
+  bit: {
+    name: `${FIELD} differs from Git's`,
+    timeoutMs: 5_000,
+    matches: ({ object }, before) => isEdited(object) && object.spec[FIELD] !== before.find(isEdited)?.spec[FIELD],
+  },
+  healed: {
+    name: `${FIELD} has Git's value again, in the same object`,
+    timeoutMs: HEAL_TIMEOUT_MS,
+    matches: ({ object }, before) => {
+      const original = before.find(isEdited)
+      return isEdited(object) && object.spec[FIELD] === original?.spec[FIELD] && object.metadata.uid === original?.metadata.uid
+    },
+  },
+  // A revert within 20 ms cannot have gone through a comparison: something else wrote the value.
+  bounds: ({ selfHeal: parts }) => [{ name: 'hand edit reverted', lowerMs: 20, partsMs: parts }],
+  mutants: [selfHealOff, actSkipped],
+}
+
+export const objectDeleted: Scenario = {
+  name: 'object-deleted',
+  kind: 'proof',
+  about: 'Deletes the running Service object; Argo CD misses it and creates it anew.',
+  repeat: EDITS,
+  steady: [inSync],
+  watches: [{ apiVersion: DELETED.apiVersion, kind: DELETED.kind, namespace: NAMESPACE }],
+  async undo({ cluster }) {
+    const original = await cluster.kube.get(DELETED)
+    return original === undefined ? [] : [{ op: 'create', object: asWritten(original) }]
+  },
+  async act({ cluster }) {
+    await cluster.kube.delete(DELETED)
+  },
+  bit: { name: 'the object is gone', timeoutMs: 5_000, matches: ({ type, object }) => type === 'DELETED' && isDeleted(object) },
+  healed: { name: 'an object with a new uid is there', timeoutMs: HEAL_TIMEOUT_MS, matches: isReborn },
+  bounds: ({ selfHeal: parts }) => [{ name: 'deleted object back', lowerMs: 10, partsMs: parts }],
+  mutants: [selfHealOff, actSkipped],
+}
+
+function isReborn({ type, object }: RecordedEvent, before: readonly KubeObject[]): boolean {
+  return type !== 'DELETED' && isDeleted(object) && object.metadata.uid !== before.find(isDeleted)?.metadata.uid
+}
+
+/** An object's own content, without what the server wrote. */
+function asWritten({ apiVersion, kind, metadata, spec }: KubeObject): KubeObject {
+  const { name, namespace = NAMESPACE, labels = {}, annotations = {} } = metadata
+  return { apiVersion, kind, metadata: { name, namespace, labels, annotations }, spec }
+}

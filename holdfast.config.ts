@@ -1,0 +1,25 @@
+/** The composition root: what the platform is made of. An adopter edits this file. */
+import { defineStack } from '#core'
+import { argocd } from './argocd/part.ts'
+import { service } from './chart/part.ts'
+import { gitServer, openGit } from './local/git-server/part.ts'
+import { localClusters } from './local/local.ts'
+
+export const stack = defineStack({
+  name: 'holdfast',
+  clusters: {
+    local: localClusters({
+      serverArgs: [
+        // Minutes become seconds: the proofs are the same, their bounds are summed from these.
+        '--kube-controller-manager-arg=horizontal-pod-autoscaler-sync-period=5s',
+        '--kube-controller-manager-arg=node-monitor-grace-period=20s',
+      ],
+    }),
+  },
+  parts: [gitServer, argocd, service],
+  git: openGit,
+  timing: {
+    local: { name: 'local', selfHeal: { noticedMs: 200, comparedMs: 800, syncedMs: 500 } },
+    production: { name: 'production', selfHeal: { noticedMs: 1_000, comparedMs: 4_000, syncedMs: 10_000 } },
+  },
+})

@@ -1,0 +1,140 @@
+/** The `deploy` ref: small text files that say what runs. Read as a map, written as a commit, never over another's write. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Failure } from '#kit/errors'
+import { createBare, git, gitLine, IDENTITY } from './git.ts'
+import { gitRemote, pushRef, type Remote } from './remote.ts'
+
+/** Path to content. */
+export type Files = Map<string, string>
+
+export interface DeployTip {
+  readonly sha: string
+  readonly files: Files
+}
+
+export interface DeployOptions {
+  /** @default 'refs/heads/deploy' */
+  readonly ref?: string
+  readonly signal?: AbortSignal
+}
+
+export interface UpdateOptions extends DeployOptions {
+  readonly message: string
+}
+
+const DEPLOY_REF = 'refs/heads/deploy'
+const TRIES = 5
+const PAUSE_MS = 200
+const NO_REF = /couldn't find remote ref/
+
+/** @returns undefined where the ref does not exist yet. */
+export async function readDeploy(remote: Remote, options: DeployOptions = {}): Promise<DeployTip | undefined> {
+  await using bare = await temporaryBare()
+  return fetchTip(bare.gitDir, remote, options)
+}
+
+/**
+ * Edits the files of `deploy` and pushes them if they changed. `edit` changes the map, and is called again on the newer files when
+ * another writer was faster.
+ * @throws Failure after five lost races.
+ */
+export async function updateDeploy(
+  remote: Remote,
+  edit: (files: Files) => void | Promise<void>,
+  options: UpdateOptions,
+): Promise<{ readonly sha: string; readonly changed: boolean }> {
+  const { ref = DEPLOY_REF, message, signal } = options
+  await using bare = await temporaryBare()
+  for (let tries = 1; tries <= TRIES; tries += 1) {
+    const tip = await fetchTip(bare.gitDir, remote, options)
+    const files = new Map(tip?.files)
+    await edit(files)
+    const changes = changesOf(tip?.files ?? new Map(), files)
+    if (tip !== undefined && changes.size === 0) return { sha: tip.sha, changed: false }
+    const sha = await commitChanges(bare.gitDir, { tip: tip?.sha, changes, message })
+    const update = { ref, sha, expected: tip?.sha ?? '', ...(signal === undefined ? {} : { signal }) }
+    if ((await pushRef(bare.gitDir, remote, update)) !== 'conflict') return { sha, changed: true }
+    await sleep(Math.random() * PAUSE_MS * tries, undefined, signal === undefined ? {} : { signal })
+  }
+  throw new Failure({ what: `Cannot update '${ref}'`, why: `others wrote it first, ${TRIES} times in a row`, next: 'Run the command again' })
+}
+
+async function temporaryBare(): Promise<AsyncDisposable & { readonly gitDir: string }> {
+  const gitDir = await mkdtemp(join(tmpdir(), 'holdfast-deploy-'))
+  await createBare(gitDir)
+  return { gitDir, [Symbol.asyncDispose]: () => rm(gitDir, { recursive: true, force: true }) }
+}
+
+async function fetchTip(gitDir: string, remote: Remote, { ref = DEPLOY_REF, signal }: DeployOptions): Promise<DeployTip | undefined> {
+  const args = ['--git-dir', gitDir, 'fetch', '--quiet', '--depth=1', '--no-tags', '--force', '--', remote.url, `${ref}:refs/heads/tip`]
+  try {
+    await gitRemote(remote, args, signal === undefined ? {} : { signal })
+  } catch (thrown) {
+    if (thrown instanceof Failure && NO_REF.test(thrown.message)) return undefined
+    throw thrown
+  }
+  const sha = await gitLine(['--git-dir', gitDir, 'rev-parse', 'refs/heads/tip'])
+  return { sha, files: await readFiles(gitDir, sha) }
+}
+
+async function readFiles(gitDir: string, sha: string): Promise<Files> {
+  const { stdout } = await git(['--git-dir', gitDir, 'ls-tree', '-r', '-z', '--full-tree', sha])
+  const blobs = stdout.split('\0').flatMap((line) => {
+    const [meta = '', path = ''] = line.split('\t', 2)
+    const [, type, oid = ''] = meta.split(' ')
+    return type === 'blob' ? [{ path, oid }] : []
+  })
+  const input = blobs.map(({ oid }) => `${oid}\n`).join('')
+  const batch = Buffer.from((await git(['--git-dir', gitDir, 'cat-file', '--batch'], { input })).stdout)
+  let offset = 0
+  const files: Files = new Map()
+  for (const { path, oid } of blobs) {
+    const contentAt = batch.indexOf('\n', offset) + 1
+    const [found, , size] = batch.toString('utf8', offset, contentAt).trimEnd().split(' ')
+    const end = contentAt + Number(size)
+    // Bytes that are not UTF-8 were replaced on the way here, so the next header is not where it should be.
+    if (found !== oid || batch[end] !== 0x0a) throw new Failure({ what: `Cannot read commit ${sha}`, why: `'${path}' or a file before it is not UTF-8 text` })
+    files.set(path, batch.toString('utf8', contentAt, end))
+    offset = end + 1
+  }
+  return files
+}
+
+/** Path to new content; undefined for a file that is gone. */
+type Changes = ReadonlyMap<string, string | undefined>
+
+function changesOf(before: Files, after: Files): Changes {
+  const gone = [...before.keys()].filter((path) => !after.has(path)).map((path) => [path, undefined] as const)
+  const written = [...after].filter(([path, content]) => before.get(path) !== content)
+  return new Map([...gone, ...written])
+}
+
+interface CommitSpec {
+  readonly tip: string | undefined
+  readonly changes: Changes
+  readonly message: string
+}
+
+/** Only what changed is written over the old tree, so that modes and whatever is not text stay as they are. */
+async function commitChanges(gitDir: string, { tip, changes, message }: CommitSpec): Promise<string> {
+  const at = ['--git-dir', gitDir]
+  const env = { GIT_INDEX_FILE: join(gitDir, 'index') }
+  await git([...at, 'read-tree', tip ?? '--empty'], { env })
+  const modes = tip === undefined ? new Map<string, string>() : await modesOf(gitDir, tip)
+  const lines: string[] = []
+  for (const [path, content] of changes) {
+    if (content === undefined) lines.push(`0 ${'0'.repeat(40)}\t${path}\0`)
+    else lines.push(`${modes.get(path) ?? '100644'} ${await gitLine([...at, 'hash-object', '-w', '--stdin'], { input: content })}\t${path}\0`)
+  }
+  await git([...at, 'update-index', '-z', '--index-info'], { env, input: lines.join('') })
+  const tree = await gitLine([...at, 'write-tree'], { env })
+  return gitLine([...at, 'commit-tree', ...(tip === undefined ? [] : ['-p', tip]), tree], { env: IDENTITY, input: `${message.trimEnd()}\n` })
+}
+
+async function modesOf(gitDir: string, sha: string): Promise<ReadonlyMap<string, string>> {
+  const { stdout } = await git(['--git-dir', gitDir, 'ls-tree', '-r', '-z', '--full-tree', sha])
+  return new Map(stdout.split('\0').map((line) => [line.slice(line.indexOf('\t') + 1), line.slice(0, 6)] as const))
+}

@@ -1,0 +1,86 @@
+/** The Git server inside the cluster: what Argo CD reads, where the working tree is pushed. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseAllDocuments } from 'yaml'
+import { type Cluster, DEPLOY_REF, type GitRemote, HOLDFAST_NAMESPACE, type ImageSpec, type Part, SOURCE_REF, type Target, application, debianBase, renderedSource } from '#core'
+import { Failure } from '#kit/errors'
+import type { KubeObject } from '#kit/kube'
+import { root } from '#kit/paths'
+import { type Credential, writeCredential } from './credential.ts'
+import { readDeploy, updateDeploy } from './deploy.ts'
+import type { Remote } from './remote.ts'
+import { pushSnapshot, snapshotWorkingTree } from './snapshot.ts'
+
+const NAMESPACE = 'git'
+const REPOSITORY = 'platform.git'
+const MANIFEST = 'local/git-server/manifest.yaml'
+/** What the server checks a push against; the password itself is only in our own namespace. */
+const SERVER_SECRET = { apiVersion: 'v1', kind: 'Secret', name: 'git-write', namespace: NAMESPACE }
+const OPERATOR_SECRET = { apiVersion: 'v1', kind: 'Secret', name: 'git-operator', namespace: HOLDFAST_NAMESPACE }
+
+const gitImage: ImageSpec = {
+  name: 'holdfast/git-server',
+  tag: '1',
+  build: { context: 'local/git-server/image', files: ['entrypoint.sh', 'gitconfig', 'lighttpd.conf'], base: debianBase },
+}
+
+export const gitServer: Part = {
+  name: 'git',
+  namespaces: [{ name: NAMESPACE, podSecurity: 'restricted', quota: { pods: '4', 'limits.memory': '1Gi', persistentvolumeclaims: '2' } }],
+  images: [gitImage],
+  bootstraps: true,
+  rendered: async (target) => (await manifest()).map((object) => withDigest(object, target)),
+  applications: (target) => [application({ name: 'git', namespace: NAMESPACE, sources: [renderedSource('git', target)] })],
+  prepare,
+  scenarios: [],
+}
+
+/** The remote in the cluster, opened from this machine. */
+export async function openGit(cluster: Cluster, signal: AbortSignal): Promise<GitRemote> {
+  const remote: Remote = { url: `${cluster.address('git')}/${REPOSITORY}`, credential: await operatorCredential(cluster) }
+  return {
+    url: `http://git.${NAMESPACE}.svc.cluster.local/${REPOSITORY}`,
+    async pushSource() {
+      await using snapshot = await snapshotWorkingTree(root, { signal })
+      const outcome = await pushSnapshot(snapshot, remote, { ref: `refs/heads/${SOURCE_REF}`, signal })
+      return { sha: snapshot.sha, changed: outcome === 'pushed', nested: snapshot.nested }
+    },
+    async readDeploy() {
+      const tip = await readDeploy(remote, { ref: `refs/heads/${DEPLOY_REF}`, signal })
+      return { sha: tip?.sha, files: tip?.files ?? new Map() }
+    },
+    updateDeploy: (message, edit) => updateDeploy(remote, edit, { ref: `refs/heads/${DEPLOY_REF}`, message, signal }),
+  }
+}
+
+/** Makes the credential once; a cluster that has one keeps it. */
+async function prepare({ kube }: Cluster): Promise<void> {
+  if ((await kube.get(OPERATOR_SECRET)) !== undefined && (await kube.get(SERVER_SECRET)) !== undefined) return
+  const { user, password, htpasswd } = writeCredential()
+  await kube.apply(secret(SERVER_SECRET, { htpasswd }))
+  await kube.apply(secret(OPERATOR_SECRET, { user, password }))
+}
+
+function secret({ apiVersion, kind, name, namespace }: typeof SERVER_SECRET, stringData: Record<string, string>): KubeObject {
+  return { apiVersion, kind, metadata: { name, namespace }, stringData }
+}
+
+async function operatorCredential({ kube }: Cluster): Promise<Pick<Credential, 'user' | 'password'>> {
+  const found = await kube.get(OPERATOR_SECRET)
+  const read = (key: string) => Buffer.from(found?.data?.[key] ?? '', 'base64').toString()
+  if (found === undefined) throw new Failure({ what: 'Cannot push to the Git server', why: `the Secret '${OPERATOR_SECRET.name}' is not in the cluster`, next: 'Run npm run local:up' })
+  return { user: read('user'), password: read('password') }
+}
+
+async function manifest(): Promise<KubeObject[]> {
+  const text = await readFile(join(root, MANIFEST), 'utf8')
+  return parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? [])
+}
+
+function withDigest(object: KubeObject, { images }: Target): KubeObject {
+  if (object.kind !== 'Deployment') return object
+  const image = `docker.io/${gitImage.name}@${images.get(gitImage.name)?.digest}`
+  const pod = object.spec.template.spec
+  const spec = { ...pod, containers: pod.containers.map((container: object) => ({ ...container, image })) }
+  return { ...object, spec: { ...object.spec, template: { ...object.spec.template, spec } } }
+}

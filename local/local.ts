@@ -1,0 +1,74 @@
+/** The local cluster as a provider: machine, engine, registry, node. */
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ClusterProvider, DownRequest, UpRequest } from '#core'
+import { CLUSTER_LABEL, ROLE_LABEL, docker, listByLabel } from '#kit/docker'
+import { cacheDir, root } from '#kit/paths'
+import { ensureCluster, findCluster } from './k3s.ts'
+import { checkMachine, engineAnswers, ensureEngine, failIfRemoteEngine, stopEngine } from './machine.ts'
+import { takeLock } from './lock.ts'
+import { ensureRegistry, removeRegistry } from './registry/registry.ts'
+
+/** @param serverArgs arguments of the k3s server, in k3s's own form. */
+export function localClusters({ serverArgs }: { serverArgs: readonly string[] }): ClusterProvider {
+  return {
+    prepare,
+    up: (request) => ensureCluster({ ...request, serverArgs }),
+    find: async (name) => ((await engineAnswers()) ? findCluster(name) : undefined),
+    down,
+    lock: takeLock,
+  }
+}
+
+async function prepare({ progress, signal, images }: UpRequest): Promise<{ registry: string }> {
+  failIfRemoteEngine()
+  await checkMachine(progress)
+  await ensureEngine(progress, signal)
+  return { registry: await progress.step('Start the registry', () => ensureRegistry(images, signal)) }
+}
+
+async function down({ name, all, progress }: DownRequest): Promise<string[]> {
+  const removed: string[] = []
+  if (await engineAnswers()) {
+    removed.push(...(await progress.step(`Remove the cluster '${name}'`, () => removeCluster(name))))
+    removed.push(...(await removeRegistry({ withImages: all })))
+    if (all) removed.push(...(await removeImages()))
+  }
+  removed.push(...(await removeFiles(name, all)))
+  if (all && (await stopEngine())) removed.push('the Docker Engine that local:up had started (stopped; its package stays)')
+  return removed
+}
+
+async function removeCluster(name: string): Promise<string[]> {
+  const label = `${CLUSTER_LABEL}=${name}`
+  const containers = await listByLabel('container', label)
+  if (containers.length > 0) await docker(['rm', '--force', '--volumes', ...containers])
+  const volumes = await listByLabel('volume', label)
+  if (volumes.length > 0) await docker(['volume', 'rm', ...volumes])
+  const networks = await listByLabel('network', label)
+  for (const network of networks) await removeNetwork(network)
+  return [...containers.map((each) => `container ${each}`), ...volumes.map((each) => `volume ${each}`), ...networks.map((each) => `network ${each}`)]
+}
+
+/** The registry is a member of every cluster's network. */
+async function removeNetwork(network: string): Promise<void> {
+  const { stdout } = await docker(['network', 'inspect', '--format', '{{range .Containers}}{{.Name}} {{end}}', network])
+  for (const member of stdout.split(/\s+/).filter(Boolean)) await docker(['network', 'disconnect', '--force', network, member])
+  await docker(['network', 'rm', network])
+}
+
+async function removeImages(): Promise<string[]> {
+  const images = await listByLabel('image', `${ROLE_LABEL}=image`)
+  if (images.length === 0) return []
+  await docker(['rmi', '--force', ...images])
+  return [`${images.length} images of ours in the engine`]
+}
+
+async function removeFiles(name: string, all: boolean): Promise<string[]> {
+  const folders = [join(root, '.holdfast', name), ...(all ? [cacheDir] : [])]
+  const there = folders.filter((folder) => existsSync(folder))
+  for (const folder of there) await rm(folder, { recursive: true, force: true })
+  return there.map((folder) => `folder ${folder}`)
+}
+

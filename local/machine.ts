@@ -1,0 +1,160 @@
+/** The machine under the cluster: is it big enough, is there an engine, is the kernel set right? */
+import { spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { readFile, rm, statfs, writeFile } from 'node:fs/promises'
+import { freemem, homedir } from 'node:os'
+import { join } from 'node:path'
+import { docker } from '#kit/docker'
+import { ExecError, exec } from '#kit/exec'
+import { Failure, UserError, messageOf } from '#kit/errors'
+import { ensureDir, machineDir } from '#kit/paths'
+import type { Progress } from '#kit/progress'
+import { pending, ready, terminal, waitFor } from '#kit/wait'
+
+/** containerd, kubelet and every container shim take instances; the default of 128 is used up by about 28 pods. */
+const INOTIFY_INSTANCES = 512
+const INOTIFY_FILE = '/proc/sys/fs/inotify/max_user_instances'
+/** Compiling Kubernetes and Argo CD fills Go's caches with about 8 GB, the images take 3 GB. */
+const MIN_FREE_GB = 12
+const MIN_MEMORY_GB = 3
+const ENGINE_PACKAGES = ['docker.io', 'iptables', 'debootstrap']
+const engineFile = join(machineDir, 'engine.pid')
+const engineLog = join(machineDir, 'dockerd.log')
+
+/** @throws UserError naming what the machine lacks. Raises what it can, and says so. */
+export async function checkMachine(progress: Progress): Promise<void> {
+  await checkDisk()
+  checkMemory()
+  await raiseInotify(progress)
+}
+
+async function checkDisk(): Promise<void> {
+  const { bavail, bsize } = await statfs(homedir())
+  const freeGb = (bavail * bsize) / 1e9
+  if (freeGb >= MIN_FREE_GB) return
+  throw new UserError({ what: 'Cannot start', why: `only ${freeGb.toFixed(1)} GB of disk are free and ${MIN_FREE_GB} GB are needed`, next: 'Free some space and run this again' })
+}
+
+function checkMemory(): void {
+  const freeGb = freemem() / 1e9
+  if (freeGb >= MIN_MEMORY_GB) return
+  throw new UserError({ what: 'Cannot start', why: `only ${freeGb.toFixed(1)} GB of memory are free and ${MIN_MEMORY_GB} GB are needed`, next: 'Close something and run this again' })
+}
+
+async function raiseInotify(progress: Progress): Promise<void> {
+  if (process.platform !== 'linux') return
+  const current = Number(await readFile(INOTIFY_FILE, 'utf8'))
+  if (current >= INOTIFY_INSTANCES) return
+  const command = `sysctl fs.inotify.max_user_instances=${INOTIFY_INSTANCES}`
+  try {
+    await writeFile(INOTIFY_FILE, String(INOTIFY_INSTANCES))
+    progress.say(`Raised inotify instances from ${current} to ${INOTIFY_INSTANCES} (${command}): each pod takes four`)
+  } catch {
+    progress.say(`Only ${current} inotify instances per user: pods may fail to start. Raise them with: sudo ${command}`)
+  }
+}
+
+/** Finds a running engine, or installs and starts one where that is ours to do. */
+export async function ensureEngine(progress: Progress, signal: AbortSignal): Promise<void> {
+  const answer = await engineAnswer()
+  if (answer.running) return
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) throw noEngine(answer.why)
+  if (!(await isInstalled())) await installEngine(progress, signal)
+  await progress.step('Start Docker Engine (dockerd; npm run local:down -- --all stops it)', () => startEngine(signal))
+}
+
+/** Debian's packages that building a base image needs besides the engine. */
+export async function ensureDebootstrap(progress: Progress, signal: AbortSignal): Promise<void> {
+  if ((await exec('sh', ['-c', 'command -v debootstrap'], { accept: [0, 1, 127] })).exitCode === 0) return
+  if (process.getuid?.() === 0) await aptInstall(['debootstrap'], { progress, signal })
+}
+
+/** Whether an engine can be asked at all. */
+export async function engineAnswers(): Promise<boolean> {
+  return (await engineAnswer()).running
+}
+
+async function engineAnswer(): Promise<{ running: true } | { running: false; why: string }> {
+  try {
+    await docker(['version', '--format', '{{.Server.Version}}'], { timeoutMs: 10_000 })
+    return { running: true }
+  } catch (thrown) {
+    const why = thrown instanceof ExecError ? (thrown.stderr.trim().split('\n').at(-1) ?? '') : messageOf(thrown)
+    return { running: false, why }
+  }
+}
+
+function noEngine(why: string): UserError {
+  const next =
+    process.platform === 'linux'
+      ? `Run: sudo apt-get install -y ${ENGINE_PACKAGES.join(' ')} && sudo systemctl start docker && sudo usermod -aG docker "$USER" (then log in again), or run this as root`
+      : 'Start Docker Desktop, Colima or Rancher Desktop and run this again'
+  return new UserError({ what: 'Cannot find a running Docker Engine', why, next })
+}
+
+async function isInstalled(): Promise<boolean> {
+  return (await exec('sh', ['-c', 'command -v dockerd'], { accept: [0, 1, 127] })).exitCode === 0
+}
+
+async function installEngine(progress: Progress, signal: AbortSignal): Promise<void> {
+  if ((await exec('sh', ['-c', 'command -v apt-get'], { accept: [0, 1, 127] })).exitCode !== 0) {
+    throw noEngine('dockerd is not installed and this system has no apt-get')
+  }
+  await aptInstall(ENGINE_PACKAGES, { progress, signal })
+}
+
+async function aptInstall(packages: readonly string[], { progress, signal }: { progress: Progress; signal: AbortSignal }): Promise<void> {
+  await progress.step(`Install ${packages.join(', ')} with apt-get`, async () => {
+    const env = { DEBIAN_FRONTEND: 'noninteractive' }
+    await exec('apt-get', ['update', '-qq'], { env, signal })
+    await exec('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env, signal })
+  })
+}
+
+/** dockerd in a session of its own, so that neither the end of this command nor its Ctrl-C reaches it. */
+async function startEngine(signal: AbortSignal): Promise<void> {
+  ensureDir(machineDir)
+  const log = openSync(engineLog, 'a', 0o600)
+  const engine = spawn('dockerd', [], { detached: true, stdio: ['ignore', log, log] })
+  closeSync(log)
+  let ended: string | undefined
+  engine.on('error', (error) => (ended = error.message))
+  engine.on('exit', (code) => (ended = `dockerd ended with exit code ${code}`))
+  engine.unref()
+  await writeFile(engineFile, String(engine.pid))
+  await waitFor(
+    'Docker Engine to answer',
+    async () => {
+      if (ended !== undefined) return terminal(`${ended}: ${await lastLogLine()}`, `Its log is ${engineLog}`)
+      const answer = await engineAnswer()
+      return answer.running ? ready(undefined) : pending(answer.why)
+    },
+    { timeoutMs: 60_000, everyMs: 200, signal },
+  )
+}
+
+async function lastLogLine(): Promise<string> {
+  return (await readFile(engineLog, 'utf8')).trimEnd().split('\n').at(-1) ?? ''
+}
+
+/** Stops the engine if it is one that we started. @returns whether it was. */
+export async function stopEngine(): Promise<boolean> {
+  const pid = Number(await readFile(engineFile, 'utf8').catch(() => 'NaN'))
+  if (!Number.isInteger(pid) || !(await isEngine(pid))) return false
+  process.kill(pid, 'SIGTERM')
+  await waitFor('Docker Engine to stop', async () => ((await isEngine(pid)) ? pending('running') : ready(undefined)), { timeoutMs: 60_000, everyMs: 200 })
+  await rm(engineFile, { force: true })
+  return true
+}
+
+/** A process number is used again after a reboot: only a dockerd is ours. */
+async function isEngine(pid: number): Promise<boolean> {
+  const command = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')
+  return command.trim() === 'dockerd'
+}
+
+/** The address that the engine's user meets when it is remote: not supported, since ports are published on this machine. */
+export function failIfRemoteEngine(): void {
+  const host = process.env.DOCKER_HOST ?? ''
+  if (/^(tcp|ssh):/.test(host)) throw new Failure({ what: 'Cannot use a remote Docker Engine', why: `DOCKER_HOST is '${host}'`, next: 'Unset DOCKER_HOST' })
+}

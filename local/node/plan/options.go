@@ -1,0 +1,157 @@
+package plan
+
+import (
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Options are what the caller of `server` asked for.
+type Options struct {
+	NodeName       string
+	TLSSANs        []string
+	Disabled       []string
+	ResolvConf     string
+	KubeconfigMode fs.FileMode
+	UnsafeNoFsync  bool
+	// Extra holds the caller's own flags for each component; they override the node's flags of the same name.
+	Extra map[string][]Flag
+	// Notes are sentences for the log: what was asked for and has no effect here.
+	Notes []string
+}
+
+// Flag is one flag of a component.
+type Flag struct{ Name, Value string }
+
+// The add-ons that the node brings, and those of k3s that it does not have, so that disabling them is already true.
+var (
+	addOns       = []string{"coredns", "local-storage"}
+	absentAddOns = []string{"traefik", "servicelb", "metrics-server"}
+)
+
+var flagName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+
+// ParseOptions reads the arguments that follow `server`, and k3s's environment variables; a flag wins over a variable.
+func ParseOptions(args []string, getenv func(string) string) (Options, error) {
+	o := Options{
+		NodeName:       getenv("K3S_NODE_NAME"),
+		ResolvConf:     getenv("K3S_RESOLV_CONF"),
+		KubeconfigMode: 0o600,
+		Extra:          map[string][]Flag{},
+		// A lost local cluster is rebuilt in seconds, and fsync on a laptop's disk costs etcd most of its time.
+		// Only a crash of the machine can lose writes: after a crash of the node the kernel still holds them.
+		UnsafeNoFsync: getenv("HOLDFAST_UNSAFE_NO_FSYNC") != "0",
+	}
+	if mode := getenv("K3S_KUBECONFIG_MODE"); mode != "" {
+		if err := o.setKubeconfigMode(mode); err != nil {
+			return Options{}, fmt.Errorf("environment variable K3S_KUBECONFIG_MODE: %w", err)
+		}
+	}
+	for len(args) > 0 {
+		name, value, rest, err := takeFlag(args)
+		if err != nil {
+			return Options{}, err
+		}
+		if err := o.set(name, value); err != nil {
+			return Options{}, fmt.Errorf("flag --%s: %w", name, err)
+		}
+		args = rest
+	}
+	return o, nil
+}
+
+// knownFlags are the flags that `server` understands. All take a value.
+var knownFlags = []string{
+	"disable", "kube-apiserver-arg", "kube-controller-manager-arg", "kube-proxy-arg", "kube-scheduler-arg",
+	"kubelet-arg", "node-name", "resolv-conf", "tls-san", "write-kubeconfig-mode",
+}
+
+// takeFlag splits the first flag off: `--name=value` or `--name value`.
+func takeFlag(args []string) (name, value string, rest []string, err error) {
+	word := args[0]
+	if !strings.HasPrefix(word, "--") || word == "--" {
+		return "", "", nil, fmt.Errorf("%q is not a flag: `server` takes flags only, such as --node-name=NAME", word)
+	}
+	name, value, hasValue := strings.Cut(word[2:], "=")
+	if !slices.Contains(knownFlags, name) {
+		return "", "", nil, fmt.Errorf("unknown flag --%s: this node knows --%s", name, strings.Join(knownFlags, ", --"))
+	}
+	if hasValue {
+		return name, value, args[1:], nil
+	}
+	if len(args) < 2 {
+		return "", "", nil, fmt.Errorf("flag --%s needs a value", name)
+	}
+	return name, args[1], args[2:], nil
+}
+
+func (o *Options) set(name, value string) error {
+	if value == "" {
+		return fmt.Errorf("the value is empty")
+	}
+	switch name {
+	case "node-name":
+		o.NodeName = value
+	case "resolv-conf":
+		o.ResolvConf = value
+	case "tls-san":
+		// testcontainers joins a container's aliases with commas.
+		o.TLSSANs = append(o.TLSSANs, splitList(value)...)
+	case "write-kubeconfig-mode":
+		return o.setKubeconfigMode(value)
+	case "disable":
+		for _, addOn := range splitList(value) {
+			if err := o.disable(addOn); err != nil {
+				return err
+			}
+		}
+	default:
+		return o.addExtra(strings.TrimSuffix(name, "-arg"), value)
+	}
+	return nil
+}
+
+func (o *Options) setKubeconfigMode(value string) error {
+	mode, err := strconv.ParseUint(value, 8, 9)
+	if err != nil {
+		return fmt.Errorf("%q is not a file mode such as 0644", value)
+	}
+	o.KubeconfigMode = fs.FileMode(mode)
+	return nil
+}
+
+func (o *Options) disable(addOn string) error {
+	switch {
+	case slices.Contains(addOns, addOn):
+		o.Disabled = append(o.Disabled, addOn)
+	case slices.Contains(absentAddOns, addOn):
+		o.Notes = append(o.Notes, fmt.Sprintf("--disable=%s has no effect: this node does not have it", addOn))
+	default:
+		return fmt.Errorf("%q is not an add-on of this node: it has %s", addOn, strings.Join(addOns, " and "))
+	}
+	return nil
+}
+
+// addExtra keeps a component's flag, given as `name=value` or, for a switch, as `name`.
+func (o *Options) addExtra(component, value string) error {
+	name, flagValue, hasValue := strings.Cut(value, "=")
+	name = strings.TrimPrefix(name, "--")
+	if !flagName.MatchString(name) {
+		return fmt.Errorf("%q is not of the form name=value", value)
+	}
+	if !hasValue {
+		flagValue = "true"
+	}
+	o.Extra[component] = append(o.Extra[component], Flag{name, flagValue})
+	return nil
+}
+
+func splitList(value string) []string {
+	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// IsDisabled says whether the caller does not want this add-on.
+func (o Options) IsDisabled(addOn string) bool { return slices.Contains(o.Disabled, addOn) }

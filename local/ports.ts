@@ -1,0 +1,89 @@
+/** One block of fixed ports on 127.0.0.1 per cluster: Docker's own choice would change at every restart. */
+import { createServer } from 'node:net'
+import { readFile, readdir, readlink } from 'node:fs/promises'
+import { docker } from '#kit/docker'
+import { SERVICE_NAMES, type ServiceName } from '#core'
+import { UserError } from '#kit/errors'
+import { exec } from '#kit/exec'
+
+/** The first port of the default block. */
+export const DEFAULT_PORTS_FROM = 16440
+/** Ports are fixed when the container is created, so some are spare for services to come. */
+const BLOCK_SIZE = 16
+const FIRST_NODE_PORT = 30080
+
+export interface PortMapping {
+  readonly host: number
+  readonly container: number
+}
+
+/** The API server first, then the services in their order, then spares. */
+export function portBlock(from: number): PortMapping[] {
+  const api = { host: from, container: 6443 }
+  const nodePorts = Array.from({ length: BLOCK_SIZE - 1 }, (_, i) => ({ host: from + 1 + i, container: FIRST_NODE_PORT + 1 + i }))
+  return [api, ...nodePorts]
+}
+
+/** The node port of a service: 30081 for the first. */
+export function nodePortOf(service: ServiceName): number {
+  return FIRST_NODE_PORT + 1 + SERVICE_NAMES.indexOf(service)
+}
+
+/** @throws UserError unless `text` is a port with room for the block above it. */
+export function parsePortsFrom(text: string): number {
+  const port = Number(text)
+  if (Number.isInteger(port) && port >= 1024 && port + BLOCK_SIZE <= 65_536) return port
+  throw new UserError({ what: 'Cannot use --ports-from', why: `'${text}' is not a port between 1024 and ${65_536 - BLOCK_SIZE}`, next: `Example: --ports-from ${DEFAULT_PORTS_FROM}` })
+}
+
+/** @throws UserError naming the first taken port and its holder. */
+export async function checkPortsFree(mappings: readonly PortMapping[]): Promise<void> {
+  for (const { host } of mappings) {
+    if (await isFree(host)) continue
+    const next = `Stop it, or choose another block with --ports-from ${host + 1000 - (host % 1000)}`
+    throw new UserError({ what: `Cannot use port ${host}`, why: `${await holderOf(host)} holds it`, next })
+  }
+}
+
+/** The first free port at or above `from`. */
+export async function firstFreePort(from: number): Promise<number> {
+  for (let port = from; port < from + 100; port++) if (await isFree(port)) return port
+  throw new UserError({ what: 'Cannot find a free port', why: `${from} to ${from + 99} are taken` })
+}
+
+async function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)))
+  })
+}
+
+async function holderOf(port: number): Promise<string> {
+  const { stdout } = await docker(['ps', '--filter', `publish=${port}`, '--format', '{{.Names}}'])
+  if (stdout.trim() !== '') return `container '${stdout.trim()}'`
+  const pid = process.platform === 'linux' ? await listenerPid(port) : await listenerPidByLsof(port)
+  if (pid === undefined) return 'another process'
+  const name = (await exec('ps', ['-o', 'comm=', '-p', pid], { accept: [0, 1] })).stdout.trim()
+  return `process '${name}' (pid ${pid})`
+}
+
+/** /proc says which socket listens; the process that has it open holds the port. */
+async function listenerPid(port: number): Promise<string | undefined> {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0')
+  const tables = await Promise.all(['tcp', 'tcp6'].map((table) => readFile(`/proc/net/${table}`, 'utf8').catch(() => '')))
+  const columns = tables.join('\n').split('\n').map((line) => line.trim().split(/\s+/))
+  const inode = columns.find((each) => each[1]?.endsWith(`:${hex}`) && each[3] === '0A')?.[9]
+  if (inode === undefined) return undefined
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
+      if ((await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')) === `socket:[${inode}]`) return pid
+    }
+  }
+  return undefined
+}
+
+async function listenerPidByLsof(port: number): Promise<string | undefined> {
+  const { stdout } = await exec('lsof', ['-t', `-iTCP:${port}`, '-sTCP:LISTEN'], { accept: [0, 1, 127] })
+  return stdout.trim().split('\n')[0] || undefined
+}

@@ -1,0 +1,71 @@
+/** The registry beside the cluster: on 127.0.0.1 only, its data in a named volume that outlives every cluster. */
+import { CLUSTER_LABEL, type ContainerInfo, ROLE_LABEL, docker, inspect, listByLabel } from '#kit/docker'
+import type { Images } from '#kit/images'
+import { pending, ready, waitFor } from '#kit/wait'
+import { registryImage } from './image.ts'
+import { firstFreePort } from '../ports.ts'
+
+const NAME = 'holdfast-registry'
+/** The image store: kept by `local:down`, removed by `local:down --all`. */
+export const IMAGE_VOLUME = 'holdfast-images'
+/** What the node calls the registry. */
+export const REGISTRY_ALIAS = 'registry'
+const FIRST_PORT = 16430
+
+/** @returns host:port on this machine where images are pushed. */
+export async function ensureRegistry(images: Images, signal: AbortSignal): Promise<string> {
+  const found = await inspect<ContainerInfo>('container', NAME)
+  if (found === undefined) await createRegistry(images)
+  else if (!found.State.Running) await docker(['start', NAME])
+  const address = await registryAddress()
+  await waitFor(
+    'the registry to answer',
+    async () => {
+      const response = await fetch(`http://${address}/v2/`)
+      return response.ok ? ready(undefined) : pending(`HTTP ${response.status}`)
+    },
+    { timeoutMs: 30_000, everyMs: 50, signal },
+  )
+  return address
+}
+
+/** Joins the registry to a cluster's network, where it is found by its alias. */
+export async function joinNetwork(network: string): Promise<void> {
+  const info = await inspect<ContainerInfo>('container', NAME)
+  if (info?.NetworkSettings.Networks[network] === undefined) await docker(['network', 'connect', '--alias', REGISTRY_ALIAS, network, NAME])
+}
+
+/** Removes the registry unless a cluster still uses it. @returns what was removed. */
+export async function removeRegistry({ withImages }: { withImages: boolean }): Promise<string[]> {
+  if ((await listByLabel('container', CLUSTER_LABEL)).length > 0) return []
+  const removed: string[] = []
+  if ((await inspect('container', NAME)) !== undefined) {
+    await docker(['rm', '--force', NAME])
+    removed.push(`container ${NAME}`)
+  }
+  if (withImages && (await inspect('volume', IMAGE_VOLUME)) !== undefined) {
+    await docker(['volume', 'rm', IMAGE_VOLUME])
+    removed.push(`volume ${IMAGE_VOLUME} (the image store)`)
+  }
+  return removed
+}
+
+async function createRegistry(images: Images): Promise<void> {
+  const { ref } = await images.local(registryImage)
+  const port = await firstFreePort(FIRST_PORT)
+  if ((await inspect('volume', IMAGE_VOLUME)) === undefined) await docker(['volume', 'create', '--label', `${ROLE_LABEL}=images`, IMAGE_VOLUME])
+  await docker([
+    ...['run', '--detach', '--name', NAME, '--label', `${ROLE_LABEL}=registry`, '--restart', 'unless-stopped'],
+    ...['--publish', `127.0.0.1:${port}:5000`, '--volume', `${IMAGE_VOLUME}:/var/lib/registry`],
+    ...['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges'],
+    ...['--env', 'OTEL_TRACES_EXPORTER=none', '--env', 'REGISTRY_STORAGE_DELETE_ENABLED=true'],
+    ref,
+  ])
+}
+
+/** Host and port on this machine. */
+export async function registryAddress(): Promise<string> {
+  const info = await inspect<ContainerInfo>('container', NAME)
+  const port = info?.HostConfig.PortBindings?.['5000/tcp']?.[0]?.HostPort
+  return `127.0.0.1:${port}`
+}

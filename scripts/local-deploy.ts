@@ -1,0 +1,25 @@
+/** `npm run local:deploy`: a change of the working tree, live. */
+import { stack } from '../holdfast.config.ts'
+import { install, storeImages } from '#core'
+import { UserError } from '#kit/errors'
+import { type ClusterFlags, withName } from '#kit/flags'
+import { Images } from '#kit/images'
+import { main } from '#kit/main'
+import { formatMs } from '#kit/progress'
+
+await main<ClusterFlags>({
+  name: 'local:deploy',
+  summary: 'Builds what changed, pushes it, commits to deploy, and waits until it runs.',
+  example: 'npm run local:deploy',
+  declare: withName,
+  async run({ flags: { name }, progress, signal }) {
+    const started = performance.now()
+    await using _lock = await stack.clusters.local.lock(name, 'local:deploy')
+    const cluster = await stack.clusters.local.find(name)
+    if (cluster === undefined) throw new UserError({ what: 'Cannot deploy', why: `no cluster '${name}' runs`, next: 'Run npm run local:up' })
+    const stored = await storeImages(stack, { images: new Images({ progress, signal }), registry: cluster.registry })
+    const { revisions } = await install(stack, { cluster, stored, progress, signal })
+    progress.say(`source ${revisions.source.slice(0, 7)} and deploy ${revisions.deploy.slice(0, 7)} are live after ${formatMs(performance.now() - started)}`)
+    return 0
+  },
+})

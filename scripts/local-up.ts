@@ -1,0 +1,24 @@
+/** `npm run local:up`: the whole platform from the working tree. */
+import { stack } from '../holdfast.config.ts'
+import { bringUp, settleAll, upSummary } from '#core'
+import { type UpFlags, withUp } from '#kit/flags'
+import { Images } from '#kit/images'
+import { main } from '#kit/main'
+
+await main<UpFlags>({
+  name: 'local:up',
+  summary: 'Brings the platform up on this machine from the working tree; run again, it repairs and syncs what is there.',
+  example: 'npm run local:up -- --name demo --ports-from 17440',
+  declare: withUp,
+  async run({ flags, progress, signal }) {
+    const started = performance.now()
+    const { name, portsFrom, images: way } = flags
+    await using _lock = await stack.clusters.local.lock(name, 'local:up')
+    const images = new Images({ progress, signal, ...(way === undefined ? {} : { way }) })
+    const installed = await bringUp(stack, { name, images, progress, signal, ...(portsFrom === undefined ? {} : { portsFrom }) })
+    for (const reason of await settleAll(installed.target.cluster.kube)) progress.say(`Undid what an interrupted run had left: ${reason}`)
+    const elapsedMs = performance.now() - started
+    process.stdout.write(flags.timings === 'json' ? `${JSON.stringify({ elapsedMs, steps: progress.timings })}\n` : `${upSummary(stack, installed, { elapsedMs, timings: progress.timings })}\n`)
+    return 0
+  },
+})

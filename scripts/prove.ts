@@ -1,0 +1,30 @@
+/** `npm run prove`: records, judges and reports proofs. */
+import { stack } from '../holdfast.config.ts'
+import { listScenarios, openRun, renderJson, renderTable, runAll, selectScenarios, writeReports } from '#core'
+import { type ClusterFlags, type JsonFlags, withJson, withName } from '#kit/flags'
+import { main } from '#kit/main'
+
+interface Flags extends ClusterFlags, JsonFlags {
+  readonly list?: boolean
+  readonly mutate?: boolean
+}
+
+await main<Flags>({
+  name: 'prove',
+  summary: 'Proves that the platform does what it promises: each proof acts, watches, and judges by bounds.',
+  example: 'npm run prove -- hand-edit --mutate',
+  declare: (command) =>
+    withJson(withName(command)).argument('[names...]', 'which proofs; all by default').option('--list', 'list the proofs').option('--mutate', 'break the healer instead: every verdict must go red'),
+  async run({ flags, args, progress, signal }) {
+    if (flags.list) {
+      process.stdout.write(`${listScenarios(stack, 'proof', flags)}\n`)
+      return 0
+    }
+    const scenarios = selectScenarios(stack, 'proof', args)
+    await using run = await openRun(stack, { name: flags.name, progress, signal })
+    const { results, exitCode } = await runAll(run, scenarios, flags)
+    process.stdout.write(`${flags.json ? renderJson(results) : renderTable(results)}\n`)
+    progress.say(`Reports: ${await writeReports(run, results)}`)
+    return exitCode
+  },
+})

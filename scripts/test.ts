@@ -1,0 +1,145 @@
+/** `npm test`: the gates, then the tests from the cheapest to the dearest; the last line sums them up. */
+import { join } from 'node:path'
+import { bringUp } from '#core'
+import { runChild } from '#kit/child'
+import { type Counts, formatCounts, isCounts, isGreen, sumCounts } from '#kit/counts'
+import { messageOf, UserError } from '#kit/errors'
+import { pickGates } from '#kit/gates'
+import { Images } from '#kit/images'
+import { type Invocation, main } from '#kit/main'
+import { nearest } from '#kit/nearest'
+import { root } from '#kit/paths'
+import { runStage } from '#kit/stage'
+import { stack } from '../holdfast.config.ts'
+
+interface Flags {
+  readonly require: readonly string[]
+}
+
+/** One stage: a gate, which counts as one test, or a folder of tests. */
+interface Stage {
+  readonly name: string
+  readonly run: (x: Invocation<Flags>) => Promise<Counts>
+  readonly onStack?: boolean
+}
+
+const folder = (name: string): Stage => ({ name, run: (x) => runFolder(name, x) })
+const gate = (name: string): Stage => ({ name, run: (x) => runGate(name, x) })
+
+const STAGES: readonly Stage[] = [
+  gate('lint'),
+  gate('types'),
+  folder('unit'),
+  gate('secrets'),
+  folder('config'),
+  { ...folder('contract'), onStack: true },
+  { ...folder('live'), onStack: true },
+]
+/** A stack takes minutes: it is not brought up for code that is known to be broken. */
+const BEFORE_STACK = ['lint', 'types', 'unit', 'secrets']
+const CLUSTER = 'local'
+const PASSED: Counts = { passed: 1, failed: 0, skipped: 0 }
+const FAILED: Counts = { passed: 0, failed: 1, skipped: 0 }
+
+await main<Flags>({
+  name: 'test',
+  summary: 'Run the gates and the tests: all of them, or one stage',
+  example: 'npm test -- unit wait',
+  declare: (command) =>
+    command
+      .argument('[stage]', STAGES.map(({ name }) => name).join(', '))
+      .argument('[filter]', 'of a folder of tests, only files whose name contains this')
+      .option(
+        '--require <name>',
+        'fail where a test was skipped for want of this; repeatable',
+        (name, all: string[]) => [...all, name],
+        [],
+      ),
+  run,
+})
+
+async function run(x: Invocation<Flags>): Promise<number> {
+  const stages = pickStages(x.args[0])
+  const results = await runStages(
+    stages.filter(({ onStack }) => !onStack),
+    x,
+  )
+  const onStack = stages.filter((stage) => stage.onStack)
+  const broken = BEFORE_STACK.filter((name) => (results.get(name)?.failed ?? 0) > 0)
+  if (broken.length > 0 && onStack.length > 0) x.progress.say(`${namesOf(onStack)} not run: ${broken.join(', ')} failed`)
+  else if (onStack.length > 0) await runOnStack(onStack, results, x)
+  const total = sumCounts([...results.values()])
+  process.stdout.write(`${formatCounts(total)}\n`)
+  return isGreen(total) ? 0 : 1
+}
+
+function pickStages(name: string | undefined): readonly Stage[] {
+  if (name === undefined) return STAGES
+  const picked = STAGES.filter((stage) => stage.name === name)
+  if (picked.length > 0) return picked
+  const known = STAGES.map((stage) => stage.name)
+  const next = `Did you mean '${nearest(name, known)}'? Known: ${known.join(', ')}`
+  throw new UserError({ what: `Cannot run the tests of '${name}'`, why: 'there is no stage of that name', next })
+}
+
+type Results = Map<string, Counts>
+
+/** Runs stages in order; a red one does not stop the next. */
+async function runStages(stages: readonly Stage[], x: Invocation<Flags>): Promise<Results> {
+  const results: Results = new Map()
+  for (const { name, run: runIt } of stages) {
+    const guarded = () => runIt(x).catch((thrown) => failed(thrown, x))
+    results.set(name, await runStage(name, guarded, { progress: x.progress, isGood: (counts) => counts.failed === 0 }))
+  }
+  return results
+}
+
+async function runOnStack(stages: readonly Stage[], results: Results, x: Invocation<Flags>): Promise<void> {
+  try {
+    await withStack(x, async () => {
+      for (const [name, counts] of await runStages(stages, x)) results.set(name, counts)
+    })
+  } catch (thrown) {
+    results.set('stack', failed(thrown, x))
+  }
+}
+
+/** Syncs the stack that runs to the working tree, or brings one up for the time of `work` and takes it down again. */
+async function withStack({ progress, signal }: Invocation<Flags>, work: () => Promise<void>): Promise<void> {
+  const { local } = stack.clusters
+  await using _lock = await local.lock(CLUSTER, 'npm test')
+  const wasThere = (await local.find(CLUSTER)) !== undefined
+  try {
+    await bringUp(stack, { name: CLUSTER, images: new Images({ progress, signal }), progress, signal })
+    await work()
+  } finally {
+    if (!wasThere) await local.down({ name: CLUSTER, all: false, progress, signal })
+  }
+}
+
+async function runGate(name: string, { progress, signal }: Invocation<Flags>): Promise<Counts> {
+  const problems = (await Promise.all(pickGates([name]).map((each) => each.run(root, signal)))).flat()
+  for (const problem of problems) progress.say(`  ${problem}`)
+  return problems.length === 0 ? PASSED : FAILED
+}
+
+async function runFolder(name: string, { args, flags, progress, signal }: Invocation<Flags>): Promise<Counts> {
+  const { message } = await runChild(join(root, 'test', 'run.ts'), {
+    args: [name, args[1] ?? ''],
+    env: { HOLDFAST_REQUIRE: flags.require.join(',') },
+    signal,
+    onLine: (line) => progress.say(`  ${line}`),
+  })
+  return isCounts(message) ? message : FAILED
+}
+
+/** A stage that cannot run is a failed test; an interrupt ends everything. */
+function failed(thrown: unknown, { progress, signal }: Invocation<Flags>): Counts {
+  signal.throwIfAborted()
+  progress.say(`  ${thrown instanceof TypeError ? thrown.stack : messageOf(thrown)}`)
+  return FAILED
+}
+
+function namesOf(stages: readonly Stage[]): string {
+  return stages.map(({ name }) => name).join(', ')
+}

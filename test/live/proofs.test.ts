@@ -1,0 +1,28 @@
+/** Every proof of the stack, and every mutant of it, through the engine. */
+import { stack } from '../../holdfast.config.ts'
+import { isGood, openRun, renderTable, runOne, selectScenarios } from '#core'
+import { createProgress } from '#kit/progress'
+import { assert, suite } from '../suite.ts'
+import { clusterName } from './stack.ts'
+
+const PROOF_TIMEOUT_MS = 180_000
+const test = suite('proofs')
+
+for (const scenario of selectScenarios(stack, 'proof', [])) {
+  for (const mutant of [undefined, ...scenario.mutants]) {
+    const name = mutant === undefined ? `${scenario.name} holds` : `${scenario.name} is ${mutant.expect} with ${mutant.name}`
+    test(
+      name,
+      async ({ signal }) => {
+        using progress = createProgress()
+        await using run = await openRun(stack, { name: clusterName, progress, signal })
+        const result = await runOne(run, scenario, mutant)
+        progress.say(renderTable([result]))
+        assert.ok(isGood(result), result.judgement.reason)
+      },
+      { timeoutMs: PROOF_TIMEOUT_MS },
+    )
+  }
+}
+
+test.run()
