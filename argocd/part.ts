@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import { ARGOCD_NAMESPACE, type ImageSpec, type Part, type Target, application, debianBase, renderedSource } from '#core'
+import { ARGOCD_NAMESPACE, application, debianBase, type ImageSpec, type Part, renderedSource, type Target } from '#core'
 import { Failure } from '#kit/errors'
 import { goModuleDir } from '#kit/go'
 import { sha256 } from '#kit/hash'
@@ -66,7 +66,9 @@ export const argocd: Part = {
   bootstraps: true,
   rendered: async (target) => (await upstreamManifest()).filter(isUsed).map((object) => adapt(object, target)),
   applications: (target) => [application({ name: 'argocd', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('argocd', target)] })],
-  hints: ({ cluster }) => [`Argo CD has no web UI in this build; its own command line shows the same: KUBECONFIG=${cluster.kubeconfig} argocd --core app list (kubectl config set-context --current --namespace ${ARGOCD_NAMESPACE} first)`],
+  hints: ({ cluster }) => [
+    `Argo CD has no web UI in this build; its own command line shows the same: KUBECONFIG=${cluster.kubeconfig} argocd --core app list (kubectl config set-context --current --namespace ${ARGOCD_NAMESPACE} first)`,
+  ],
   scenarios: [handEdit, objectDeleted],
 }
 
@@ -74,8 +76,11 @@ const isUsed = (object: KubeObject) => object.kind === 'CustomResourceDefinition
 
 /** Our settings over upstream's objects: namespace, images by digest, resources, configuration. */
 export function adapt(object: KubeObject, target: Target): KubeObject {
-  const namespaced = CLUSTER_SCOPED.test(object.kind) ? object : { ...object, metadata: { ...object.metadata, namespace: ARGOCD_NAMESPACE } }
-  if (object.kind === 'ClusterRoleBinding') return { ...namespaced, subjects: object.subjects.map((each: object) => ({ ...each, namespace: ARGOCD_NAMESPACE })) }
+  const namespaced = CLUSTER_SCOPED.test(object.kind)
+    ? object
+    : { ...object, metadata: { ...object.metadata, namespace: ARGOCD_NAMESPACE } }
+  if (object.kind === 'ClusterRoleBinding')
+    return { ...namespaced, subjects: object.subjects.map((each: object) => ({ ...each, namespace: ARGOCD_NAMESPACE })) }
   if (object.kind === 'ConfigMap') return { ...namespaced, data: { ...object.data, ...SETTINGS[object.metadata.name] } }
   if (object.kind === 'Deployment' || object.kind === 'StatefulSet') return withContainers(namespaced, target)
   return namespaced
@@ -84,7 +89,11 @@ export function adapt(object: KubeObject, target: Target): KubeObject {
 const CLUSTER_SCOPED = /^(CustomResourceDefinition|ClusterRole|ClusterRoleBinding)$/
 
 const SETTINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  'argocd-cm': { 'application.resourceTrackingMethod': 'annotation', 'timeout.reconciliation': '180s', 'timeout.reconciliation.jitter': '0s' },
+  'argocd-cm': {
+    'application.resourceTrackingMethod': 'annotation',
+    'timeout.reconciliation': '180s',
+    'timeout.reconciliation.jitter': '0s',
+  },
   'argocd-cmd-params-cm': {
     // Without this the fourth drift within minutes waits up to 18 s, the sixth 162 s (2 s × 3ⁿ): a proof of n rounds would measure the back-off.
     'controller.self.heal.backoff.timeout.seconds': '0',
@@ -108,7 +117,11 @@ function withContainers(object: KubeObject, target: Target): KubeObject {
     imagePullPolicy: 'IfNotPresent',
     resources: RESOURCES[container.name] ?? SMALL,
   })
-  const spec = { ...pod, containers: pod.containers.map(adaptOne), ...(pod.initContainers === undefined ? {} : { initContainers: pod.initContainers.map(adaptOne) }) }
+  const spec = {
+    ...pod,
+    containers: pod.containers.map(adaptOne),
+    ...(pod.initContainers === undefined ? {} : { initContainers: pod.initContainers.map(adaptOne) }),
+  }
   return { ...object, spec: { ...object.spec, template: { ...object.spec.template, spec } } }
 }
 
@@ -116,7 +129,11 @@ function withContainers(object: KubeObject, target: Target): KubeObject {
 function byDigest(image: string, { images }: Target): string {
   const [repository = ''] = image.split(/[@:](?!\/\/)/)
   const stored = images.get(REPOSITORIES.get(repository) ?? '')
-  if (stored === undefined) throw new Failure({ what: 'Cannot render Argo CD', why: `its manifest names an image that is not listed in argocd/part.ts: '${image}'` })
+  if (stored === undefined)
+    throw new Failure({
+      what: 'Cannot render Argo CD',
+      why: `its manifest names an image that is not listed in argocd/part.ts: '${image}'`,
+    })
   return `${repository}@${stored.digest}`
 }
 
@@ -124,7 +141,12 @@ function byDigest(image: string, { images }: Target): string {
 async function upstreamManifest(): Promise<KubeObject[]> {
   const cached = join(ensureDir(join(cacheDir, 'manifests')), `${MANIFEST.sha256}.yaml`)
   const text = await readFile(cached, 'utf8').catch(() => download(cached))
-  if (sha256(text) !== MANIFEST.sha256) throw new Failure({ what: 'Cannot use Argo CD’s manifest', why: `its SHA-256 is ${sha256(text)} instead of ${MANIFEST.sha256}`, next: `Delete ${cached} and run this again` })
+  if (sha256(text) !== MANIFEST.sha256)
+    throw new Failure({
+      what: 'Cannot use Argo CD’s manifest',
+      why: `its SHA-256 is ${sha256(text)} instead of ${MANIFEST.sha256}`,
+      next: `Delete ${cached} and run this again`,
+    })
   return parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? [])
 }
 

@@ -1,5 +1,5 @@
 /** The service as a part of the platform: its image, its chart, its Application. */
-import { DEPLOY_REF, type ImageSpec, type Part, SOURCE_REF, type Target, application, nodeBase, project } from '#core'
+import { application, DEPLOY_REF, type ImageSpec, nodeBase, type Part, project, SOURCE_REF, type Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 
 const NAME = 'service'
@@ -23,21 +23,25 @@ export const service: Part = {
   namespaces: [{ name: 'dev', podSecurity: 'restricted', quota: { pods: '12', 'requests.cpu': '2', 'limits.memory': '4Gi' } }],
   images: [],
   release: serviceImage,
-  applications: (target) => [project({ name: PROJECT, namespaces: [target.environment], objects: KINDS }, target), serviceApplication(target)],
+  applications: (target, values) => [
+    project({ name: PROJECT, namespaces: [target.environment], objects: KINDS }, target),
+    serviceApplication(target, values),
+  ],
   hints: ({ cluster }) => [`The service: curl ${cluster.address('service')}/api/products`],
   scenarios: [],
 }
 
-/** The chart comes from the working tree, the digest from what was deployed. */
-function serviceApplication({ repoUrl, environment, cluster }: Target): KubeObject {
-  const values = ['values.yaml', ...(cluster.kind === 'k3s' ? ['values-local.yaml'] : []), `$deploy/environments/${environment}/${NAME}.yaml`]
+/**
+ * The chart comes from the working tree, the digest from the environment's values. They stand in the Application itself:
+ * Argo CD refuses values files from another revision of the same repository.
+ */
+function serviceApplication({ repoUrl, environment, cluster }: Target, values: object): KubeObject {
+  const valueFiles = ['values.yaml', ...(cluster.kind === 'k3s' ? ['values-local.yaml'] : [])]
+  const helm = { releaseName: NAME, valueFiles, valuesObject: { environment, ...values } }
   return application({
     name: NAME,
     project: PROJECT,
     namespace: environment,
-    sources: [
-      { repoURL: repoUrl, targetRevision: SOURCE_REF, path: 'chart', helm: { releaseName: NAME, valueFiles: values } },
-      { repoURL: repoUrl, targetRevision: DEPLOY_REF, ref: 'deploy' },
-    ],
+    sources: [{ repoURL: repoUrl, targetRevision: SOURCE_REF, path: 'chart', helm }],
   })
 }

@@ -1,39 +1,32 @@
 /** A k3s cluster in one container, through testcontainers, that outlives the command which started it. */
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { K3sContainer } from '@testcontainers/k3s'
 import type { Cluster, ServiceName, UpRequest } from '#core'
-import { CLUSTER_LABEL, type ContainerInfo, ROLE_LABEL, docker, inspect } from '#kit/docker'
+import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Failure, messageOf } from '#kit/errors'
 import { Kube } from '#kit/kube'
 import { clusterDir } from '#kit/paths'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
 import { nodeImage } from './node/image.ts'
-import { DEFAULT_PORTS_FROM, type PortMapping, checkPortsFree, nodePortOf, portBlock } from './ports.ts'
-import { REGISTRY_ALIAS, joinNetwork, registryAddress } from './registry/registry.ts'
+import {
+  CONFIG_LABEL,
+  canBePrivileged,
+  containerName,
+  HoldfastNode,
+  hostNameservers,
+  type NodeConfig,
+  networkName,
+  volumeNames,
+} from './node-container.ts'
+import { checkPortsFree, DEFAULT_PORTS_FROM, nodePortOf, type PortMapping, portBlock } from './ports.ts'
+import { joinNetwork, registryAddress } from './registry/registry.ts'
 
 export interface ClusterOptions extends UpRequest {
   /** Extra arguments of the server: `--kube-controller-manager-arg=…`. */
   readonly serverArgs: readonly string[]
 }
 
-/** All that makes one container differ from another; kept as its label, so that a difference can be named. */
-interface NodeConfig {
-  readonly image: string
-  readonly args: readonly string[]
-  readonly ports: readonly PortMapping[]
-  readonly privileges: 'privileged' | 'capabilities'
-}
-
-const CONFIG_LABEL = 'holdfast.dev/config'
 const START_TIMEOUT_MS = 120_000
-/** What k3s declares as volumes; ours are named, so that a new container continues with the old data. */
-const DATA_FOLDERS = { data: '/var/lib/rancher/k3s', kubelet: '/var/lib/kubelet', cni: '/var/lib/cni', log: '/var/log' }
-const REGISTRIES = ['docker.io', 'quay.io', 'public.ecr.aws', 'ghcr.io', 'registry.k8s.io']
-
-export const containerName = (cluster: string) => `holdfast-${cluster}`
-export const networkName = (cluster: string) => `holdfast-${cluster}`
-export const volumeNames = (cluster: string) => Object.keys(DATA_FOLDERS).map((key) => `holdfast-${cluster}-${key}`)
 
 /** Starts the cluster, or continues with the one that is there; changed settings are named and applied to the same data. */
 export async function ensureCluster(options: ClusterOptions): Promise<Cluster> {
@@ -96,12 +89,20 @@ async function createNode(options: ClusterOptions, config: NodeConfig): Promise<
   const { name, progress, signal } = options
   await checkPortsFree(config.ports)
   await makeNetworkAndVolumes(name)
+  const nameservers = await hostNameservers()
   await progress.step(`Start the node (${config.image})`, async () => {
     try {
-      await Promise.race([new HoldfastNode(name, config).start(), rejectOn(signal)])
+      await Promise.race([new HoldfastNode(name, config, nameservers).start(), rejectOn(signal)])
     } catch (thrown) {
       signal.throwIfAborted()
-      throw new Failure({ what: 'Cannot start the node', why: `${messageOf(thrown)}\n${await lastLogs(name)}`, next: 'See the lines above; npm run local:down removes what is left' }, thrown)
+      throw new Failure(
+        {
+          what: 'Cannot start the node',
+          why: `${messageOf(thrown)}\n${await lastLogs(name)}`,
+          next: 'See the lines above; npm run local:down removes what is left',
+        },
+        thrown,
+      )
     }
   })
 }
@@ -118,76 +119,11 @@ async function makeNetworkAndVolumes(name: string): Promise<void> {
   await joinNetwork(networkName(name))
 }
 
-/** K3sContainer with our own decisions about its lifetime, its ports and its privileges. */
-class HoldfastNode extends K3sContainer {
-  readonly #ports: readonly PortMapping[]
-
-  constructor(cluster: string, { image, args, ports, privileges }: NodeConfig) {
-    super(image)
-    this.#ports = ports
-    this.withName(containerName(cluster))
-      .withCommand([...args])
-      // Without this the reaper ends the container soon after the command that started it.
-      .withAutoCleanup(false)
-      .withNetworkMode(networkName(cluster))
-      .withCopyContentToContainer([{ content: registriesYaml(), target: '/etc/rancher/k3s/registries.yaml', mode: 0o600 }])
-      .withLabels({ [CLUSTER_LABEL]: cluster, [ROLE_LABEL]: 'node', [CONFIG_LABEL]: JSON.stringify({ image, args, ports, privileges }) })
-    // Its module's bind of the host's cgroups breaks pods on Colima; a namespace of its own keeps the host's tree clean.
-    Object.assign(this.hostConfig, { CgroupnsMode: 'private' })
-    this.hostConfig.RestartPolicy = { Name: 'unless-stopped' }
-    this.hostConfig.Binds = Object.values(DATA_FOLDERS).map((folder, i) => `${volumeNames(cluster)[i]}:${folder}:rw`)
-    if (privileges === 'capabilities') this.#replacePrivileged()
-  }
-
-  /** Runs last before the creation: testcontainers publishes on every address, and 8443 is a leftover of its module. */
-  protected override async beforeContainerCreated(): Promise<void> {
-    await super.beforeContainerCreated()
-    const published = this.#ports.map(({ host, container }) => [`${container}/tcp`, [{ HostIp: '127.0.0.1', HostPort: String(host) }]] as const)
-    this.hostConfig.PortBindings = Object.fromEntries(published)
-    this.createOpts.ExposedPorts = Object.fromEntries(published.map(([port]) => [port, {}]))
-    this.exposedPorts = this.#ports.map(({ host, container }) => ({ host, container }))
-  }
-
-  /** Where CAP_SYS_RESOURCE is withheld from the whole machine, `--privileged` fails: ask for all that is there instead. */
-  #replacePrivileged(): void {
-    Object.assign(this.hostConfig, {
-      Privileged: false,
-      CapAdd: CAPABILITIES,
-      SecurityOpt: ['seccomp=unconfined', 'apparmor=unconfined'],
-      MaskedPaths: [],
-      ReadonlyPaths: [],
-      Devices: [{ PathOnHost: '/dev/kmsg', PathInContainer: '/dev/kmsg', CgroupPermissions: 'rwm' }],
-      DeviceCgroupRules: ['a *:* rwm'],
-    })
-  }
-}
-
-/**
- * Capabilities that Docker Engine 20.10 knows, less SYS_RESOURCE (withheld on the hosts this is for) and SYS_TIME, SYS_BOOT and SYS_MODULE:
- * the clock and the kernel are the machine's.
- */
-const CAPABILITIES =
-  'AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW SETFCAP SETGID SETPCAP SETUID SYS_ADMIN SYS_CHROOT SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_TTY_CONFIG SYSLOG WAKE_ALARM'.split(
-    ' ',
-  )
-const CAP_SYS_RESOURCE = 1n << 24n
-
-/** Docker Desktop and its like have a kernel of their own; on Linux this process's bounding set tells. */
-async function canBePrivileged(): Promise<boolean> {
-  if (process.platform !== 'linux') return true
-  const bounding = /CapBnd:\s*([0-9a-f]+)/.exec(await readFile('/proc/self/status', 'utf8'))?.[1]
-  return bounding !== undefined && (BigInt(`0x${bounding}`) & CAP_SYS_RESOURCE) !== 0n
-}
-
-/** In k3s's own format: each upstream registry is asked through ours first, so manifests keep their upstream names. */
-function registriesYaml(): string {
-  const mirrors = Object.fromEntries(REGISTRIES.map((host) => [host, { endpoint: [`http://${REGISTRY_ALIAS}:5000`] }]))
-  return JSON.stringify({ mirrors })
-}
-
 async function writeKubeconfig(name: string, port: number): Promise<void> {
   const { stdout } = await docker(['exec', containerName(name), 'cat', '/etc/rancher/k3s/k3s.yaml'])
-  const own = stdout.replace(/server: .*/, `server: https://127.0.0.1:${port}`).replaceAll(/(name|cluster|user|current-context): default$/gm, `$1: holdfast-${name}`)
+  const own = stdout
+    .replace(/server: .*/, `server: https://127.0.0.1:${port}`)
+    .replaceAll(/(name|cluster|user|current-context): default$/gm, `$1: holdfast-${name}`)
   const path = kubeconfigPath(name)
   await writeFile(path, own, { mode: 0o600 })
   await chmod(path, 0o600) // `mode` holds only for a new file
@@ -217,7 +153,8 @@ async function waitForApi(cluster: Cluster, signal: AbortSignal): Promise<void> 
     'the API server to be ready',
     async () => {
       const info = await inspect<ContainerInfo>('container', containerName(cluster.name))
-      if (info?.State.Running !== true) return terminal(`the node stopped with exit code ${info?.State.ExitCode}\n${await lastLogs(cluster.name)}`)
+      if (info?.State.Running !== true)
+        return terminal(`the node stopped with exit code ${info?.State.ExitCode}\n${await lastLogs(cluster.name)}`)
       await cluster.kube.request('GET', '/readyz')
       const [node] = await cluster.kube.list({ apiVersion: 'v1', kind: 'Node' })
       const condition = node?.status?.conditions?.find((each: { type: string }) => each.type === 'Ready')

@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClusterProvider, DownRequest, UpRequest } from '#core'
-import { CLUSTER_LABEL, ROLE_LABEL, docker, listByLabel } from '#kit/docker'
+import { CLUSTER_LABEL, docker, listByLabel, ROLE_LABEL } from '#kit/docker'
 import { cacheDir, root } from '#kit/paths'
 import { ensureCluster, findCluster } from './k3s.ts'
-import { checkMachine, engineAnswers, ensureEngine, failIfRemoteEngine, stopEngine } from './machine.ts'
 import { takeLock } from './lock.ts'
+import { checkMachine, engineAnswers, ensureEngine, failIfRemoteEngine, stopEngine } from './machine.ts'
 import { ensureRegistry, removeRegistry } from './registry/registry.ts'
 
 /** @param serverArgs arguments of the k3s server, in k3s's own form. */
@@ -48,7 +48,11 @@ async function removeCluster(name: string): Promise<string[]> {
   if (volumes.length > 0) await docker(['volume', 'rm', ...volumes])
   const networks = await listByLabel('network', label)
   for (const network of networks) await removeNetwork(network)
-  return [...containers.map((each) => `container ${each}`), ...volumes.map((each) => `volume ${each}`), ...networks.map((each) => `network ${each}`)]
+  return [
+    ...containers.map((each) => `container ${each}`),
+    ...volumes.map((each) => `volume ${each}`),
+    ...networks.map((each) => `network ${each}`),
+  ]
 }
 
 /** The registry is a member of every cluster's network. */
@@ -71,4 +75,3 @@ async function removeFiles(name: string, all: boolean): Promise<string[]> {
   for (const folder of there) await rm(folder, { recursive: true, force: true })
   return there.map((folder) => `folder ${folder}`)
 }
-

@@ -10,13 +10,25 @@ export async function takeLock(cluster: string, command: string): Promise<AsyncD
   const mine = JSON.stringify({ pid: process.pid, started: await startTime(process.pid), command })
   for (let attempt = 0; attempt < 2; attempt++) {
     if (await write(path, mine)) return { [Symbol.asyncDispose]: () => rm(path, { force: true }) }
-    const holder = JSON.parse((await readFile(path, 'utf8').catch(() => '')) || '{"pid":0}') as { pid: number; started?: string; command?: string }
+    const holder = JSON.parse((await readFile(path, 'utf8').catch(() => '')) || '{"pid":0}') as {
+      pid: number
+      started?: string
+      command?: string
+    }
     if (holder.pid > 0 && holder.started === (await startTime(holder.pid))) {
-      throw new UserError({ what: `Cannot run ${command}`, why: `${holder.command} of the cluster '${cluster}' is running (pid ${holder.pid})`, next: 'Wait for it, or stop it' })
+      throw new UserError({
+        what: `Cannot run ${command}`,
+        why: `${holder.command} of the cluster '${cluster}' is running (pid ${holder.pid})`,
+        next: 'Wait for it, or stop it',
+      })
     }
     await rm(path, { force: true })
   }
-  throw new UserError({ what: `Cannot run ${command}`, why: `another command took the cluster '${cluster}' a moment ago`, next: 'Wait for it' })
+  throw new UserError({
+    what: `Cannot run ${command}`,
+    why: `another command took the cluster '${cluster}' a moment ago`,
+    next: 'Wait for it',
+  })
 }
 
 async function write(path: string, content: string): Promise<boolean> {

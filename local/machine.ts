@@ -5,8 +5,8 @@ import { readFile, rm, statfs, writeFile } from 'node:fs/promises'
 import { freemem, homedir } from 'node:os'
 import { join } from 'node:path'
 import { docker } from '#kit/docker'
+import { Failure, messageOf, UserError } from '#kit/errors'
 import { ExecError, exec } from '#kit/exec'
-import { Failure, UserError, messageOf } from '#kit/errors'
 import { ensureDir, machineDir } from '#kit/paths'
 import type { Progress } from '#kit/progress'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
@@ -32,13 +32,21 @@ async function checkDisk(): Promise<void> {
   const { bavail, bsize } = await statfs(homedir())
   const freeGb = (bavail * bsize) / 1e9
   if (freeGb >= MIN_FREE_GB) return
-  throw new UserError({ what: 'Cannot start', why: `only ${freeGb.toFixed(1)} GB of disk are free and ${MIN_FREE_GB} GB are needed`, next: 'Free some space and run this again' })
+  throw new UserError({
+    what: 'Cannot start',
+    why: `only ${freeGb.toFixed(1)} GB of disk are free and ${MIN_FREE_GB} GB are needed`,
+    next: 'Free some space and run this again',
+  })
 }
 
 function checkMemory(): void {
   const freeGb = freemem() / 1e9
   if (freeGb >= MIN_MEMORY_GB) return
-  throw new UserError({ what: 'Cannot start', why: `only ${freeGb.toFixed(1)} GB of memory are free and ${MIN_MEMORY_GB} GB are needed`, next: 'Close something and run this again' })
+  throw new UserError({
+    what: 'Cannot start',
+    why: `only ${freeGb.toFixed(1)} GB of memory are free and ${MIN_MEMORY_GB} GB are needed`,
+    next: 'Close something and run this again',
+  })
 }
 
 async function raiseInotify(progress: Progress): Promise<void> {
@@ -142,7 +150,10 @@ export async function stopEngine(): Promise<boolean> {
   const pid = Number(await readFile(engineFile, 'utf8').catch(() => 'NaN'))
   if (!Number.isInteger(pid) || !(await isEngine(pid))) return false
   process.kill(pid, 'SIGTERM')
-  await waitFor('Docker Engine to stop', async () => ((await isEngine(pid)) ? pending('running') : ready(undefined)), { timeoutMs: 60_000, everyMs: 200 })
+  await waitFor('Docker Engine to stop', async () => ((await isEngine(pid)) ? pending('running') : ready(undefined)), {
+    timeoutMs: 60_000,
+    everyMs: 200,
+  })
   await rm(engineFile, { force: true })
   return true
 }
@@ -156,5 +167,6 @@ async function isEngine(pid: number): Promise<boolean> {
 /** The address that the engine's user meets when it is remote: not supported, since ports are published on this machine. */
 export function failIfRemoteEngine(): void {
   const host = process.env.DOCKER_HOST ?? ''
-  if (/^(tcp|ssh):/.test(host)) throw new Failure({ what: 'Cannot use a remote Docker Engine', why: `DOCKER_HOST is '${host}'`, next: 'Unset DOCKER_HOST' })
+  if (/^(tcp|ssh):/.test(host))
+    throw new Failure({ what: 'Cannot use a remote Docker Engine', why: `DOCKER_HOST is '${host}'`, next: 'Unset DOCKER_HOST' })
 }

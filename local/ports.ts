@@ -1,8 +1,9 @@
 /** One block of fixed ports on 127.0.0.1 per cluster: Docker's own choice would change at every restart. */
+
+import { readdir, readFile, readlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { readFile, readdir, readlink } from 'node:fs/promises'
-import { docker } from '#kit/docker'
 import { SERVICE_NAMES, type ServiceName } from '#core'
+import { docker } from '#kit/docker'
 import { UserError } from '#kit/errors'
 import { exec } from '#kit/exec'
 
@@ -33,7 +34,11 @@ export function nodePortOf(service: ServiceName): number {
 export function parsePortsFrom(text: string): number {
   const port = Number(text)
   if (Number.isInteger(port) && port >= 1024 && port + BLOCK_SIZE <= 65_536) return port
-  throw new UserError({ what: 'Cannot use --ports-from', why: `'${text}' is not a port between 1024 and ${65_536 - BLOCK_SIZE}`, next: `Example: --ports-from ${DEFAULT_PORTS_FROM}` })
+  throw new UserError({
+    what: 'Cannot use --ports-from',
+    why: `'${text}' is not a port between 1024 and ${65_536 - BLOCK_SIZE}`,
+    next: `Example: --ports-from ${DEFAULT_PORTS_FROM}`,
+  })
 }
 
 /** @throws UserError naming the first taken port and its holder. */
@@ -72,7 +77,10 @@ async function holderOf(port: number): Promise<string> {
 async function listenerPid(port: number): Promise<string | undefined> {
   const hex = port.toString(16).toUpperCase().padStart(4, '0')
   const tables = await Promise.all(['tcp', 'tcp6'].map((table) => readFile(`/proc/net/${table}`, 'utf8').catch(() => '')))
-  const columns = tables.join('\n').split('\n').map((line) => line.trim().split(/\s+/))
+  const columns = tables
+    .join('\n')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
   const inode = columns.find((each) => each[1]?.endsWith(`:${hex}`) && each[3] === '0A')?.[9]
   if (inode === undefined) return undefined
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {

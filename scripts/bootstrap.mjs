@@ -2,7 +2,7 @@
 // that the packages accept, and hands over. Plain JavaScript without imports of ours: it runs before anything is there.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -27,7 +27,9 @@ function checkCommand(name) {
 }
 
 function installPackages() {
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
   const stamp = join(root, 'node_modules', '.holdfast-lock')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
   process.stderr.write('Installing the packages (package-lock.json changed) …\n')
@@ -39,7 +41,9 @@ function installPackages() {
     shell: process.platform === 'win32',
   })
   if (npm.status !== 0) {
-    const cause = (npm.stderr || npm.error?.message || 'no output').trim().split('\n').slice(-5).join('\n')
+    const said = (npm.stderr || npm.error?.message || 'no output').trim().split('\n')
+    const errors = said.filter((line) => /^npm error \S/.test(line)) // its last lines are only help
+    const cause = (errors.length > 0 ? errors.slice(0, 5) : said.slice(-5)).join('\n')
     fail(`Cannot install the packages: npm ci failed. Check the network and the npm registry, then run this again.\n${cause}`, 1)
   }
   writeFileSync(stamp, lock)
@@ -51,7 +55,10 @@ function findNode() {
   const packed = join(root, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node')
   if (existsSync(packed)) return packed
   const wanted = OLDEST_NODE.join('.')
-  return fail(`Node ${process.versions.node} is too old and no packed one exists for ${process.platform}-${process.arch}: install Node ${wanted} or later`, 2)
+  return fail(
+    `Node ${process.versions.node} is too old and no packed one exists for ${process.platform}-${process.arch}: install Node ${wanted} or later`,
+    2,
+  )
 }
 
 function isNewEnough(version) {

@@ -1,11 +1,12 @@
 /** `npm run local:deploy`: a change of the working tree, live. */
-import { stack } from '../holdfast.config.ts'
+
 import { install, storeImages } from '#core'
 import { UserError } from '#kit/errors'
 import { type ClusterFlags, withName } from '#kit/flags'
 import { Images } from '#kit/images'
 import { main } from '#kit/main'
 import { formatMs } from '#kit/progress'
+import { stack } from '../holdfast.config.ts'
 
 await main<ClusterFlags>({
   name: 'local:deploy',
@@ -16,10 +17,13 @@ await main<ClusterFlags>({
     const started = performance.now()
     await using _lock = await stack.clusters.local.lock(name, 'local:deploy')
     const cluster = await stack.clusters.local.find(name)
-    if (cluster === undefined) throw new UserError({ what: 'Cannot deploy', why: `no cluster '${name}' runs`, next: 'Run npm run local:up' })
+    if (cluster === undefined)
+      throw new UserError({ what: 'Cannot deploy', why: `no cluster '${name}' runs`, next: 'Run npm run local:up' })
     const stored = await storeImages(stack, { images: new Images({ progress, signal }), registry: cluster.registry })
     const { revisions } = await install(stack, { cluster, stored, progress, signal })
-    progress.say(`source ${revisions.source.slice(0, 7)} and deploy ${revisions.deploy.slice(0, 7)} are live after ${formatMs(performance.now() - started)}`)
+    progress.say(
+      `source ${revisions.source.slice(0, 7)} and deploy ${revisions.deploy.slice(0, 7)} are live after ${formatMs(performance.now() - started)}`,
+    )
     return 0
   },
 })

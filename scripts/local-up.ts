@@ -1,9 +1,10 @@
 /** `npm run local:up`: the whole platform from the working tree. */
-import { stack } from '../holdfast.config.ts'
+
 import { bringUp, settleAll, upSummary } from '#core'
 import { type UpFlags, withUp } from '#kit/flags'
 import { Images } from '#kit/images'
 import { main } from '#kit/main'
+import { stack } from '../holdfast.config.ts'
 
 await main<UpFlags>({
   name: 'local:up',
@@ -18,7 +19,11 @@ await main<UpFlags>({
     const installed = await bringUp(stack, { name, images, progress, signal, ...(portsFrom === undefined ? {} : { portsFrom }) })
     for (const reason of await settleAll(installed.target.cluster.kube)) progress.say(`Undid what an interrupted run had left: ${reason}`)
     const elapsedMs = performance.now() - started
-    process.stdout.write(flags.timings === 'json' ? `${JSON.stringify({ elapsedMs, steps: progress.timings })}\n` : `${upSummary(stack, installed, { elapsedMs, timings: progress.timings })}\n`)
+    process.stdout.write(
+      flags.timings === 'json'
+        ? `${JSON.stringify({ elapsedMs, steps: progress.timings })}\n`
+        : `${upSummary(stack, installed, { elapsedMs, timings: progress.timings })}\n`,
+    )
     return 0
   },
 })

@@ -1,8 +1,9 @@
 /** `npm run prove`: records, judges and reports proofs. */
-import { stack } from '../holdfast.config.ts'
+
 import { listScenarios, openRun, renderJson, renderTable, runAll, selectScenarios, writeReports } from '#core'
 import { type ClusterFlags, type JsonFlags, withJson, withName } from '#kit/flags'
 import { main } from '#kit/main'
+import { stack } from '../holdfast.config.ts'
 
 interface Flags extends ClusterFlags, JsonFlags {
   readonly list?: boolean
@@ -14,7 +15,10 @@ await main<Flags>({
   summary: 'Proves that the platform does what it promises: each proof acts, watches, and judges by bounds.',
   example: 'npm run prove -- hand-edit --mutate',
   declare: (command) =>
-    withJson(withName(command)).argument('[names...]', 'which proofs; all by default').option('--list', 'list the proofs').option('--mutate', 'break the healer instead: every verdict must go red'),
+    withJson(withName(command))
+      .argument('[names...]', 'which proofs; all by default')
+      .option('--list', 'list the proofs')
+      .option('--mutate', 'break the healer instead: every verdict must go red'),
   async run({ flags, args, progress, signal }) {
     if (flags.list) {
       process.stdout.write(`${listScenarios(stack, 'proof', flags)}\n`)

@@ -23,6 +23,10 @@ interface Flags {
   readonly timeoutMs?: string
 }
 
+// Whoever started it is gone: stop as on a signal, which stops the files too.
+process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
+process.channel?.unref()
+
 await main<Flags>({
   name: 'test',
   summary: 'Run the test files of one folder',

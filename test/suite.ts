@@ -11,7 +11,7 @@ import { messageOf } from '#kit/errors'
 import { formatMs } from '#kit/progress'
 
 export interface TestContext {
-  /** Aborts when the time is over, so that a wait inside does not run on. */
+  /** Aborts when the time is over or the run is interrupted, so that a wait inside does not run on. */
   readonly signal: AbortSignal
 }
 
@@ -65,6 +65,11 @@ let reported = false
 process.on('unhandledRejection', (reason) => fail('unhandled rejection', reason))
 process.on('uncaughtException', (thrown) => fail('uncaught exception', thrown))
 process.on('exit', onExit)
+const interrupted = new AbortController()
+process.once('SIGTERM', () => interrupted.abort(new Error('interrupted by SIGTERM')))
+// Nobody is left to report to; a channel that is only listened to would hold the process.
+process.once('disconnect', () => process.exit(1))
+process.channel?.unref()
 const main = pathToFileURL(realpathSync(process.argv[1] ?? '')).href
 // The file that is being loaded is what runs: importing it again waits until it has been read to its end.
 void import(main).then(runSuites, onLoadError).then(settle)
@@ -148,27 +153,31 @@ async function runCase({ hooks }: Suite, each: Case): Promise<Error | undefined>
   return error ?? cleanupError
 }
 
-/** Runs hooks or a test in order, up to the first that fails. */
+/** Runs hooks or a test in order: up to the first that fails, except for what cleans up. */
 async function attempt(cases: readonly Case[]): Promise<Error | undefined> {
+  let first: Error | undefined
   for (const each of cases) {
+    if (first !== undefined && !cleansUp(each)) break
     const error = await attemptOne(each)
-    if (error !== undefined) return error
+    first ??= error
   }
-  return undefined
+  return first
 }
 
-async function attemptOne({ name, body, timeoutMs }: Case): Promise<Error | undefined> {
-  const abort = new AbortController()
-  let timer: NodeJS.Timeout | undefined
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const late = new Error(`${name} took longer than ${formatMs(timeoutMs)}`)
-      reject(late)
-      abort.abort(late)
-    }, timeoutMs)
+const cleansUp = ({ name }: Case) => name.startsWith("hook 'after")
+
+/** Ends at the deadline, or when the run is interrupted; only what cleans up still runs then. */
+async function attemptOne(each: Case): Promise<Error | undefined> {
+  const { name, body, timeoutMs } = each
+  const stop = new AbortController()
+  const signal = cleansUp(each) ? stop.signal : AbortSignal.any([stop.signal, interrupted.signal])
+  const timer = setTimeout(() => stop.abort(new Error(`${name} took longer than ${formatMs(timeoutMs)}`)), timeoutMs)
+  const stopped = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason))
   })
   try {
-    await Promise.race([deadline, (async () => body({ signal: abort.signal }))()])
+    signal.throwIfAborted()
+    await Promise.race([stopped, (async () => body({ signal }))()])
     return undefined
   } catch (thrown) {
     const error = asError(thrown)

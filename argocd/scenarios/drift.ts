@@ -1,5 +1,5 @@
 /** Argo CD's self-heal: a hand edit is reverted and a deleted object comes back. */
-import { ARGOCD_NAMESPACE, type Context, type Mutant, ROOT_APPLICATION, type RecordedEvent, type Scenario } from '#core'
+import { ARGOCD_NAMESPACE, type Context, type Mutant, type RecordedEvent, ROOT_APPLICATION, type Scenario } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 
 const NAMESPACE = 'dev'

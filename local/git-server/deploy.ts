@@ -10,6 +10,13 @@ import { gitRemote, pushRef, type Remote } from './remote.ts'
 /** Path to content. */
 export type Files = Map<string, string>
 
+export type Edit = (files: Files) => void | Promise<void>
+
+export interface DeployUpdate {
+  readonly sha: string
+  readonly changed: boolean
+}
+
 export interface DeployTip {
   readonly sha: string
   readonly files: Files
@@ -25,6 +32,11 @@ export interface UpdateOptions extends DeployOptions {
   readonly message: string
 }
 
+interface Tip extends DeployTip {
+  readonly modes: ReadonlyMap<string, string>
+}
+
+const LINE_FEED = 0x0a
 const DEPLOY_REF = 'refs/heads/deploy'
 const TRIES = 5
 const PAUSE_MS = 200
@@ -33,7 +45,8 @@ const NO_REF = /couldn't find remote ref/
 /** @returns undefined where the ref does not exist yet. */
 export async function readDeploy(remote: Remote, options: DeployOptions = {}): Promise<DeployTip | undefined> {
   await using bare = await temporaryBare()
-  return fetchTip(bare.gitDir, remote, options)
+  const tip = await fetchTip(bare.gitDir, remote, options)
+  return tip === undefined ? undefined : { sha: tip.sha, files: tip.files }
 }
 
 /**
@@ -41,25 +54,37 @@ export async function readDeploy(remote: Remote, options: DeployOptions = {}): P
  * another writer was faster.
  * @throws Failure after five lost races.
  */
-export async function updateDeploy(
-  remote: Remote,
-  edit: (files: Files) => void | Promise<void>,
-  options: UpdateOptions,
-): Promise<{ readonly sha: string; readonly changed: boolean }> {
-  const { ref = DEPLOY_REF, message, signal } = options
+export async function updateDeploy(remote: Remote, edit: Edit, options: UpdateOptions): Promise<DeployUpdate> {
+  const { ref = DEPLOY_REF, signal } = options
   await using bare = await temporaryBare()
   for (let tries = 1; tries <= TRIES; tries += 1) {
-    const tip = await fetchTip(bare.gitDir, remote, options)
-    const files = new Map(tip?.files)
-    await edit(files)
-    const changes = changesOf(tip?.files ?? new Map(), files)
-    if (tip !== undefined && changes.size === 0) return { sha: tip.sha, changed: false }
-    const sha = await commitChanges(bare.gitDir, { tip: tip?.sha, changes, message })
-    const update = { ref, sha, expected: tip?.sha ?? '', ...(signal === undefined ? {} : { signal }) }
-    if ((await pushRef(bare.gitDir, remote, update)) !== 'conflict') return { sha, changed: true }
+    const outcome = await attempt({ gitDir: bare.gitDir, remote, edit }, options)
+    if (outcome !== 'conflict') return outcome
     await sleep(Math.random() * PAUSE_MS * tries, undefined, signal === undefined ? {} : { signal })
   }
-  throw new Failure({ what: `Cannot update '${ref}'`, why: `others wrote it first, ${TRIES} times in a row`, next: 'Run the command again' })
+  throw new Failure({
+    what: `Cannot update '${ref}'`,
+    why: `others wrote it first, ${TRIES} times in a row`,
+    next: 'Run the command again',
+  })
+}
+
+interface Attempt {
+  readonly gitDir: string
+  readonly remote: Remote
+  readonly edit: Edit
+}
+
+async function attempt({ gitDir, remote, edit }: Attempt, options: UpdateOptions): Promise<DeployUpdate | 'conflict'> {
+  const { ref = DEPLOY_REF, message, signal } = options
+  const tip = await fetchTip(gitDir, remote, options)
+  const files: Files = new Map(tip?.files)
+  await edit(files)
+  const changes = changesOf(tip?.files ?? new Map(), files)
+  if (tip !== undefined && changes.size === 0) return { sha: tip.sha, changed: false }
+  const sha = await commitChanges(gitDir, { tip, changes, message })
+  const outcome = await pushRef(gitDir, remote, { ref, sha, expected: tip?.sha ?? '', ...(signal === undefined ? {} : { signal }) })
+  return outcome === 'conflict' ? 'conflict' : { sha, changed: true }
 }
 
 async function temporaryBare(): Promise<AsyncDisposable & { readonly gitDir: string }> {
@@ -68,7 +93,7 @@ async function temporaryBare(): Promise<AsyncDisposable & { readonly gitDir: str
   return { gitDir, [Symbol.asyncDispose]: () => rm(gitDir, { recursive: true, force: true }) }
 }
 
-async function fetchTip(gitDir: string, remote: Remote, { ref = DEPLOY_REF, signal }: DeployOptions): Promise<DeployTip | undefined> {
+async function fetchTip(gitDir: string, remote: Remote, { ref = DEPLOY_REF, signal }: DeployOptions): Promise<Tip | undefined> {
   const args = ['--git-dir', gitDir, 'fetch', '--quiet', '--depth=1', '--no-tags', '--force', '--', remote.url, `${ref}:refs/heads/tip`]
   try {
     await gitRemote(remote, args, signal === undefined ? {} : { signal })
@@ -77,30 +102,34 @@ async function fetchTip(gitDir: string, remote: Remote, { ref = DEPLOY_REF, sign
     throw thrown
   }
   const sha = await gitLine(['--git-dir', gitDir, 'rev-parse', 'refs/heads/tip'])
-  return { sha, files: await readFiles(gitDir, sha) }
+  return { sha, ...(await readFiles(gitDir, sha)) }
 }
 
-async function readFiles(gitDir: string, sha: string): Promise<Files> {
+/** Links to other repositories are passed over; a symlink's content is its target. */
+async function readFiles(gitDir: string, sha: string): Promise<Omit<Tip, 'sha'>> {
   const { stdout } = await git(['--git-dir', gitDir, 'ls-tree', '-r', '-z', '--full-tree', sha])
   const blobs = stdout.split('\0').flatMap((line) => {
-    const [meta = '', path = ''] = line.split('\t', 2)
-    const [, type, oid = ''] = meta.split(' ')
-    return type === 'blob' ? [{ path, oid }] : []
+    const [, mode = '', oid = '', path = ''] = /^(\d+) blob (\w+)\t(.*)$/s.exec(line) ?? []
+    return path === '' ? [] : [{ path, mode, oid }]
   })
   const input = blobs.map(({ oid }) => `${oid}\n`).join('')
   const batch = Buffer.from((await git(['--git-dir', gitDir, 'cat-file', '--batch'], { input })).stdout)
-  let offset = 0
   const files: Files = new Map()
+  let offset = 0
   for (const { path, oid } of blobs) {
     const contentAt = batch.indexOf('\n', offset) + 1
     const [found, , size] = batch.toString('utf8', offset, contentAt).trimEnd().split(' ')
     const end = contentAt + Number(size)
     // Bytes that are not UTF-8 were replaced on the way here, so the next header is not where it should be.
-    if (found !== oid || batch[end] !== 0x0a) throw new Failure({ what: `Cannot read commit ${sha}`, why: `'${path}' or a file before it is not UTF-8 text` })
+    if (found !== oid || batch[end] !== LINE_FEED) throw notText(sha, path)
     files.set(path, batch.toString('utf8', contentAt, end))
     offset = end + 1
   }
-  return files
+  return { files, modes: new Map(blobs.map(({ path, mode }) => [path, mode])) }
+}
+
+function notText(sha: string, path: string): Failure {
+  return new Failure({ what: `Cannot read commit ${sha}`, why: `'${path}' or a file before it is not UTF-8 text` })
 }
 
 /** Path to new content; undefined for a file that is gone. */
@@ -113,7 +142,7 @@ function changesOf(before: Files, after: Files): Changes {
 }
 
 interface CommitSpec {
-  readonly tip: string | undefined
+  readonly tip: Tip | undefined
   readonly changes: Changes
   readonly message: string
 }
@@ -122,19 +151,19 @@ interface CommitSpec {
 async function commitChanges(gitDir: string, { tip, changes, message }: CommitSpec): Promise<string> {
   const at = ['--git-dir', gitDir]
   const env = { GIT_INDEX_FILE: join(gitDir, 'index') }
-  await git([...at, 'read-tree', tip ?? '--empty'], { env })
-  const modes = tip === undefined ? new Map<string, string>() : await modesOf(gitDir, tip)
+  await git([...at, 'read-tree', tip?.sha ?? '--empty'], { env })
   const lines: string[] = []
   for (const [path, content] of changes) {
     if (content === undefined) lines.push(`0 ${'0'.repeat(40)}\t${path}\0`)
-    else lines.push(`${modes.get(path) ?? '100644'} ${await gitLine([...at, 'hash-object', '-w', '--stdin'], { input: content })}\t${path}\0`)
+    else
+      lines.push(
+        `${tip?.modes.get(path) ?? '100644'} ${await gitLine([...at, 'hash-object', '-w', '--stdin'], { input: content })}\t${path}\0`,
+      )
   }
   await git([...at, 'update-index', '-z', '--index-info'], { env, input: lines.join('') })
   const tree = await gitLine([...at, 'write-tree'], { env })
-  return gitLine([...at, 'commit-tree', ...(tip === undefined ? [] : ['-p', tip]), tree], { env: IDENTITY, input: `${message.trimEnd()}\n` })
-}
-
-async function modesOf(gitDir: string, sha: string): Promise<ReadonlyMap<string, string>> {
-  const { stdout } = await git(['--git-dir', gitDir, 'ls-tree', '-r', '-z', '--full-tree', sha])
-  return new Map(stdout.split('\0').map((line) => [line.slice(line.indexOf('\t') + 1), line.slice(0, 6)] as const))
+  return gitLine([...at, 'commit-tree', ...(tip === undefined ? [] : ['-p', tip.sha]), tree], {
+    env: IDENTITY,
+    input: `${message.trimEnd()}\n`,
+  })
 }

@@ -2,7 +2,7 @@
  * Runs Git as it is on this machine, but apart from what a person's shell or settings may hold: a repository named by a
  * hook's environment, hooks, signing, prompts, locks taken for convenience.
  */
-import { exec, type ExecOptions, type ExecResult } from '#kit/exec'
+import { type ExecOptions, type ExecResult, exec } from '#kit/exec'
 
 export type Setting = readonly [name: string, value: string]
 
@@ -14,9 +14,24 @@ export interface GitOptions extends Pick<ExecOptions, 'input' | 'signal' | 'acce
 
 /** Set by hooks and by callers of Git; each would turn a command to another repository, index or meaning of a path. */
 const NOT_INHERITED = [
-  'GIT_DIR', 'GIT_WORK_TREE', 'GIT_COMMON_DIR', 'GIT_INDEX_FILE', 'GIT_OBJECT_DIRECTORY', 'GIT_ALTERNATE_OBJECT_DIRECTORIES', 'GIT_PREFIX',
-  'GIT_NAMESPACE', 'GIT_SHALLOW_FILE', 'GIT_QUARANTINE_PATH', 'GIT_LITERAL_PATHSPECS', 'GIT_GLOB_PATHSPECS', 'GIT_NOGLOB_PATHSPECS',
-  'GIT_ICASE_PATHSPECS', 'GIT_ATTR_SOURCE', 'GIT_CONFIG', 'GIT_AUTHOR_DATE', 'GIT_COMMITTER_DATE',
+  'GIT_DIR',
+  'GIT_WORK_TREE',
+  'GIT_COMMON_DIR',
+  'GIT_INDEX_FILE',
+  'GIT_OBJECT_DIRECTORY',
+  'GIT_ALTERNATE_OBJECT_DIRECTORIES',
+  'GIT_PREFIX',
+  'GIT_NAMESPACE',
+  'GIT_SHALLOW_FILE',
+  'GIT_QUARANTINE_PATH',
+  'GIT_LITERAL_PATHSPECS',
+  'GIT_GLOB_PATHSPECS',
+  'GIT_NOGLOB_PATHSPECS',
+  'GIT_ICASE_PATHSPECS',
+  'GIT_ATTR_SOURCE',
+  'GIT_CONFIG',
+  'GIT_AUTHOR_DATE',
+  'GIT_COMMITTER_DATE',
 ]
 
 const SETTINGS: readonly Setting[] = [
@@ -57,8 +72,12 @@ const ENVIRONMENT = {
 export async function git(args: readonly string[], options: GitOptions = {}): Promise<ExecResult> {
   const { env, settings = [], input, ...rest } = options
   // As bytes: an empty string would leave Git waiting for its input to end.
-  const stdin = input === undefined ? {} : { input: Buffer.from(input) }
-  return exec('git', args, { ...rest, ...stdin, env: { ...notInherited(), ...ENVIRONMENT, ...settingsEnv([...SETTINGS, ...settings]), ...env } })
+  const stdin = input === undefined ? {} : { input }
+  return exec('git', args, {
+    ...rest,
+    ...stdin,
+    env: { ...notInherited(), ...ENVIRONMENT, ...settingsEnv([...SETTINGS, ...settings]), ...env },
+  })
 }
 
 /** What a command that prints one line says. */
@@ -81,7 +100,7 @@ function settingsEnv(settings: readonly Setting[]): Record<string, string> {
   return { GIT_CONFIG_COUNT: String(first + settings.length), ...Object.fromEntries(pairs) }
 }
 
-/** `undefined` removes a variable from what a child process inherits, though the type of `exec` does not say so yet. */
-function notInherited(): Record<string, string> {
-  return Object.fromEntries(NOT_INHERITED.map((name) => [name, undefined])) as unknown as Record<string, string>
+/** `undefined` removes a variable from what a child process inherits,. */
+function notInherited(): Record<string, undefined> {
+  return Object.fromEntries(NOT_INHERITED.map((name) => [name, undefined]))
 }

@@ -2,7 +2,19 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import { type Cluster, DEPLOY_REF, type GitRemote, HOLDFAST_NAMESPACE, type ImageSpec, type Part, SOURCE_REF, type Target, application, debianBase, renderedSource } from '#core'
+import {
+  application,
+  type Cluster,
+  DEPLOY_REF,
+  debianBase,
+  type GitRemote,
+  HOLDFAST_NAMESPACE,
+  type ImageSpec,
+  type Part,
+  renderedSource,
+  SOURCE_REF,
+  type Target,
+} from '#core'
 import { Failure } from '#kit/errors'
 import type { KubeObject } from '#kit/kube'
 import { root } from '#kit/paths'
@@ -68,13 +80,19 @@ function secret({ apiVersion, kind, name, namespace }: typeof SERVER_SECRET, str
 async function operatorCredential({ kube }: Cluster): Promise<Pick<Credential, 'user' | 'password'>> {
   const found = await kube.get(OPERATOR_SECRET)
   const read = (key: string) => Buffer.from(found?.data?.[key] ?? '', 'base64').toString()
-  if (found === undefined) throw new Failure({ what: 'Cannot push to the Git server', why: `the Secret '${OPERATOR_SECRET.name}' is not in the cluster`, next: 'Run npm run local:up' })
+  if (found === undefined)
+    throw new Failure({
+      what: 'Cannot push to the Git server',
+      why: `the Secret '${OPERATOR_SECRET.name}' is not in the cluster`,
+      next: 'Run npm run local:up',
+    })
   return { user: read('user'), password: read('password') }
 }
 
 async function manifest(): Promise<KubeObject[]> {
   const text = await readFile(join(root, MANIFEST), 'utf8')
-  return parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? [])
+  const objects = parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? [])
+  return objects.filter(({ kind }) => kind !== 'Namespace') // made with its quota, as every namespace of the stack
 }
 
 function withDigest(object: KubeObject, { images }: Target): KubeObject {

@@ -1,8 +1,9 @@
 /** A repository elsewhere, and the one way to move a ref of it. */
-import { ExecError } from '#kit/exec'
+
 import { Failure } from '#kit/errors'
-import { git, type GitOptions, type Setting } from './git.ts'
+import { ExecError } from '#kit/exec'
 import type { Credential } from './credential.ts'
+import { type GitOptions, git, type Setting } from './git.ts'
 
 export interface Remote {
   readonly url: string
@@ -36,9 +37,16 @@ export async function pushRef(gitDir: string, remote: Remote, update: RefUpdate)
   const result = await gitRemote(
     remote,
     [
-      '--git-dir', gitDir, 'push', '--porcelain', '--no-verify',
+      '--git-dir',
+      gitDir,
+      'push',
+      '--porcelain',
+      '--no-verify',
       ...(forced ? [] : [`--force-with-lease=${ref}:${expected}`]),
-      '--', remote.url, `${forced ? '+' : ''}${sha}:${ref}`, ...(base === undefined ? [] : [`+${base}:${BASE_REF}`]),
+      '--',
+      remote.url,
+      `${forced ? '+' : ''}${sha}:${ref}`,
+      ...(base === undefined ? [] : [`+${base}:${BASE_REF}`]),
     ],
     { accept: [0, 1], ...(signal === undefined ? {} : { signal }) },
   )
@@ -60,33 +68,48 @@ export async function gitRemote(remote: Remote, args: readonly string[], options
   }
 }
 
-/** All are bound to the one address: Git may talk to others in the same command (the promisor of a partial clone). */
+/** All are bound to the one address. */
 function settingsFor({ url, credential }: Remote): readonly Setting[] {
-  const stalled: readonly Setting[] = [['http.lowSpeedLimit', '1'], ['http.lowSpeedTime', String(STALLED_AFTER_S)]]
-  if (credential === undefined) return stalled
+  const settings: Setting[] = [
+    ['http.lowSpeedLimit', '1'],
+    ['http.lowSpeedTime', String(STALLED_AFTER_S)],
+  ]
+  // The longest match wins, so a user's own rewriting of addresses leaves this one alone.
+  if (isLocal(url)) settings.push([`url.${url}.insteadOf`, url])
+  if (credential === undefined) return settings
   const basic = Buffer.from(`${credential.user}:${credential.password}`).toString('base64')
   return [
-    ...stalled,
+    ...settings,
     [`credential.${url}.helper`, ''],
     [`http.${url}.extraHeader`, ''],
     [`http.${url}.extraHeader`, `Authorization: Basic ${basic}`],
     [`http.${url}.followRedirects`, 'false'],
-    // The longest match wins, so a user's own rewriting of addresses leaves ours alone.
-    [`url.${url}.insteadOf`, url],
   ]
 }
 
 /** A proxy of the network cannot reach this machine's own addresses. */
 function withoutProxy({ url }: Remote): Record<string, string> {
-  const host = URL.canParse(url) ? new URL(url).hostname : ''
-  if (host !== '127.0.0.1' && host !== 'localhost') return {}
-  const list = [process.env.NO_PROXY ?? process.env.no_proxy ?? '', host].filter((each) => each !== '').join(',')
+  if (!isLocal(url)) return {}
+  const list = [process.env.NO_PROXY ?? process.env.no_proxy ?? '', new URL(url).hostname].filter((each) => each !== '').join(',')
   return { NO_PROXY: list, no_proxy: list }
+}
+
+function isLocal(url: string): boolean {
+  return URL.canParse(url) && ['127.0.0.1', 'localhost'].includes(new URL(url).hostname)
 }
 
 function cannotReach(remote: Remote, output: string, cause?: unknown): Failure {
   const shown = remote.url.replace(/\/\/[^/@]*@/, '//')
-  const said = output.replaceAll(remote.url, shown).trim().split('\n').filter((line) => !line.startsWith('hint:')).slice(-5).join('\n')
+  const said = output
+    .replaceAll(remote.url, shown)
+    .trim()
+    .split('\n')
+    .filter((line) => !line.startsWith('hint:'))
+    .slice(-5)
+    .join('\n')
   const refused = REFUSED.test(output)
-  return new Failure({ what: `Cannot use the Git repository '${shown}'`, why: refused ? `the credential was refused: ${said}` : said }, cause)
+  return new Failure(
+    { what: `Cannot use the Git repository '${shown}'`, why: refused ? `the credential was refused: ${said}` : said },
+    cause,
+  )
 }

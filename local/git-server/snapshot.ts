@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Failure, UserError } from '#kit/errors'
 import { ExecError } from '#kit/exec'
-import { createBare, git, gitLine, IDENTITY, type GitOptions } from './git.ts'
+import { createBare, type GitOptions, git, gitLine, IDENTITY } from './git.ts'
 import { pushRef, type Remote } from './remote.ts'
 
 export interface Snapshot extends AsyncDisposable {
@@ -55,23 +55,8 @@ export async function snapshotWorkingTree(root: string, options: SnapshotOptions
   const folder = await mkdtemp(join(temporary, 'holdfast-git-'))
   const dispose = () => rm(folder, { recursive: true, force: true })
   try {
-    const gitDir = join(folder, 'git')
-    await createBare(gitDir)
-    await mkdir(join(gitDir, 'objects/info'), { recursive: true })
-    await writeFile(join(gitDir, 'objects/info/alternates'), `${repository.objects}\n`)
-    const env = { GIT_INDEX_FILE: join(folder, 'index'), GIT_OBJECT_DIRECTORY: join(gitDir, 'objects') }
-    await copyIndex(repository.index, env.GIT_INDEX_FILE)
-    const run = { env, ...(signal === undefined ? {} : { signal }) }
-    const nested = await addAll(repository, run)
-    const tree = await gitLine(['-C', repository.root, 'write-tree'], run)
-    const base = await baseOf(repository, gitDir)
-    const sha = await commit(gitDir, { tree, parent: base, message: 'The working tree\n', dateOf: base })
-    const { head, prefix } = repository
-    return {
-      sha, tree, root: repository.root, prefix, nested, gitDir,
-      ...(head === undefined ? {} : { head }), ...(base === undefined ? {} : { base }),
-      [Symbol.asyncDispose]: dispose,
-    }
+    const snapshot = await take(repository, folder, signal)
+    return { ...snapshot, [Symbol.asyncDispose]: dispose }
   } catch (thrown) {
     await dispose()
     throw thrown
@@ -90,24 +75,66 @@ export async function pushSnapshot(
     const outcome = await pushRef(gitDir, remote, update)
     if (outcome !== 'conflict') return outcome
   }
-  throw new Failure({ what: `Cannot push '${ref}'`, why: `others moved it at the same moment, ${TRIES} times in a row`, next: 'Run the command again' })
+  throw new Failure({
+    what: `Cannot push '${ref}'`,
+    why: `others moved it at the same moment, ${TRIES} times in a row`,
+    next: 'Run the command again',
+  })
+}
+
+async function take(
+  repository: Repository,
+  folder: string,
+  signal: AbortSignal | undefined,
+): Promise<Omit<Snapshot, keyof AsyncDisposable>> {
+  const { root, prefix, head } = repository
+  const gitDir = await createBorrower(join(folder, 'git'), repository.objects)
+  const env = { GIT_INDEX_FILE: join(folder, 'index'), GIT_OBJECT_DIRECTORY: join(gitDir, 'objects') }
+  await copyIndex(repository.index, env.GIT_INDEX_FILE)
+  const run = { env, ...(signal === undefined ? {} : { signal }) }
+  const nested = await addAll(repository, run)
+  const tree = await gitLine(['-C', root, 'write-tree'], run)
+  const base = await baseOf(repository, gitDir)
+  const sha = await commit(gitDir, { tree, parent: base, message: 'The working tree\n', dateOf: base })
+  return { sha, tree, root, prefix, nested, gitDir, ...(head === undefined ? {} : { head }), ...(base === undefined ? {} : { base }) }
+}
+
+/** A bare repository that reads the user's objects and keeps the new ones to itself. */
+async function createBorrower(gitDir: string, objects: string): Promise<string> {
+  await createBare(gitDir)
+  await mkdir(join(gitDir, 'objects/info'), { recursive: true })
+  await writeFile(join(gitDir, 'objects/info/alternates'), `${quoted(objects)}\n`)
+  return gitDir
 }
 
 async function inspect(root: string): Promise<Repository> {
   const at = ['-C', root]
-  const asked = ['--show-toplevel', '--git-path', 'index', '--git-path', 'objects', '--is-shallow-repository', '--show-object-format']
-  const { stdout } = await git([...at, 'rev-parse', '--path-format=absolute', ...asked]).catch((thrown: unknown) => {
+  // One call each: a path may hold a line break.
+  const path = async (...args: string[]) => (await git([...at, 'rev-parse', '--path-format=absolute', ...args])).stdout.replace(/\n$/, '')
+  const top = await path('--show-toplevel').catch((thrown: unknown) => {
     throw explained(root, thrown)
   })
-  const [top = '', index = '', objects = '', shallow, format] = stdout.split('\n')
-  if (format !== 'sha1') throw new UserError({ what: `Cannot read the working tree '${root}'`, why: `its Git objects are '${format}', not 'sha1'` })
-  const prefix = await gitLine([...at, 'rev-parse', '--show-prefix'])
-  if (prefix !== '' && (await gitLine([...at, 'ls-files', '--', '.'])) === '') throw noRepository(root, `it has no file in the repository '${top}'`)
-  const head = await gitLine([...at, 'rev-parse', '--quiet', '--verify', 'HEAD^{commit}'], { accept: [0, 1] })
-  const partial = await gitLine([...at, 'config', '--get-regexp', '^(extensions\\.partialclone|remote\\..*\\.promisor)$'], { accept: [0, 1] })
-  const sparse = await gitLine([...at, 'config', '--type=bool', '--get', 'core.sparseCheckout'], { accept: [0, 1] })
+  const optional = (...args: string[]) => gitLine([...at, ...args], { accept: [0, 1] })
+  const [prefix, index, objects, shallow, format, head, partial, sparse] = await Promise.all([
+    path('--show-prefix'),
+    path('--git-path', 'index'),
+    path('--git-path', 'objects'),
+    path('--is-shallow-repository'),
+    path('--show-object-format'),
+    optional('rev-parse', '--quiet', '--verify', 'HEAD^{commit}'),
+    optional('config', '--get-regexp', '^(extensions\\.partialclone|remote\\..*\\.promisor)$'),
+    optional('config', '--type=bool', '--get', 'core.sparseCheckout'),
+  ])
+  if (format !== 'sha1')
+    throw new UserError({ what: `Cannot read the working tree '${root}'`, why: `its Git objects are '${format}', not 'sha1'` })
+  if (prefix !== '' && (await optional('ls-files', '--', '.')) === '') throw noRepository(root, `it has no file in the repository '${top}'`)
   const hasHistory = shallow === 'false' && partial === ''
   return { root: top, prefix, index, objects, head: head === '' ? undefined : head, hasHistory, sparse: sparse === 'true' }
+}
+
+/** As Git reads a path that could be mistaken for two lines or a comment. */
+function quoted(path: string): string {
+  return `"${path.replace(/["\\]/g, '\\$&').replaceAll('\n', '\\n')}"`
 }
 
 /** The copy saves reading every file: it carries the size and time of each as Git last saw it. */
@@ -120,27 +147,38 @@ async function copyIndex(from: string, to: string): Promise<void> {
   await utimes(to, seconds, seconds)
 }
 
-async function addAll({ root, sparse }: Repository, run: GitOptions): Promise<readonly string[]> {
+/** Files that vanish while they are read (an editor's, a compiler's) are no reason to give up at once. */
+async function addAll(repository: Repository, run: GitOptions): Promise<readonly string[]> {
   for (let tries = 1; ; tries += 1) {
     try {
-      const nested = await findNested(root, run)
-      const pathspecs = [':(top)', ...nested.map((path) => `:(top,exclude,literal)${path}`)].join('\0')
-      const args = ['-C', root, 'add', '--all', ...(sparse ? ['--sparse'] : []), '--pathspec-from-file=-', '--pathspec-file-nul']
-      await git(args, { ...run, input: pathspecs })
-      return nested
+      return await addOnce(repository, run)
     } catch (thrown) {
       if (!(thrown instanceof ExecError)) throw thrown
-      if (tries === TRIES || !VANISHED.test(thrown.stderr)) {
-        throw new UserError({ what: `Cannot read the working tree '${root}'`, why: thrown.message, next: "'git add --all --dry-run' shows the same" }, thrown)
-      }
+      if (tries === TRIES || !VANISHED.test(thrown.stderr)) throw unreadable(repository.root, thrown)
     }
   }
+}
+
+async function addOnce({ root, sparse }: Repository, run: GitOptions): Promise<readonly string[]> {
+  const nested = await findNested(root, run)
+  const pathspecs = [':(top)', ...nested.map((path) => `:(top,exclude,literal)${path}`)].join('\0')
+  const args = ['-C', root, 'add', '--all', ...(sparse ? ['--sparse'] : []), '--pathspec-from-file=-', '--pathspec-file-nul']
+  await git(args, { ...run, input: pathspecs })
+  return nested
+}
+
+function unreadable(root: string, cause: ExecError): UserError {
+  const next = "'git add --all --dry-run' shows the same"
+  return new UserError({ what: `Cannot read the working tree '${root}'`, why: cause.message, next }, cause)
 }
 
 /** Git would record each as a submodule that no one can fetch, and Argo CD would stop at it. */
 async function findNested(root: string, run: GitOptions): Promise<readonly string[]> {
   const { stdout } = await git(['-C', root, 'ls-files', '--others', '--exclude-standard', '-z'], run)
-  return stdout.split('\0').filter((path) => path.endsWith('/')).map((path) => path.slice(0, -1))
+  return stdout
+    .split('\0')
+    .filter((path) => path.endsWith('/'))
+    .map((path) => path.slice(0, -1))
 }
 
 /**
@@ -178,7 +216,10 @@ function explained(root: string, thrown: unknown): unknown {
   if (thrown.stderr.includes('command not found')) return new UserError({ what, why: "'git' is not installed" }, thrown)
   if (thrown.stderr.includes('cannot change to')) return new UserError({ what, why: 'there is no such folder' }, thrown)
   if (thrown.stderr.includes('dubious ownership')) {
-    return new UserError({ what, why: 'it belongs to another user, and Git refuses it', next: `Run: git config --global --add safe.directory '${root}'` }, thrown)
+    return new UserError(
+      { what, why: 'it belongs to another user, and Git refuses it', next: `Run: git config --global --add safe.directory '${root}'` },
+      thrown,
+    )
   }
   if (/not a git repository|must be run in a work tree/i.test(thrown.stderr)) return noRepository(root, 'it is not in a Git working tree')
   return thrown

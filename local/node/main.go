@@ -14,6 +14,7 @@ import (
 	_ "k8s.io/component-base/metrics/prometheus/clientgo" // registers client-go's metrics, as upstream's mains do
 	_ "k8s.io/component-base/metrics/prometheus/version"  // registers kubernetes_build_info
 	kubectl "k8s.io/kubectl/pkg/cmd"
+	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
@@ -39,6 +40,11 @@ func run(name string, args []string) (exitCode int) {
 		}
 		return supervise.Server(args[1:])
 	}
+	if name == "kubectl" {
+		// As in upstream's main: kubectl prints its errors itself, and CheckErr exits.
+		kubectlutil.CheckErr(cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()))
+		return 0
+	}
 	component := newComponent(name)
 	if component == nil {
 		fmt.Fprintf(os.Stderr, "%s is none of the node's programs: call this one by the name of a Kubernetes component, or as `node server`\n", name)
@@ -47,7 +53,7 @@ func run(name string, args []string) (exitCode int) {
 	return cli.Run(component)
 }
 
-// newComponent is upstream's command of this name, or nil.
+// newComponent is upstream's command for the component of this name, or nil.
 func newComponent(name string) *cobra.Command {
 	switch name {
 	case "kube-apiserver":
@@ -60,8 +66,6 @@ func newComponent(name string) *cobra.Command {
 		return scheduler.NewSchedulerCommand()
 	case "kubelet":
 		return kubelet.NewKubeletCommand(context.Background())
-	case "kubectl":
-		return kubectl.NewDefaultKubectlCommand()
 	}
 	return nil
 }

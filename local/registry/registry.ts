@@ -1,9 +1,9 @@
 /** The registry beside the cluster: on 127.0.0.1 only, its data in a named volume that outlives every cluster. */
-import { CLUSTER_LABEL, type ContainerInfo, ROLE_LABEL, docker, inspect, listByLabel } from '#kit/docker'
+import { CLUSTER_LABEL, type ContainerInfo, docker, inspect, listByLabel, ROLE_LABEL } from '#kit/docker'
 import type { Images } from '#kit/images'
 import { pending, ready, waitFor } from '#kit/wait'
-import { registryImage } from './image.ts'
 import { firstFreePort } from '../ports.ts'
+import { registryImage } from './image.ts'
 
 const NAME = 'holdfast-registry'
 /** The image store: kept by `local:down`, removed by `local:down --all`. */
@@ -53,7 +53,8 @@ export async function removeRegistry({ withImages }: { withImages: boolean }): P
 async function createRegistry(images: Images): Promise<void> {
   const { ref } = await images.local(registryImage)
   const port = await firstFreePort(FIRST_PORT)
-  if ((await inspect('volume', IMAGE_VOLUME)) === undefined) await docker(['volume', 'create', '--label', `${ROLE_LABEL}=images`, IMAGE_VOLUME])
+  if ((await inspect('volume', IMAGE_VOLUME)) === undefined)
+    await docker(['volume', 'create', '--label', `${ROLE_LABEL}=images`, IMAGE_VOLUME])
   await docker([
     ...['run', '--detach', '--name', NAME, '--label', `${ROLE_LABEL}=registry`, '--restart', 'unless-stopped'],
     ...['--publish', `127.0.0.1:${port}:5000`, '--volume', `${IMAGE_VOLUME}:/var/lib/registry`],

@@ -52,7 +52,9 @@ export interface ProjectSpec {
 
 /** An AppProject that allows these kinds in these namespaces and no more. */
 export function project({ name, namespaces, objects }: ProjectSpec, { repoUrl }: Target): KubeObject {
-  const kinds = [...new Map(objects.map((object) => [`${groupOf(object)}/${object.kind}`, { group: groupOf(object), kind: object.kind }])).values()]
+  const kinds = [
+    ...new Map(objects.map((object) => [`${groupOf(object)}/${object.kind}`, { group: groupOf(object), kind: object.kind }])).values(),
+  ]
   const sorted = kinds.toSorted((a, b) => `${a.group}/${a.kind}`.localeCompare(`${b.group}/${b.kind}`))
   return {
     apiVersion: 'argoproj.io/v1alpha1',
@@ -88,25 +90,61 @@ export function namespaceObjects({ name, podSecurity, quota }: NamespaceSpec): K
   ]
 }
 
-/** The files of `deploy` that follow from the stack: Applications, projects, rendered objects. */
-export async function renderDeploy(stack: Stack, target: Target): Promise<Map<string, string>> {
-  const files = new Map<string, string>()
-  const put = (folder: string, object: KubeObject) => files.set(`${folder}/${fileName(object)}`, stringify(object, { lineWidth: 0, aliasDuplicateObjects: false }))
-  const spaces = stack.parts.flatMap((part) => part.namespaces)
-  const namespaces = spaces.flatMap(namespaceObjects)
-  for (const object of namespaces) put('rendered/namespaces', object)
-  const rendered = await Promise.all(stack.parts.map(async (part) => ({ part, objects: (await part.rendered?.(target)) ?? [] })))
-  for (const { part, objects } of rendered) for (const object of objects) put(`rendered/${part.name}`, object)
-  for (const object of stack.parts.flatMap((part) => part.applications(target))) put('applications', object)
-  put('applications', application({ name: 'namespaces', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('namespaces', target)] }))
-  const all = [...namespaces, ...rendered.flatMap(({ objects }) => objects)]
-  put('applications', project({ name: PLATFORM_PROJECT, namespaces: namespacesOf(all, spaces), objects: all }, target))
-  return files
+/** What is rendered from the stack whatever the environments hold: objects, and their files in `deploy`. */
+export interface Rendered {
+  readonly objects: readonly KubeObject[]
+  readonly files: ReadonlyMap<string, string>
 }
 
-/** The Applications among rendered files. */
-export function applicationNames(rendered: ReadonlyMap<string, string>): string[] {
-  return [...rendered.keys()].flatMap((path) => /^applications\/application\.argocd\.(.+)\.yaml$/.exec(path)?.[1] ?? [])
+/** Namespaces, quotas and every part's own objects. */
+export async function renderObjects(stack: Stack, target: Target): Promise<Rendered> {
+  const namespaces = spacesOf(stack).flatMap(namespaceObjects)
+  const parts = await Promise.all(stack.parts.map(async ({ name, rendered }) => ({ name, objects: (await rendered?.(target)) ?? [] })))
+  const folders = [{ name: 'namespaces', objects: namespaces }, ...parts]
+  const files = folders.flatMap(({ name, objects }) =>
+    objects.map((object) => [`rendered/${name}/${fileName(object)}`, toYaml(object)] as const),
+  )
+  return { objects: folders.flatMap(({ objects }) => objects), files: new Map(files) }
+}
+
+/** Puts what follows from the stack into `deploy`: rendered objects, and Applications with the values of their environments. */
+export function composeDeploy(
+  files: Map<string, string>,
+  stack: Stack,
+  { target, rendered }: { target: Target; rendered: Rendered },
+): void {
+  const applications = applicationObjects(stack, { target, rendered, files }).map(
+    (object) => [`applications/${fileName(object)}`, toYaml(object)] as const,
+  )
+  const all = new Map([...rendered.files, ...applications])
+  for (const path of files.keys()) if (/^(applications|rendered)\//.test(path) && !all.has(path)) files.delete(path)
+  for (const [path, content] of all) files.set(path, content)
+}
+
+function applicationObjects(
+  stack: Stack,
+  { target, rendered, files }: { target: Target; rendered: Rendered; files: ReadonlyMap<string, string> },
+): KubeObject[] {
+  const { objects } = rendered
+  const own = stack.parts.flatMap((part) => part.applications(target, valuesOf(files, part, target.environment)))
+  const namespaces = application({ name: 'namespaces', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('namespaces', target)] })
+  return [...own, namespaces, project({ name: PLATFORM_PROJECT, namespaces: namespacesOf(objects, spacesOf(stack)), objects }, target)]
+}
+
+const spacesOf = (stack: Stack) => stack.parts.flatMap((part) => part.namespaces)
+const valuesPath = (environment: string, part: Part) => `environments/${environment}/${part.name}.yaml`
+
+/** The values of a part in an environment: first of all its image's digest. */
+function valuesOf(files: ReadonlyMap<string, string>, part: Part, environment: string): Readonly<Record<string, unknown>> {
+  return parse(files.get(valuesPath(environment, part)) ?? '{}')
+}
+
+/** Argo CD reads YAML 1.1, where a bare `no` is false. */
+const toYaml = (object: KubeObject) => stringify(object, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false })
+
+/** The Applications among the files of `deploy`. */
+export function applicationNames(files: ReadonlyMap<string, string>): string[] {
+  return [...files.keys()].flatMap((path) => /^applications\/application\.argocd\.(.+)\.yaml$/.exec(path)?.[1] ?? [])
 }
 
 /** Objects of a part may live outside its own namespaces (a RoleBinding in kube-system). */
@@ -115,18 +153,16 @@ function namespacesOf(objects: readonly KubeObject[], spaces: readonly Namespace
   return [...new Set([ARGOCD_NAMESPACE, ...spaces.map(({ name }) => name), ...names])].toSorted()
 }
 
-/** Puts what was rendered in the place of what was rendered before; environments stay. */
-export function replaceRendered(files: Map<string, string>, rendered: ReadonlyMap<string, string>): void {
-  for (const path of files.keys()) if (/^(applications|rendered)\//.test(path) && !rendered.has(path)) files.delete(path)
-  for (const [path, content] of rendered) files.set(path, content)
-}
-
 /**
  * Moves an environment's digest when the image's inputs changed since its last deploy: a rollback or promotion stays until
  * then. @returns whether it moved.
  */
-export function moveDigest(files: Map<string, string>, part: Part, { environment, image }: { environment: string; image: StoredImage }): boolean {
-  const path = `environments/${environment}/${part.name}.yaml`
+export function moveDigest(
+  files: Map<string, string>,
+  part: Part,
+  { environment, image }: { environment: string; image: StoredImage },
+): boolean {
+  const path = valuesPath(environment, part)
   const inputsPath = `environments/${environment}/${part.name}.inputs`
   if (files.get(inputsPath)?.trim() === image.key) return false
   files.set(path, stringify({ ...(parse(files.get(path) ?? '{}') as object), image: { digest: image.digest } }))

@@ -1,4 +1,5 @@
 /** What the cluster's objects say about the stack: ready, not yet, or never without a change. Pure. */
+import { isDeepStrictEqual } from 'node:util'
 import type { KubeObject } from '#kit/kube'
 import { type Condition, pending, ready, terminal } from '#kit/wait'
 import { DEPLOY_REF, SOURCE_REF } from './gitops.ts'
@@ -7,6 +8,7 @@ import { DEPLOY_REF, SOURCE_REF } from './gitops.ts'
 export interface Revisions {
   readonly source: string
   readonly deploy: string
+  readonly pushedAtMs: number
 }
 
 export interface ApplicationState {
@@ -27,6 +29,8 @@ interface Conditioned {
 /** Pods that crash once while what they need comes up are normal. */
 const CRASHES_ALLOWED = 3
 const IMAGE_FAILURES = ['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']
+/** A Secret that another pod makes, as Argo CD's Redis does, comes within seconds. */
+const CONFIG_MS = 60_000
 /** A pod is unschedulable for a moment while the node's taints go. */
 const UNSCHEDULABLE_MS = 20_000
 
@@ -44,19 +48,26 @@ export function applicationState(application: KubeObject): ApplicationState {
 
 /** Whether an Application runs exactly what was pushed. */
 export function applicationCondition(application: KubeObject, wanted: Revisions): Condition<void> {
-  const state = applicationState(application)
+  const { name, sync, health } = applicationState(application)
   const problem = problemOf(application)
-  if (problem !== undefined && isCompared(application, wanted)) return terminal(`Application '${state.name}': ${problem}`, 'Mend what it names in the working tree and run this again')
-  const shown = `${state.name} ${state.sync}/${state.health}`
-  if (!isCompared(application, wanted)) return pending(`${state.name} has not compared the pushed revision`)
-  return state.sync === 'Synced' && state.health === 'Healthy' ? ready(undefined) : pending(shown)
+  if (problem !== undefined && Date.parse(application.status?.reconciledAt) > wanted.pushedAtMs) {
+    return terminal(`Application '${name}': ${problem}`, 'Mend what it names in the working tree and run this again')
+  }
+  if (!isCompared(application, wanted))
+    return pending(`${name} has not compared the pushed revision${problem === undefined ? '' : ` (${problem})`}`)
+  return sync === 'Synced' && health === 'Healthy' ? ready(undefined) : pending(`${name} ${sync}/${health}`)
 }
 
-/** Each source compared with the commit that was pushed, not with an older one. */
-function isCompared(application: KubeObject, wanted: Revisions): boolean {
-  const sources = (application.spec.sources ?? [application.spec.source]) as { targetRevision?: string }[]
-  const { status } = application
-  const seen = (status?.sync?.revisions ?? [status?.sync?.revision]) as string[]
+interface Source {
+  readonly targetRevision?: string
+}
+
+/** Its present sources, each compared with the commit that was pushed: an older Synced says nothing. */
+export function isCompared({ spec, status }: KubeObject, wanted: Revisions): boolean {
+  const sources = (spec.sources ?? [spec.source]) as Source[]
+  const compared = status?.sync?.comparedTo
+  if (!isDeepStrictEqual(compared?.sources ?? [compared?.source], sources)) return false
+  const seen = (status.sync.revisions ?? [status.sync.revision]) as (string | undefined)[]
   return sources.every(({ targetRevision }, i) => {
     const expected = { [SOURCE_REF]: wanted.source, [DEPLOY_REF]: wanted.deploy }[targetRevision ?? '']
     return expected === undefined || seen[i] === expected
@@ -66,17 +77,23 @@ function isCompared(application: KubeObject, wanted: Revisions): boolean {
 /** A chart that does not render, a project that forbids: errors that the same commit always gives. */
 function problemOf({ status }: KubeObject): string | undefined {
   const conditions = (status?.conditions ?? []) as Conditioned[]
-  const found = conditions.find(({ type, message }) => type === 'InvalidSpecError' || (type === 'ComparisonError' && /manifest generation error|failed to (load|generate)|is not permitted/i.test(message)))
+  const found = conditions.find(
+    ({ type, message }) => type === 'InvalidSpecError' || (type === 'ComparisonError' && !PASSING.test(message)),
+  )
   if (found !== undefined) return shorten(found.message)
   const operation = status?.operationState
   const spent = operation?.phase === 'Failed' && (operation.retryCount ?? 0) >= 5
   return spent ? shorten(operation.message ?? 'sync failed') : undefined
 }
 
+/** What comes and goes while pods start. */
+const PASSING = /connection refused|connection reset|Unavailable|no such host|i\/o timeout|deadline exceeded|EOF|unable to resolve|cache/i
+
 /** Why a pod will not become ready by waiting; undefined while it may. */
 export function podProblem(pod: KubeObject, nowMs: number): string | undefined {
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])] as ContainerStatus[]
-  const problem = statuses.map(containerProblem).find((each) => each !== undefined) ?? unschedulable(pod, nowMs)
+  const ageMs = nowMs - Date.parse(pod.status?.startTime ?? new Date(nowMs).toISOString())
+  const problem = statuses.map((status) => containerProblem(status, ageMs)).find((each) => each !== undefined) ?? unschedulable(pod, nowMs)
   return problem === undefined ? undefined : `Pod '${pod.metadata.namespace}/${pod.metadata.name}' ${problem}`
 }
 
@@ -88,10 +105,10 @@ interface ContainerStatus {
   readonly lastState?: { readonly terminated?: { readonly reason?: string; readonly exitCode?: number } }
 }
 
-function containerProblem({ name, image, restartCount, state, lastState }: ContainerStatus): string | undefined {
+function containerProblem({ name, image, restartCount, state, lastState }: ContainerStatus, ageMs: number): string | undefined {
   const { reason = '', message = '' } = state?.waiting ?? {}
   if (IMAGE_FAILURES.includes(reason)) return `cannot pull its image '${image}': ${shorten(message || reason)}`
-  if (reason === 'CreateContainerConfigError') return `cannot start: ${shorten(message)}`
+  if (reason === 'CreateContainerConfigError' && ageMs > CONFIG_MS) return `cannot start: ${shorten(message)}`
   if (reason !== 'CrashLoopBackOff' || restartCount < CRASHES_ALLOWED) return undefined
   const last = lastState?.terminated
   return `crashes again and again: container '${name}' ended ${restartCount} times, last with ${last?.reason ?? 'no reason'} (exit code ${last?.exitCode})`
@@ -105,7 +122,11 @@ function unschedulable(pod: KubeObject, nowMs: number): string | undefined {
 }
 
 /** The whole stack at a glance. */
-export function stackCondition(seen: { applications: readonly KubeObject[]; pods: readonly KubeObject[]; expected: readonly string[] }, wanted: Revisions, nowMs: number): Condition<void> {
+export function stackCondition(
+  seen: { applications: readonly KubeObject[]; pods: readonly KubeObject[]; expected: readonly string[] },
+  wanted: Revisions,
+  nowMs: number,
+): Condition<void> {
   const problem = seen.pods.map((pod) => podProblem(pod, nowMs)).find((each) => each !== undefined)
   if (problem !== undefined) return terminal(problem, 'npm run local:status shows the whole stack')
   const missing = seen.expected.filter((name) => !seen.applications.some(({ metadata }) => metadata.name === name))

@@ -1,10 +1,11 @@
 /** `#core`: the language of the house. */
+
+export * from './announce.ts'
 export * from './gitops.ts'
 export * from './health.ts'
 export * from './images.ts'
 export * from './install.ts'
 export * from './journal.ts'
-export * from './announce.ts'
 export * from './judge.ts'
 export * from './record.ts'
 export * from './render.ts'

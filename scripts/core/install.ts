@@ -2,12 +2,23 @@
 import type { Images } from '#kit/images'
 import { type Kube, KubeError, type KubeObject, refOf } from '#kit/kube'
 import { type Condition, pending, ready, waitFor } from '#kit/wait'
-import { ARGOCD_NAMESPACE, ROOT_APPLICATION, applicationNames, moveDigest, namespaceObjects, renderDeploy, replaceRendered, rootObjects } from './gitops.ts'
-import { type Revisions, stackCondition } from './health.ts'
+import {
+  ARGOCD_NAMESPACE,
+  applicationNames,
+  composeDeploy,
+  moveDigest,
+  namespaceObjects,
+  ROOT_APPLICATION,
+  renderObjects,
+  rootObjects,
+} from './gitops.ts'
+import { isCompared, type Revisions, stackCondition } from './health.ts'
 import { HOLDFAST_NAMESPACE } from './journal.ts'
 import type { Cluster, GitRemote, Run, Stack, StoredImage, Target, UpRequest } from './types.ts'
 
 const APPLICATIONS = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: ARGOCD_NAMESPACE }
+const PODS = { apiVersion: 'v1', kind: 'Pod' }
+const TELL_AGAIN_MS = 1_000
 const HEALTHY_TIMEOUT_MS = 300_000
 const ROLLOUT_TIMEOUT_MS = 180_000
 /** Argo CD's own field manager: with another one it could never take a field away that the bootstrap had set. */
@@ -27,7 +38,10 @@ export interface Installed {
 }
 
 /** Puts every image of the stack into the registry, side by side. */
-export async function storeImages(stack: Stack, { images, registry }: { images: Images; registry: string }): Promise<ReadonlyMap<string, StoredImage>> {
+export async function storeImages(
+  stack: Stack,
+  { images, registry }: { images: Images; registry: string },
+): Promise<ReadonlyMap<string, StoredImage>> {
   const specs = stack.parts.flatMap((part) => [...part.images, ...(part.release === undefined ? [] : [part.release])])
   const stored = await Promise.all(specs.map((spec) => images.stored(spec, registry)))
   return new Map(stored.map((image) => [image.spec.name, image]))
@@ -49,36 +63,42 @@ export async function install(stack: Stack, request: InstallRequest): Promise<In
   const git = await stack.git(cluster, signal)
   const installed = await progress.step('Push the working tree', () => push(stack, target(git.url), git))
   await progress.step('Wait until everything is Synced and Healthy', async (note) => {
-    await tellArgoCD(cluster.kube, installed.target)
+    for (const object of rootObjects(installed.target)) await cluster.kube.apply(object)
     await waitUntilHealthy(stack, installed, { signal, onSeen: note })
   })
   return installed
 }
 
 async function push(stack: Stack, target: Target, git: GitRemote): Promise<Installed> {
-  const rendered = await renderDeploy(stack, target)
+  const rendered = await renderObjects(stack, target)
+  let applications: string[] = []
   const [source, deploy] = await Promise.all([
     git.pushSource(),
     git.updateDeploy('Render the stack and deploy the working tree to dev', (files) => {
-      replaceRendered(files, rendered)
       for (const part of stack.parts) {
         const image = part.release === undefined ? undefined : target.images.get(part.release.name)
         if (image !== undefined) moveDigest(files, part, { environment: target.environment, image })
       }
+      composeDeploy(files, stack, { target, rendered })
+      applications = [ROOT_APPLICATION, ...applicationNames(files)]
     }),
   ])
-  const applications = [ROOT_APPLICATION, ...applicationNames(rendered)]
-  return { target, git, applications, revisions: { source: source.sha, deploy: deploy.sha } }
+  return { target, git, applications, revisions: { source: source.sha, deploy: deploy.sha, pushedAtMs: Date.now() } }
 }
 
-/** Argo CD runs and has its first Application: what is broken beyond that, it mends itself. */
+/** Argo CD runs and can read Git: what is broken beyond that, it mends itself. */
 async function isBootstrapped(kube: Kube): Promise<boolean> {
   const found = await kube.get({ ...APPLICATIONS, name: ROOT_APPLICATION }).catch((thrown) => {
     if (thrown instanceof KubeError) return undefined // the kind itself is not there yet
     throw thrown
   })
-  if (found === undefined) return false
-  const controller = await kube.get({ apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'argocd-application-controller', namespace: ARGOCD_NAMESPACE })
+  if (found === undefined || found.status?.sync?.status === 'Unknown') return false
+  const controller = await kube.get({
+    apiVersion: 'apps/v1',
+    kind: 'StatefulSet',
+    name: 'argocd-application-controller',
+    namespace: ARGOCD_NAMESPACE,
+  })
   return (controller?.status?.readyReplicas ?? 0) > 0
 }
 
@@ -109,50 +129,59 @@ async function applyAll(kube: Kube, objects: readonly KubeObject[]): Promise<voi
 
 async function waitForWorkloads(kube: Kube, objects: readonly KubeObject[], signal: AbortSignal): Promise<void> {
   const workloads = objects.filter(({ kind }) => kind === 'Deployment' || kind === 'StatefulSet').map(refOf)
-  const changes = (wake: () => void) => watchAll(kube, [{ apiVersion: 'v1', kind: 'Pod' }], wake)
+  const changes = (wake: () => void) => watchAll(kube, [PODS], wake)
   const look = async (): Promise<Condition<void>> => {
     const found = await Promise.all(workloads.map((ref) => kube.get(ref)))
-    const waiting = found.filter((each) => (each?.status?.readyReplicas ?? 0) < (each?.spec.replicas ?? 1)).map((each) => each?.metadata.name)
+    const waiting = found
+      .filter((each) => (each?.status?.readyReplicas ?? 0) < (each?.spec.replicas ?? 1))
+      .map((each) => each?.metadata.name)
     if (waiting.length === 0) return ready(undefined)
-    const pods = await kube.list({ apiVersion: 'v1', kind: 'Pod' })
-    const condition = stackCondition({ applications: [], pods, expected: [] }, { source: '', deploy: '' }, Date.now())
+    const pods = await kube.list(PODS)
+    const condition = stackCondition({ applications: [], pods, expected: [] }, { source: '', deploy: '', pushedAtMs: 0 }, Date.now())
     return condition.state === 'terminal' ? condition : pending(`not ready: ${waiting.join(', ')}`)
   }
   await waitFor('Argo CD and the Git server to run', look, { timeoutMs: ROLLOUT_TIMEOUT_MS, everyMs: 1000, signal, changes })
 }
 
-/** Argo CD is told, not polled: the annotation makes it compare with the newest commits at once. */
-export async function tellArgoCD(kube: Kube, target: Target): Promise<void> {
-  for (const object of rootObjects(target)) await kube.apply(object)
-  await refresh(kube, await kube.list(APPLICATIONS))
-}
-
-async function refresh(kube: Kube, applications: readonly KubeObject[]): Promise<void> {
-  const patch = { metadata: { annotations: { 'argocd.argoproj.io/refresh': 'normal' } } }
-  await Promise.all(applications.map((application) => kube.mergePatch(refOf(application), patch)))
-}
-
 /** Every Application Synced and Healthy at the pushed revisions, and every part content. */
-export async function waitUntilHealthy(stack: Stack, { target, revisions, applications: expected }: Installed, { signal, onSeen }: { signal: AbortSignal; onSeen?: (seen: string) => void }): Promise<void> {
+export async function waitUntilHealthy(stack: Stack, installed: Installed, { signal, onSeen }: WaitUntilHealthy): Promise<void> {
+  const { target, revisions, applications: expected } = installed
   const { kube } = target.cluster
   const namespaces = new Set(stack.parts.flatMap((part) => part.namespaces.map(({ name }) => name)))
-  const refreshed = new Set<string>()
+  const teller = createTeller(kube, revisions)
   const look = async (): Promise<Condition<void>> => {
-    const [applications, pods] = await Promise.all([kube.list(APPLICATIONS), kube.list({ apiVersion: 'v1', kind: 'Pod' })])
+    const [applications, pods] = await Promise.all([kube.list(APPLICATIONS), kube.list(PODS)])
+    await teller(applications)
     const ours = pods.filter(({ metadata }) => namespaces.has(metadata.namespace ?? ''))
-    await refreshNew(kube, applications, refreshed)
     const condition = stackCondition({ applications, pods: ours, expected }, revisions, Date.now())
     return condition.state === 'ready' ? partsCondition(stack, target) : condition
   }
-  const changes = (wake: () => void) => watchAll(kube, [APPLICATIONS, { apiVersion: 'v1', kind: 'Pod' }], wake)
-  await waitFor('everything to be Synced and Healthy', look, { timeoutMs: HEALTHY_TIMEOUT_MS, everyMs: 1000, signal, changes, ...(onSeen === undefined ? {} : { onSeen }) })
+  const changes = (wake: () => void) => watchAll(kube, [APPLICATIONS, PODS], wake)
+  const options = { timeoutMs: HEALTHY_TIMEOUT_MS, signal, changes, ...(onSeen === undefined ? {} : { onSeen }) }
+  await waitFor('everything to be Synced and Healthy', look, options)
 }
 
-/** An Application that root makes after we told Argo CD may compare with what it had cached. */
-async function refreshNew(kube: Kube, applications: readonly KubeObject[], known: Set<string>): Promise<void> {
-  const fresh = applications.filter(({ metadata }) => !known.has(metadata.uid ?? ''))
-  for (const { metadata } of fresh) known.add(metadata.uid ?? '')
-  if (known.size > fresh.length) await refresh(kube, fresh)
+interface WaitUntilHealthy {
+  readonly signal: AbortSignal
+  readonly onSeen?: (seen: string) => void
+}
+
+/**
+ * Argo CD is told, not polled: an annotation makes it compare with the newest commits at once. One that looked while the
+ * Git server was not reachable yet would look again only minutes later, so it is told until it has compared.
+ */
+function createTeller(kube: Kube, revisions: Revisions): (applications: readonly KubeObject[]) => Promise<void> {
+  const toldAtMs = new Map<string, number>()
+  return async (applications) => {
+    const due = applications.filter(({ metadata }) => Date.now() - (toldAtMs.get(metadata.name) ?? 0) >= TELL_AGAIN_MS)
+    const behind = due.filter((application) => !isCompared(application, revisions))
+    await Promise.all(
+      behind.map(async (application) => {
+        toldAtMs.set(application.metadata.name, Date.now())
+        await kube.mergePatch(refOf(application), { metadata: { annotations: { 'argocd.argoproj.io/refresh': 'normal' } } })
+      }),
+    )
+  }
 }
 
 async function partsCondition(stack: Stack, target: Target): Promise<Condition<void>> {
@@ -168,4 +197,3 @@ function watchAll(kube: Kube, refs: readonly Parameters<Kube['watch']>[0][], wak
     },
   }
 }
-

@@ -34,10 +34,18 @@ async function writeLease(kube: Kube, { holder, resourceVersion }: { holder: str
   const { name, namespace, apiVersion, kind } = LEASE
   const spec = { holderIdentity: holder, renewTime: new Date().toISOString().replace('Z', '000Z'), leaseDurationSeconds: LEASE_SECONDS }
   try {
-    await kube.apply({ apiVersion, kind, metadata: { name, namespace, ...(resourceVersion === undefined ? {} : { resourceVersion }) }, spec })
+    await kube.apply({
+      apiVersion,
+      kind,
+      metadata: { name, namespace, ...(resourceVersion === undefined ? {} : { resourceVersion }) },
+      spec,
+    })
   } catch (thrown) {
     if (thrown instanceof KubeError && thrown.status === 409) {
-      throw new UserError({ what: 'Cannot start a run', why: 'another run took this cluster a moment ago', next: 'Wait for it to end' }, thrown)
+      throw new UserError(
+        { what: 'Cannot start a run', why: 'another run took this cluster a moment ago', next: 'Wait for it to end' },
+        thrown,
+      )
     }
     throw thrown
   }
@@ -72,7 +80,12 @@ export async function settleAll(kube: Kube): Promise<string[]> {
 }
 
 async function openEntries(kube: Kube): Promise<KubeObject[]> {
-  const entries = await kube.list({ apiVersion: 'v1', kind: 'ConfigMap', namespace: HOLDFAST_NAMESPACE, labelSelector: `${JOURNAL_LABEL}=open` })
+  const entries = await kube.list({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    namespace: HOLDFAST_NAMESPACE,
+    labelSelector: `${JOURNAL_LABEL}=open`,
+  })
   return entries.toSorted((a, b) => b.metadata.name.localeCompare(a.metadata.name))
 }
 

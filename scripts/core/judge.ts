@@ -18,7 +18,8 @@ function decide(record: RunRecord, scenario: Scenario, times: readonly MeasuredT
   const unbitten = record.rounds.findIndex((round) => bittenAt(round, scenario) === undefined)
   if (unbitten >= 0) return ['not injected', `round ${unbitten + 1}: ${scenario.bit.name} was not seen`]
   const unhealed = record.rounds.findIndex((round) => healedAt(round, scenario) === undefined)
-  if (unhealed >= 0) return ['violated', `round ${unhealed + 1}: ${scenario.healed.name} was not seen within ${brokenFor(record.rounds[unhealed])}`]
+  if (unhealed >= 0)
+    return ['violated', `round ${unhealed + 1}: ${scenario.healed.name} was not seen within ${brokenFor(record.rounds[unhealed])}`]
   const late = times.find(({ valuesMs, lowerMs, upperMs }) => valuesMs.some((ms) => ms > upperMs || ms < lowerMs))
   if (late !== undefined) return ['violated', `${late.bound}: ${worst(late)} ms is not between ${late.lowerMs} and ${late.upperMs} ms`]
   const changed = record.steadyAfter.find((result) => !result.ok)

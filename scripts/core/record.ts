@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { messageOf } from '#kit/errors'
 import { clusterDir } from '#kit/paths'
 import { pending, ready, waitFor } from '#kit/wait'
-import { healedAt } from './judge.ts'
 import { journal, settle } from './journal.ts'
+import { healedAt } from './judge.ts'
 import type { Context, Mutant, RecordedEvent, Round, RunRecord, Scenario, SignalResult } from './scenario.ts'
 
 const STEADY_TIMEOUT_MS = 60_000
@@ -20,10 +20,18 @@ export interface RecordOptions {
 /** Records one run. The record is returned also when the run was aborted; nothing is left broken. */
 export async function record(scenario: Scenario, context: Context, options: RecordOptions): Promise<RunRecord> {
   const startedAt = new Date()
-  const run = { rounds: [] as Round[], steadyBefore: [] as SignalResult[], steadyAfter: [] as SignalResult[], abortedBy: undefined as string | undefined }
+  const run = {
+    rounds: [] as Round[],
+    steadyBefore: [] as SignalResult[],
+    steadyAfter: [] as SignalResult[],
+    abortedBy: undefined as string | undefined,
+  }
   try {
     run.steadyBefore = await steadyState(scenario, context, STEADY_TIMEOUT_MS)
-    if (run.steadyBefore.every(({ ok }) => ok)) await undone(scenario, context, () => broken(options.mutant, context, () => rounds(scenario, context, { ...options, into: run.rounds })))
+    if (run.steadyBefore.every(({ ok }) => ok))
+      await undone(scenario, context, () =>
+        broken(options.mutant, context, () => rounds(scenario, context, { ...options, into: run.rounds })),
+      )
     run.steadyAfter = await steadyState(scenario, context, RESTEADY_MS)
   } catch (thrown) {
     run.abortedBy = messageOf(context.signal.aborted ? context.signal.reason : thrown)
@@ -88,7 +96,11 @@ async function rounds(scenario: Scenario, context: Context, options: RecordOptio
   }
 }
 
-async function oneRound(scenario: Scenario, context: Context, { round, mutant }: { round: number; mutant: Mutant | undefined }): Promise<Round> {
+async function oneRound(
+  scenario: Scenario,
+  context: Context,
+  { round, mutant }: { round: number; mutant: Mutant | undefined },
+): Promise<Round> {
   const before = (await Promise.all(scenario.watches.map((ref) => context.cluster.kube.list(ref)))).flat()
   using tape = startTape(scenario, context)
   const { signal } = context

@@ -7,7 +7,7 @@ import { clusterDir } from '#kit/paths'
 import { settleAll, takeLease } from './journal.ts'
 import { judge } from './judge.ts'
 import { record, save } from './record.ts'
-import { type Result, exitCode, renderJson, renderJunit } from './render.ts'
+import { exitCode, type Result, renderJson, renderJunit } from './render.ts'
 import type { Context, Mutant, Scenario } from './scenario.ts'
 import { readStatus } from './status.ts'
 import type { Run, Stack } from './types.ts'
@@ -18,7 +18,8 @@ export interface OpenRun extends Run, AsyncDisposable {
   readonly versions: Readonly<Record<string, string>>
 }
 
-const scenariosOf = (stack: Stack, kind: Scenario['kind']) => stack.parts.flatMap((part) => part.scenarios).filter((scenario) => scenario.kind === kind)
+const scenariosOf = (stack: Stack, kind: Scenario['kind']) =>
+  stack.parts.flatMap((part) => part.scenarios).filter((scenario) => scenario.kind === kind)
 
 /** @throws UserError with the nearest name for one that is not known. */
 export function selectScenarios(stack: Stack, kind: Scenario['kind'], names: readonly string[]): Scenario[] {
@@ -26,7 +27,11 @@ export function selectScenarios(stack: Stack, kind: Scenario['kind'], names: rea
   const known = all.map(({ name }) => name)
   for (const name of names) {
     if (known.includes(name)) continue
-    throw new UserError({ what: `Cannot run '${name}'`, why: `there is no such ${kind}`, next: `Did you mean '${nearest(name, known)}'? Known: ${known.join(', ')}` })
+    throw new UserError({
+      what: `Cannot run '${name}'`,
+      why: `there is no such ${kind}`,
+      next: `Did you mean '${nearest(name, known)}'? Known: ${known.join(', ')}`,
+    })
   }
   return names.length === 0 ? all : all.filter(({ name }) => names.includes(name))
 }
@@ -35,19 +40,30 @@ export function selectScenarios(stack: Stack, kind: Scenario['kind'], names: rea
 export function listScenarios(stack: Stack, kind: Scenario['kind'], { json = false }: { readonly json?: boolean }): string {
   const all = scenariosOf(stack, kind)
   if (!json) return all.map(({ name, about }) => `${name}\n    ${about}`).join('\n')
-  return JSON.stringify(all.map(({ name, about, needs = [], mutants }) => ({ name, kind, about, needs, mutants: mutants.map((mutant) => mutant.name) })), null, 2)
+  return JSON.stringify(
+    all.map(({ name, about, needs = [], mutants }) => ({ name, kind, about, needs, mutants: mutants.map((mutant) => mutant.name) })),
+    null,
+    2,
+  )
 }
 
 /** @throws UserError where no healthy stack of ours runs, or another run holds it. */
 export async function openRun(stack: Stack, { name, progress, signal }: Run & { readonly name: string }): Promise<OpenRun> {
   const cluster = await stack.clusters.local.find(name)
-  if (cluster === undefined) throw new UserError({ what: 'Cannot start a run', why: `no cluster '${name}' runs`, next: 'Run npm run local:up' })
+  if (cluster === undefined)
+    throw new UserError({ what: 'Cannot start a run', why: `no cluster '${name}' runs`, next: 'Run npm run local:up' })
   const lease = await takeLease(cluster.kube)
   try {
     for (const reason of await settleAll(cluster.kube)) progress.say(`Undid what an interrupted run had left: ${reason}`)
     const { nodes } = await readStatus(stack, cluster)
     const versions = { kubernetes: nodes[0]?.version ?? 'unknown', holdfast: stack.name }
-    return { context: { cluster, timing: stack.timing.local, signal }, versions, progress, signal, [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]() }
+    return {
+      context: { cluster, timing: stack.timing.local, signal },
+      versions,
+      progress,
+      signal,
+      [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose](),
+    }
   } catch (thrown) {
     await lease[Symbol.asyncDispose]()
     throw thrown
@@ -55,7 +71,11 @@ export async function openRun(stack: Stack, { name, progress, signal }: Run & { 
 }
 
 /** Each scenario once, or each of its mutants once. */
-export async function runAll(run: OpenRun, scenarios: readonly Scenario[], { mutate = false }: { readonly mutate?: boolean }): Promise<{ results: Result[]; exitCode: number }> {
+export async function runAll(
+  run: OpenRun,
+  scenarios: readonly Scenario[],
+  { mutate = false }: { readonly mutate?: boolean },
+): Promise<{ results: Result[]; exitCode: number }> {
   const results: Result[] = []
   for (const scenario of scenarios) {
     for (const mutant of mutate ? scenario.mutants : [undefined]) {
@@ -74,7 +94,13 @@ export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant):
     const onRound = (done: number, of: number) => note(`${done} of ${of}`)
     const recorded = await record(scenario, context, { versions, onRound, ...(mutant === undefined ? {} : { mutant }) })
     const path = await save(recorded)
-    return { record: recorded, path, scenario, judgement: judge(recorded, scenario, context.timing), ...(mutant === undefined ? {} : { mutant }) }
+    return {
+      record: recorded,
+      path,
+      scenario,
+      judgement: judge(recorded, scenario, context.timing),
+      ...(mutant === undefined ? {} : { mutant }),
+    }
   })
 }
 

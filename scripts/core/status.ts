@@ -8,7 +8,13 @@ export interface Status {
   readonly kubeconfig: string
   readonly nodes: readonly { readonly name: string; readonly ready: boolean; readonly version: string }[]
   readonly applications: readonly ApplicationState[]
-  readonly pods: readonly { readonly name: string; readonly namespace: string; readonly ready: boolean; readonly restarts: number; readonly problem: string }[]
+  readonly pods: readonly {
+    readonly name: string
+    readonly namespace: string
+    readonly ready: boolean
+    readonly restarts: number
+    readonly problem: string
+  }[]
   readonly addresses: Readonly<Record<string, string>>
   readonly healthy: boolean
 }
@@ -27,7 +33,11 @@ export async function readStatus(stack: Stack, cluster: Cluster): Promise<Status
   const status = {
     cluster: cluster.name,
     kubeconfig: cluster.kubeconfig,
-    nodes: nodes.map((node) => ({ name: node.metadata.name, ready: isTrue(node.status?.conditions, 'Ready'), version: node.status?.nodeInfo?.kubeletVersion ?? '' })),
+    nodes: nodes.map((node) => ({
+      name: node.metadata.name,
+      ready: isTrue(node.status?.conditions, 'Ready'),
+      version: node.status?.nodeInfo?.kubeletVersion ?? '',
+    })),
     applications: applications.map(applicationState),
     pods: pods.filter(({ metadata }) => ours.has(metadata.namespace ?? '')).map(podState),
     addresses: Object.fromEntries(SERVICE_NAMES.filter((name) => published.includes(name)).map((name) => [name, cluster.address(name)])),
@@ -57,11 +67,26 @@ function isHealthy({ nodes, applications, pods }: Omit<Status, 'healthy'>): bool
 /** A table for a terminal. */
 export function renderStatus(status: Status): string {
   return [
-    ...table(['NODE', 'READY', 'VERSION'], status.nodes.map(({ name, ready, version }) => [name, yes(ready), version])),
+    ...table(
+      ['NODE', 'READY', 'VERSION'],
+      status.nodes.map(({ name, ready, version }) => [name, yes(ready), version]),
+    ),
     '',
-    ...table(['APPLICATION', 'SYNC', 'HEALTH', 'REVISION', ''], status.applications.map(({ name, sync, health, revisions, message }) => [name, sync, health, revisions.map((each) => each.slice(0, 7)).join(' '), message])),
+    ...table(
+      ['APPLICATION', 'SYNC', 'HEALTH', 'REVISION', ''],
+      status.applications.map(({ name, sync, health, revisions, message }) => [
+        name,
+        sync,
+        health,
+        revisions.map((each) => each.slice(0, 7)).join(' '),
+        message,
+      ]),
+    ),
     '',
-    ...table(['POD', 'READY', 'RESTARTS', ''], status.pods.map(({ namespace, name, ready, restarts, problem }) => [`${namespace}/${name}`, yes(ready), String(restarts), problem])),
+    ...table(
+      ['POD', 'READY', 'RESTARTS', ''],
+      status.pods.map(({ namespace, name, ready, restarts, problem }) => [`${namespace}/${name}`, yes(ready), String(restarts), problem]),
+    ),
     '',
     ...table(['SERVICE', 'ADDRESS'], Object.entries(status.addresses)),
     '',
@@ -75,7 +100,12 @@ const yes = (value: boolean) => (value ? 'yes' : 'no')
 function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const all = [header, ...rows]
   const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
-  return all.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
+  return all.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
 }
 
 function isTrue(conditions: readonly { type: string; status: string }[] | undefined, type: string): boolean {

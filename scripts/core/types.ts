@@ -166,8 +166,8 @@ export interface Part {
   readonly release?: ImageSpec
   /** Objects rendered into `rendered/<part>/` of `deploy`; a part whose manifests stand in the working tree has none. */
   rendered?(target: Target): Promise<readonly KubeObject[]>
-  /** Argo CD Applications, and AppProjects of its own. */
-  applications(target: Target): readonly KubeObject[]
+  /** Argo CD Applications, and AppProjects of its own; `values` are the part's in the target's environment. */
+  applications(target: Target, values: Readonly<Record<string, unknown>>): readonly KubeObject[]
   /** Argo CD needs this part before it can sync anything: it is applied directly first, and adopted by its Application. */
   readonly bootstraps?: boolean
   /** Makes what must not stand in Git: secrets. Safe to run again. */

@@ -5,7 +5,7 @@ import { formatMs } from './progress.ts'
 export interface ExecOptions {
   readonly cwd?: string
   /** Added to the process's own environment; secrets go here, never into `args`, which every user of the machine can list. */
-  readonly env?: Readonly<Record<string, string>>
+  readonly env?: Readonly<Record<string, string | undefined>>
   readonly input?: string | Buffer
   readonly signal?: AbortSignal
   readonly timeoutMs?: number
@@ -38,6 +38,9 @@ export async function exec(program: string, args: readonly string[], options: Ex
   const { accept = [0], onLine, signal } = options
   const started = performance.now()
   const running = $(shellOptions(options))`${program} ${[...args]}`
+  // Without this each chunk of a pipe is decoded by itself, and a letter across two chunks is lost.
+  running.stdout.setEncoding('utf8')
+  running.stderr.setEncoding('utf8')
   const lines = onLine === undefined ? undefined : feedLines(running, onLine)
   const output = await running
   await lines
@@ -60,7 +63,8 @@ function shellOptions({ cwd, env, input, signal, timeoutMs }: ExecOptions): Part
     ...(cwd === undefined ? {} : { cwd }),
     ...(signal === undefined ? {} : { signal }),
     ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
-    ...(input === undefined ? {} : { input }),
+    // zx takes an empty string for no input, and the program would wait for its end for ever.
+    ...(input === undefined ? {} : { input: Buffer.from(input) }),
     env: { ...process.env, ...env },
   }
 }

@@ -69,7 +69,11 @@ async function compilerVersion(): Promise<string> {
       return (await exec('go', ['env', 'GOVERSION'])).stdout.trim()
     } catch (thrown) {
       throw new UserError(
-        { what: 'Cannot build from source', why: 'Go is not on the PATH', next: 'Install Go 1.26, or use --images pull where a registry answers' },
+        {
+          what: 'Cannot build from source',
+          why: 'Go is not on the PATH',
+          next: 'Install Go 1.26, or use --images pull where a registry answers',
+        },
         thrown,
       )
     }

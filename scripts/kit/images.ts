@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { build as bundle } from 'esbuild'
 import type { Digest, ImageInput, ImageSpec, StoredImage } from '../core/types.ts'
-import { ROLE_LABEL, builderEnv, docker, enginePlatform, inspect } from './docker.ts'
+import { builderEnv, docker, enginePlatform, inspect, ROLE_LABEL } from './docker.ts'
 import { Failure, UserError } from './errors.ts'
 import { exec } from './exec.ts'
 import { goBuild, goKey, goModuleDir } from './go.ts'
@@ -69,7 +69,8 @@ export class Images {
     return this.#source.progress.step(`Store ${spec.name}`, async () => {
       for (const tag of [spec.tag, `${way}-${key}`]) await this.#push(ref, `${registry}/${spec.name}:${tag}`)
       const digest = await digestOf(registry, spec.name, `${way}-${key}`)
-      if (digest === undefined) throw new Failure({ what: `Cannot store ${spec.name}`, why: `the registry at ${registry} does not have it after the push` })
+      if (digest === undefined)
+        throw new Failure({ what: `Cannot store ${spec.name}`, why: `the registry at ${registry} does not have it after the push` })
       return { spec, key, digest, way }
     })
   }
@@ -91,7 +92,9 @@ export class Images {
     return this.#way('way', async () => {
       const way = (await registryAnswers()) ? 'pull' : 'build'
       this.#source.progress.say(
-        way === 'pull' ? 'A container registry answers: images are pulled' : 'No container registry answers: images are built from source (force a way with --images pull|build)',
+        way === 'pull'
+          ? 'A container registry answers: images are pulled'
+          : 'No container registry answers: images are built from source (force a way with --images pull|build)',
       )
       return way
     })
@@ -221,7 +224,8 @@ function upstreamRef({ upstream }: ImageSpec): string | undefined {
 export async function digestOf(registry: string, name: string, tag: string): Promise<Digest | undefined> {
   const response = await fetch(`http://${registry}/v2/${name}/manifests/${tag}`, { method: 'HEAD', headers: { accept: MANIFESTS } })
   if (response.status === 404) return undefined
-  if (!response.ok) throw new Failure({ what: `Cannot look up ${name}:${tag}`, why: `the registry at ${registry} answered ${response.status}` })
+  if (!response.ok)
+    throw new Failure({ what: `Cannot look up ${name}:${tag}`, why: `the registry at ${registry} answered ${response.status}` })
   return response.headers.get('docker-content-digest') as Digest
 }
 
@@ -236,7 +240,11 @@ async function registryAnswers(): Promise<boolean> {
 /** A minimal Debian as an archive, from Debian's own packages, whose signatures debootstrap checks. */
 async function debootstrap(suite: string, target: string): Promise<void> {
   if (process.getuid?.() !== 0) {
-    throw new UserError({ what: 'Cannot build the base image', why: 'debootstrap needs root and no registry answers', next: 'Run as root, or connect to a container registry' })
+    throw new UserError({
+      what: 'Cannot build the base image',
+      why: 'debootstrap needs root and no registry answers',
+      next: 'Run as root, or connect to a container registry',
+    })
   }
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-debian-'))
   try {

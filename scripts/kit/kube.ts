@@ -120,7 +120,11 @@ export class Kube {
   }
 
   /** A raw request; `path` is below the server's address. */
-  async request(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, content?: { body: object; type: string }): Promise<unknown> {
+  async request(
+    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+    path: string,
+    content?: { body: object; type: string },
+  ): Promise<unknown> {
     const cluster = this.#config.getCurrentCluster()
     if (cluster === null) throw new Failure({ what: 'Cannot reach the cluster', why: 'the kubeconfig has no current cluster' })
     const context = new RequestContext(`${cluster.server}${path}`, HttpMethod[method])
@@ -159,7 +163,10 @@ export class Kube {
   /** Ends when the connection does. */
   async #watchOnce(ref: ListRef, from: { resourceVersion: string; emit: Emit; signal: AbortSignal }): Promise<void> {
     const path = await this.#path(ref)
-    const query = { resourceVersion: from.resourceVersion, ...(ref.labelSelector === undefined ? {} : { labelSelector: ref.labelSelector }) }
+    const query = {
+      resourceVersion: from.resourceVersion,
+      ...(ref.labelSelector === undefined ? {} : { labelSelector: ref.labelSelector }),
+    }
     await new Promise<void>((resolve) => {
       const onEvent = (type: string, object: KubeObject) => {
         if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') from.emit(type, withHeader(object, ref))
@@ -173,7 +180,10 @@ export class Kube {
 
   async #listPage(ref: ListRef): Promise<{ items: KubeObject[]; resourceVersion: string }> {
     const query = ref.labelSelector === undefined ? '' : `?labelSelector=${encodeURIComponent(ref.labelSelector)}`
-    const list = (await this.request('GET', `${await this.#path(ref)}${query}`)) as { items: KubeObject[]; metadata: { resourceVersion: string } }
+    const list = (await this.request('GET', `${await this.#path(ref)}${query}`)) as {
+      items: KubeObject[]
+      metadata: { resourceVersion: string }
+    }
     return { items: list.items.map((item) => withHeader(item, ref)), resourceVersion: list.metadata.resourceVersion }
   }
 

@@ -4,8 +4,16 @@ import { goBuild } from './go.ts'
 
 const TOOLS = {
   helm: { goMod: 'local/tools/helm', package: 'helm.sh/helm/v4/cmd/helm', ldflags: ['-X helm.sh/helm/v4/internal/version.version=v4.2.4'] },
-  kustomize: { goMod: 'local/tools/kustomize', package: 'sigs.k8s.io/kustomize/kustomize/v5', ldflags: ['-X sigs.k8s.io/kustomize/api/provenance.version=v5.8.1'] },
-  gitleaks: { goMod: 'local/tools/gitleaks', package: 'github.com/zricethezav/gitleaks/v8' },
+  kustomize: {
+    goMod: 'local/tools/kustomize',
+    package: 'sigs.k8s.io/kustomize/kustomize/v5',
+    ldflags: ['-X sigs.k8s.io/kustomize/api/provenance.version=v5.8.1'],
+  },
+  gitleaks: {
+    goMod: 'local/tools/gitleaks',
+    package: 'github.com/zricethezav/gitleaks/v8',
+    ldflags: ['-X github.com/zricethezav/gitleaks/v8/version.Version=8.30.1'],
+  },
 } satisfies Record<string, GoBinary>
 
 export type ToolName = keyof typeof TOOLS

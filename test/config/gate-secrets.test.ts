@@ -30,7 +30,7 @@ test('a repository without any commit is scanned as a tree', async () => {
 })
 
 test('what Git ignores is not scanned', async () => {
-  using tree = createRepository({ '.gitignore': '.env\n', '.env': LINE })
+  using tree = createRepository({ '.gitignore': '.env\nbuild/\n', '.env': LINE, 'a.txt': 'nothing\n', 'build/b.txt': LINE })
   assert.equal(await findSecrets(tree.path), [])
 })
 

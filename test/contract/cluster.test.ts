@@ -114,7 +114,7 @@ async function runPod(name: string, { script, signal }: { script: string; signal
   async function removePod(): Promise<void> {
     await kube.delete(pod)
     await kube.delete(claim)
-    const gone = async () => ((await kube.get(pod)) ?? (await kube.get(claim)) ? pending('still there') : ready(undefined))
+    const gone = async () => (((await kube.get(pod)) ?? (await kube.get(claim))) ? pending('still there') : ready(undefined))
     await waitFor(`pod ${name} to be gone`, gone, { timeoutMs: 60_000 })
   }
 }

@@ -1,7 +1,8 @@
 /** Every proof of the stack, and every mutant of it, through the engine. */
-import { stack } from '../../holdfast.config.ts'
+
 import { isGood, openRun, renderTable, runOne, selectScenarios } from '#core'
 import { createProgress } from '#kit/progress'
+import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { clusterName } from './stack.ts'
 

@@ -15,7 +15,14 @@ const IDENTITY = ['-c', 'user.name=Test', '-c', 'user.email=test@localhost']
 export function run(cwd: string, args: readonly string[], input?: string): string {
   const env = { PATH: process.env.PATH, HOME: cwd, GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null', LC_ALL: 'C' }
   const stdio = ['pipe', 'pipe', 'pipe'] as const
-  return execFileSync('git', [...IDENTITY, ...args], { cwd, env, stdio: [...stdio], encoding: 'utf8', maxBuffer: 2 ** 28, input: input ?? '' })
+  return execFileSync('git', [...IDENTITY, ...args], {
+    cwd,
+    env,
+    stdio: [...stdio],
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+    input: input ?? '',
+  })
 }
 
 export function temporaryFolder(): Disposable & { readonly path: string } {
@@ -86,10 +93,18 @@ function answer(folder: string, request: IncomingMessage, response: ServerRespon
   }
   const { 'content-length': length, 'content-encoding': encoding, 'git-protocol': protocol } = request.headers
   const env = {
-    PATH: process.env.PATH, GIT_CONFIG_GLOBAL: '/dev/null', GIT_PROJECT_ROOT: folder, GIT_HTTP_EXPORT_ALL: '1', PATH_INFO: pathname,
-    QUERY_STRING: search.slice(1), REQUEST_METHOD: request.method, CONTENT_TYPE: request.headers['content-type'] ?? '',
-    ...(length === undefined ? {} : { CONTENT_LENGTH: length }), ...(typeof encoding === 'string' ? { HTTP_CONTENT_ENCODING: encoding } : {}),
-    ...(typeof protocol === 'string' ? { HTTP_GIT_PROTOCOL: protocol } : {}), ...(writes ? { REMOTE_USER: CREDENTIAL.user } : {}),
+    PATH: process.env.PATH,
+    GIT_CONFIG_GLOBAL: '/dev/null',
+    GIT_PROJECT_ROOT: folder,
+    GIT_HTTP_EXPORT_ALL: '1',
+    PATH_INFO: pathname,
+    QUERY_STRING: search.slice(1),
+    REQUEST_METHOD: request.method,
+    CONTENT_TYPE: request.headers['content-type'] ?? '',
+    ...(length === undefined ? {} : { CONTENT_LENGTH: length }),
+    ...(typeof encoding === 'string' ? { HTTP_CONTENT_ENCODING: encoding } : {}),
+    ...(typeof protocol === 'string' ? { HTTP_GIT_PROTOCOL: protocol } : {}),
+    ...(writes ? { REMOTE_USER: CREDENTIAL.user } : {}),
   }
   const backend = spawn('git', ['http-backend'], { env, stdio: ['pipe', 'pipe', 'inherit'] })
   backend.stdin.on('error', () => {})
@@ -101,7 +116,10 @@ function answer(folder: string, request: IncomingMessage, response: ServerRespon
 
 function relay(output: Buffer, response: ServerResponse): void {
   const end = output.indexOf('\r\n\r\n')
-  const headers = output.toString('utf8', 0, end).split('\r\n').map((line) => line.split(/: (.*)/s))
+  const headers = output
+    .toString('utf8', 0, end)
+    .split('\r\n')
+    .map((line) => line.split(/: (.*)/s))
   const status = headers.find(([name]) => name === 'Status')?.[1] ?? '200'
   for (const [name = '', value = ''] of headers) if (name !== 'Status') response.setHeader(name, value)
   response.writeHead(Number.parseInt(status, 10)).end(output.subarray(end + 4))
@@ -115,7 +133,9 @@ export function treeOnDisk(root: string): ReadonlyMap<string, string> {
 }
 
 export function treeOf(gitDir: string, revision: string): ReadonlyMap<string, string> {
-  const lines = run(gitDir, ['ls-tree', '-r', '-z', '--full-tree', revision]).split('\0').filter((line) => line !== '')
+  const lines = run(gitDir, ['ls-tree', '-r', '-z', '--full-tree', revision])
+    .split('\0')
+    .filter((line) => line !== '')
   return new Map(lines.map((line) => [line.slice(line.indexOf('\t') + 1), `${line.slice(0, 6)} ${line.slice(12, 52)}`]))
 }
 
@@ -129,7 +149,8 @@ export function stateOf(root: string): Record<string, string> {
     stash: run(root, ['stash', 'list']),
     objects: run(root, ['count-objects', '-v']),
     files: readdirSync(gitDir).sort().join(' '),
-    index: statSync(index, { throwIfNoEntry: false }) === undefined ? 'none' : createHash('sha256').update(readFileSync(index)).digest('hex'),
+    index:
+      statSync(index, { throwIfNoEntry: false }) === undefined ? 'none' : createHash('sha256').update(readFileSync(index)).digest('hex'),
   }
 }
 
@@ -149,7 +170,9 @@ function ignoredOf(root: string, paths: readonly string[]): string[] {
   try {
     // './' keeps a name such as ':(top)x' from being read as an instruction.
     const asked = paths.map((path) => `./${path}`).join('\0')
-    return run(root, ['check-ignore', '-z', '--stdin'], asked).split('\0').map((path) => path.slice(2))
+    return run(root, ['check-ignore', '-z', '--stdin'], asked)
+      .split('\0')
+      .map((path) => path.slice(2))
   } catch (thrown) {
     if ((thrown as { status?: number }).status === 1) return []
     throw thrown

@@ -12,10 +12,27 @@ test.before(() => hostileSettings(settings.path))
 test.after(() => settings[Symbol.dispose]())
 
 const RUNS = Number(process.env.GIT_RUNS ?? 12)
-const NAMES = ['a', 'b.txt', 'with space', 'ünï-文件', 'new\nline', '-dash', ':(top)x', '*', '.hidden', '"quoted"', 'tab\t', 'back\\slash', 'A']
+const NAMES = [
+  'a',
+  'b.txt',
+  'with space',
+  'ünï-文件',
+  'new\nline',
+  '-dash',
+  ':(top)x',
+  '*',
+  '.hidden',
+  '"quoted"',
+  'tab\t',
+  'back\\slash',
+  'A',
+]
 const PATTERNS = ['a', '*.txt', '-dash', '/dir/', '!b.txt', '.hidden', 'with space', '# comment', '*', '!*', '.gitignore', '\\*', 'dir/**']
 const name = fc.constantFrom(...NAMES)
-const path = fc.oneof(name, fc.tuple(fc.constantFrom('dir', 'dir/sub', 'ünï', 'a'), name).map((parts) => parts.join('/')))
+const path = fc.oneof(
+  name,
+  fc.tuple(fc.constantFrom('dir', 'dir/sub', 'ünï', 'a'), name).map((parts) => parts.join('/')),
+)
 const size = fc.oneof({ weight: 20, arbitrary: fc.nat(200) }, { weight: 1, arbitrary: fc.constant(3_000_000) })
 
 const action = fc.oneof(
@@ -26,42 +43,62 @@ const action = fc.oneof(
   fc.record({ do: fc.constant('rename' as const), path, to: path }),
   fc.record({ do: fc.constant('chmod' as const), path, mode: fc.constantFrom(0o644, 0o755) }),
   fc.record({ do: fc.constant('symlink' as const), path, target: fc.constantFrom('a', '../dir', '/nonexistent', 'ünï/with space', '.') }),
-  fc.record({ do: fc.constant('ignore' as const), folder: fc.constantFrom('', 'dir/'), patterns: fc.array(fc.constantFrom(...PATTERNS), { maxLength: 3 }) }),
-  fc.record({ do: fc.constant('git' as const), args: fc.constantFrom(['add', '-A'], ['add', '-f', '-A'], ['commit', '-qam', 'x'], ['stash', '-q'], ['rm', '-rq', '--cached', '.'], ['add', '-N', '.']) }),
+  fc.record({
+    do: fc.constant('ignore' as const),
+    folder: fc.constantFrom('', 'dir/'),
+    patterns: fc.array(fc.constantFrom(...PATTERNS), { maxLength: 3 }),
+  }),
+  fc.record({
+    do: fc.constant('git' as const),
+    args: fc.constantFrom(
+      ['add', '-A'],
+      ['add', '-f', '-A'],
+      ['commit', '-qam', 'x'],
+      ['stash', '-q'],
+      ['rm', '-rq', '--cached', '.'],
+      ['add', '-N', '.'],
+    ),
+  }),
 )
 type Action = typeof action extends fc.Arbitrary<infer T> ? T : never
 
-test('the tree on the server equals the tree on disk after any edits, and the repository is as it was', async () => {
-  await using server = await serveGit(settings.path)
-  const rounds = fc.array(fc.array(action, { minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 3 })
-  const property = fc.asyncProperty(rounds, async (batches) => {
-    using folder = temporaryFolder()
-    const root = createRepository(join(folder.path, 'work tree'))
-    for (const batch of batches) {
-      for (const each of batch) act(root, each)
-      const before = stateOf(root)
-      await using snapshot = await snapshotWorkingTree(root)
-      await pushSnapshot(snapshot, server.remote)
-      assert.equal(stateOf(root), before)
-      assert.equal([...treeOf(server.gitDir, 'source')].sort(), [...treeOnDisk(root)].sort())
-    }
-  })
-  // A failure prints the seed and the path of the smallest example; GIT_SEED repeats it, GIT_RUNS searches longer.
-  const seed = process.env.GIT_SEED === undefined ? {} : { seed: Number(process.env.GIT_SEED) }
-  await fc.assert(property, { numRuns: RUNS, interruptAfterTimeLimit: RUNS * 1000, includeErrorInReport: true, ...seed })
-}, { timeoutMs: RUNS * 3000 })
+test(
+  'the tree on the server equals the tree on disk after any edits, and the repository is as it was',
+  async () => {
+    await using server = await serveGit(settings.path)
+    const rounds = fc.array(fc.array(action, { minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 3 })
+    const property = fc.asyncProperty(rounds, async (batches) => {
+      using folder = temporaryFolder()
+      const root = createRepository(join(folder.path, 'work tree'))
+      for (const batch of batches) {
+        for (const each of batch) act(root, each)
+        const before = stateOf(root)
+        await using snapshot = await snapshotWorkingTree(root)
+        await pushSnapshot(snapshot, server.remote)
+        assert.equal(stateOf(root), before)
+        assert.equal([...treeOf(server.gitDir, 'source')].sort(), [...treeOnDisk(root)].sort())
+      }
+    })
+    // A failure prints the seed and the path of the smallest example; GIT_SEED repeats it, GIT_RUNS searches longer.
+    const seed = process.env.GIT_SEED === undefined ? {} : { seed: Number(process.env.GIT_SEED) }
+    await fc.assert(property, { numRuns: RUNS, interruptAfterTimeLimit: RUNS * 1000, includeErrorInReport: true, ...seed })
+  },
+  { timeoutMs: RUNS * 3000 },
+)
 
 function act(root: string, each: Action): void {
-  switch (each.do) {
-    case 'write': return write(root, each.path, Buffer.alloc(each.size, each.fill))
-    case 'refill': return refill(root, each.path, each.fill)
-    case 'remove': return rmSync(join(root, each.path), { recursive: true, force: true })
-    case 'rename': return rename(root, each.path, each.to)
-    case 'chmod': return isFile(root, each.path) ? chmodSync(join(root, each.path), each.mode) : undefined
-    case 'symlink': return write(root, each.path, each.target)
-    case 'ignore': return write(root, `${each.folder}.gitignore`, Buffer.from(`${each.patterns.join('\n')}\n`))
-    case 'git': return tryGit(root, each.args)
-  }
+  if (each.do === 'write') write(root, each.path, Buffer.alloc(each.size, each.fill))
+  else if (each.do === 'refill') refill(root, each.path, each.fill)
+  else if (each.do === 'remove') rmSync(join(root, each.path), { recursive: true, force: true })
+  else if (each.do === 'rename') rename(root, each.path, each.to)
+  else if (each.do === 'chmod') changeMode(root, each.path, each.mode)
+  else if (each.do === 'symlink') write(root, each.path, each.target)
+  else if (each.do === 'ignore') write(root, `${each.folder}.gitignore`, Buffer.from(`${each.patterns.join('\n')}\n`))
+  else tryGit(root, each.args)
+}
+
+function changeMode(root: string, path: string, mode: number): void {
+  if (isFile(root, path) && !lstatSync(join(root, path)).isSymbolicLink()) chmodSync(join(root, path), mode)
 }
 
 /** Makes way first, so that a file becomes a folder and back. A string is a symlink's target. */
@@ -75,8 +112,8 @@ function write(root: string, path: string, content: Buffer | string): void {
 }
 
 function refill(root: string, path: string, fill: number): void {
-  const found = lstatSync(join(root, path), { throwIfNoEntry: false })
-  if (found?.isFile() === true && hasNoLinkAbove(root, path)) writeFileSync(join(root, path), Buffer.alloc(found.size, fill))
+  const at = join(root, path)
+  if (isFile(root, path) && lstatSync(at).isFile()) writeFileSync(at, Buffer.alloc(lstatSync(at).size, fill))
 }
 
 function rename(root: string, from: string, to: string): void {
@@ -87,15 +124,10 @@ function rename(root: string, from: string, to: string): void {
 
 /** Anything but a folder, and not reached through a link. */
 function isFile(root: string, path: string): boolean {
-  const found = lstatSync(join(root, path), { throwIfNoEntry: false })
-  return found !== undefined && !found.isDirectory() && hasNoLinkAbove(root, path)
-}
-
-function hasNoLinkAbove(root: string, path: string): boolean {
-  for (let above = dirname(path); above !== '.'; above = dirname(above)) {
-    if (lstatSync(join(root, above), { throwIfNoEntry: false })?.isSymbolicLink() === true) return false
-  }
-  return true
+  const parts = path.split('/')
+  const above = parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/'))
+  if (above.some((folder) => lstatSync(join(root, folder), { throwIfNoEntry: false })?.isDirectory() !== true)) return false
+  return lstatSync(join(root, path), { throwIfNoEntry: false })?.isDirectory() === false
 }
 
 /** Some have nothing to do, and say so with an error. */

@@ -1,7 +1,9 @@
 /** Each way in which uvu alone would be green without having tested, as a real process that must be red. */
+import { join } from 'node:path'
 import { createLimit } from '#kit/limit'
+import { pending, ready, waitFor } from '#kit/wait'
 import { assert, suite } from '../suite.ts'
-import { type Ended, runSource, urlOf } from './tree-fixture.ts'
+import { createTree, type Ended, isRunning, runFile, runSource, urlOf } from './tree-fixture.ts'
 
 const test = suite('suite')
 const LONG = { timeoutMs: 30_000 }
@@ -183,10 +185,11 @@ test(
 )
 
 test(
-  'hooks run around the tests, after.each even when a test has failed',
+  'hooks run around the tests, and those that clean up do so even when something has failed',
   async () => {
     const hooks = ['before', 'after', 'before.each', 'after.each'].map((hook) => `test.${hook}(() => console.log('${hook}!'))`).join('\n')
-    const { output } = await runSuite(`${hooks}\ntest('no', () => { throw new Error('boom') })\n${RUN}`)
+    const first = "test.after(() => { throw new Error('first') })\n"
+    const { output } = await runSuite(`${first}${hooks}\ntest('no', () => { throw new Error('boom') })\n${RUN}`)
     assert.equal(output.match(/[a-z.]+!/g), ['before!', 'before.each!', 'after.each!', 'after!'])
   },
   LONG,
@@ -198,6 +201,42 @@ test("a test's signal aborts at its deadline", async () => {
   )
   assert.match(output, /aborted/)
 })
+
+test(
+  'an interrupt fails what runs and what is left, but what cleans up still runs',
+  async () => {
+    const hooks = "test.after(() => console.log('after!'))\ntest.after.each(() => console.log('after.each!'))\n"
+    const body = "test('long', () => { process.kill(process.pid, 'SIGTERM'); return new Promise(() => {}) })\n"
+    const { exitCode, message, output } = await runSuite(`${hooks}${body}${OK}${RUN}`)
+    assert.match(output, /after\.each!.*after!.*interrupted by SIGTERM/s)
+    assert.equal(message, { passed: 0, failed: 2, skipped: 0, skips: [] })
+    assert.is(exitCode, 1)
+  },
+  LONG,
+)
+
+test(
+  'a file does not outlive the process that started it',
+  async () => {
+    using tree = createTree({
+      'package.json': '{"type":"module"}',
+      'it.test.ts': `import { suite } from '${urlOf('test/suite.ts')}'
+const test = suite('it')
+test('long', () => { console.log('pid', process.pid, ''); return new Promise(() => {}) })
+test.run()`,
+      'parent.ts': `import { runChild } from '${urlOf('scripts/kit/child.ts')}'
+const onLine = (line) => {
+  const [, pid] = line.split('pid ')
+  if (pid) process.send({ pid: Number(pid) }, () => process.exit(0))
+}
+await runChild(import.meta.dirname + '/it.test.ts', { onLine })`,
+    })
+    const { message } = await runFile(join(tree.path, 'parent.ts'))
+    const { pid } = message as { pid: number }
+    await waitFor('its end', async () => ((await isRunning(pid)) ? pending('it runs') : ready(true)), { timeoutMs: 5000, everyMs: 50 })
+  },
+  LONG,
+)
 
 test('assert.rejects() returns the error whose message matches', async () => {
   const error = await assert.rejects(Promise.reject(new TypeError('no such thing')), /such/)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type ChildOptions, type ChildResult, runChild } from '#kit/child'
+import { exec } from '#kit/exec'
 import { root } from '#kit/paths'
 
 export interface Tree extends Disposable {
@@ -52,4 +53,10 @@ export async function runFile(file: string, options: Omit<ChildOptions, 'onLine'
 export async function runSource(source: string, options: Omit<ChildOptions, 'onLine'> = {}): Promise<Ended> {
   using tree = createTree({ 'package.json': '{"type":"module"}', 'it.test.ts': source })
   return await runFile(join(tree.path, 'it.test.ts'), options)
+}
+
+/** Whether a process still runs. What was killed stays in the table until its parent looks; it runs no more. */
+export async function isRunning(pid: number): Promise<boolean> {
+  const { stdout } = await exec('ps', ['-o', 'stat=', '-p', String(pid)], { accept: [0, 1] })
+  return !/^(Z|$)/.test(stdout.trim())
 }

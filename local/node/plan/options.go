@@ -95,6 +95,7 @@ func (o *Options) set(name, value string) error {
 	switch name {
 	case "node-name":
 		o.NodeName = value
+		return CheckNodeName(value)
 	case "resolv-conf":
 		o.ResolvConf = value
 	case "tls-san":
@@ -110,6 +111,17 @@ func (o *Options) set(name, value string) error {
 		}
 	default:
 		return o.addExtra(strings.TrimSuffix(name, "-arg"), value)
+	}
+	return nil
+}
+
+// nodeName is what Kubernetes takes as a node's name, which is also its label: lower case, as in a host name.
+var nodeName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
+
+// CheckNodeName says why a node cannot have this name. The API server would say it too, but only in the kubelet's log.
+func CheckNodeName(name string) error {
+	if !nodeName.MatchString(name) {
+		return fmt.Errorf("%q cannot be a node's name: it may have at most 63 lower-case letters, digits, dots and hyphens, and a letter or digit at both ends", name)
 	}
 	return nil
 }

@@ -74,6 +74,7 @@ func TestWrongOptionsAreNamed(t *testing.T) {
 		{[]string{"agent"}, `"agent" is not a flag`},
 		{[]string{"--node-name"}, "--node-name needs a value"},
 		{[]string{"--node-name="}, "--node-name: the value is empty"},
+		{[]string{"--node-name=My_Laptop"}, `"My_Laptop" cannot be a node's name`},
 		{[]string{"--disable=everything"}, `"everything" is not an add-on`},
 		{[]string{"--kubelet-arg==x"}, "not of the form name=value"},
 		{[]string{"--kubelet-arg=v+=x"}, "not of the form name=value"},

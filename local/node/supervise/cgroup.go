@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -135,6 +136,8 @@ func moveProcesses(from, to string) error {
 		if err != nil {
 			return err
 		}
+		// 0 stands for a process of the machine: one that Docker is about to move itself.
+		pids = slices.DeleteFunc(pids, func(pid string) bool { return pid == "0" })
 		if len(pids) == 0 {
 			return nil
 		}

@@ -34,6 +34,9 @@ func chooseNodeName(asked, path string) (string, error) {
 		}
 	}
 	asked = strings.ToLower(asked)
+	if err := plan.CheckNodeName(asked); err != nil {
+		return "", fmt.Errorf("the host name: %w; give another one with --node-name", err)
+	}
 	return asked, files.Write(path, []byte(asked+"\n"), 0o644)
 }
 

@@ -23,18 +23,19 @@ type process struct {
 
 // processes are the components that run, and the news that one of them ended.
 type processes struct {
+	logs  string // the folder of their logs
 	mutex sync.Mutex
 	all   map[string]*process
 	ended chan *process
 }
 
-func newProcesses() *processes {
-	return &processes{all: map[string]*process{}, ended: make(chan *process, 16)}
+func newProcesses(logs string) *processes {
+	return &processes{logs: logs, all: map[string]*process{}, ended: make(chan *process, 16)}
 }
 
 // start runs a component, whose program is found by its name.
 func (p *processes) start(component plan.Component) error {
-	logPath := filepath.Join(plan.Logs, component.Name+".log")
+	logPath := filepath.Join(p.logs, component.Name+".log")
 	log, err := openLog(logPath)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", component.Name, err)

@@ -44,7 +44,7 @@ func Server(args []string) (exitCode int) {
 
 // serve brings the node up and keeps watch until it is told to stop or something fails.
 func serve(ctx context.Context, options plan.Options) (exitCode int) {
-	running := newProcesses()
+	running := newProcesses(plan.Logs)
 	starting, abandon := context.WithCancel(ctx)
 	defer abandon()
 	broughtUp := make(chan error, 1)

@@ -1,0 +1,99 @@
+import { parse } from 'yaml'
+import {
+  application,
+  applicationNames,
+  type Cluster,
+  composeDeploy,
+  moveDigest,
+  type Part,
+  renderObjects,
+  type Stack,
+  type StoredImage,
+  type Target,
+} from '#core'
+import { assert, suite } from '../suite.ts'
+
+const test = suite('gitops')
+
+const image: StoredImage = { spec: { name: 'app', tag: '1', build: { context: '.' } }, key: 'k1', digest: 'sha256:aa', way: 'built' }
+const part: Part = {
+  name: 'demo',
+  namespaces: [{ name: 'dev', podSecurity: 'restricted', quota: { pods: '3' } }],
+  images: [],
+  release: image.spec,
+  rendered: async () => [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'dev' }, data: { save: 'no' } }],
+  applications: (_target, values) => [application({ name: 'demo', namespace: 'dev', sources: [{ values }] })],
+  scenarios: [],
+}
+const stack = { name: 's', parts: [part] } as unknown as Stack
+const target: Target = { cluster: {} as Cluster, environment: 'dev', repoUrl: 'http://git/x.git', images: new Map([['app', image]]) }
+
+/** The files of `deploy` after one composition over `before`. */
+async function composed(before: Record<string, string> = {}): Promise<Map<string, string>> {
+  const files = new Map(Object.entries(before))
+  composeDeploy(files, stack, { target, rendered: await renderObjects(stack, target) })
+  return files
+}
+
+test('composeDeploy() gives a file per object, and Applications for parts and namespaces', async () => {
+  const files = await composed()
+  assert.equal([...files.keys()].toSorted(), [
+    'applications/application.argocd.demo.yaml',
+    'applications/application.argocd.namespaces.yaml',
+    'applications/appproject.argocd.platform.yaml',
+    'rendered/demo/configmap.dev.c.yaml',
+    'rendered/namespaces/namespace.dev.yaml',
+    'rendered/namespaces/resourcequota.dev.quota.yaml',
+  ])
+  assert.equal(applicationNames(files), ['demo', 'namespaces'])
+})
+
+test('the platform project allows the kinds that are rendered and no other', async () => {
+  const project = parse((await composed()).get('applications/appproject.argocd.platform.yaml') ?? '')
+  assert.equal(project.spec.clusterResourceWhitelist, [{ group: '', kind: 'Namespace' }])
+  assert.equal(project.spec.namespaceResourceWhitelist, [
+    { group: '', kind: 'ConfigMap' },
+    { group: '', kind: 'ResourceQuota' },
+  ])
+  assert.equal(project.spec.sourceRepos, ['http://git/x.git'])
+})
+
+test('a namespace carries its pod-security level', async () => {
+  const namespace = parse((await composed()).get('rendered/namespaces/namespace.dev.yaml') ?? '')
+  assert.is(namespace.metadata.labels['pod-security.kubernetes.io/enforce'], 'restricted')
+})
+
+test('a string that YAML 1.1 takes for a boolean stays a string for Argo CD', async () => {
+  assert.match((await composed()).get('rendered/demo/configmap.dev.c.yaml') ?? '', /save: ["']no["']/)
+})
+
+test('composeDeploy() removes what is no longer rendered and leaves environments alone', async () => {
+  const files = await composed({ 'applications/old.yaml': 'x', 'rendered/gone/old.yaml': 'x', 'environments/dev/other.yaml': 'keep' })
+  assert.is(files.get('environments/dev/other.yaml'), 'keep')
+  assert.not.ok(files.has('applications/old.yaml'))
+  assert.not.ok(files.has('rendered/gone/old.yaml'))
+})
+
+test('an Application gets the values of its part in its environment', async () => {
+  const files = await composed({ 'environments/dev/demo.yaml': 'image:\n  digest: sha256:cc\n' })
+  const { spec } = parse(files.get('applications/application.argocd.demo.yaml') ?? '')
+  assert.equal(spec.sources, [{ values: { image: { digest: 'sha256:cc' } } }])
+})
+
+test('moveDigest() moves when the inputs changed since the last deploy', () => {
+  const files = new Map<string, string>()
+  assert.is(moveDigest(files, part, { environment: 'dev', image }), true)
+  assert.equal(parse(files.get('environments/dev/demo.yaml') ?? ''), { image: { digest: 'sha256:aa' } })
+})
+
+test('moveDigest() leaves a rollback alone until the inputs change, and keeps other values', () => {
+  const files = new Map<string, string>()
+  moveDigest(files, part, { environment: 'dev', image })
+  files.set('environments/dev/demo.yaml', 'replicas: 4\nimage:\n  digest: sha256:rolledback\n')
+  assert.is(moveDigest(files, part, { environment: 'dev', image }), false)
+  assert.match(files.get('environments/dev/demo.yaml') ?? '', /rolledback/)
+  moveDigest(files, part, { environment: 'dev', image: { ...image, key: 'k2', digest: 'sha256:bb' } })
+  assert.equal(parse(files.get('environments/dev/demo.yaml') ?? ''), { replicas: 4, image: { digest: 'sha256:bb' } })
+})
+
+test.run()

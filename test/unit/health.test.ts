@@ -1,0 +1,90 @@
+import { applicationCondition, podProblem, stackCondition } from '#core'
+import type { KubeObject } from '#kit/kube'
+import { assert, suite } from '../suite.ts'
+
+const test = suite('health')
+
+const NOW_MS = Date.parse('2026-01-01T00:10:00Z')
+const wanted = { source: 'aaa', deploy: 'bbb', pushedAtMs: NOW_MS }
+
+const sources = [{ targetRevision: 'source' }, { targetRevision: 'deploy' }]
+function app(status: object, name = 'service'): KubeObject {
+  return { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', metadata: { name }, spec: { sources }, status }
+}
+const sync = { status: 'Synced', revisions: ['aaa', 'bbb'], comparedTo: { sources } }
+const synced = { sync, health: { status: 'Healthy' }, reconciledAt: '2026-01-01T00:10:01Z' }
+
+function pod(status: object): KubeObject {
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'dev' }, status }
+}
+const waiting = (reason: string, restartCount = 0) =>
+  pod({ containerStatuses: [{ name: 'c', image: 'img', restartCount, state: { waiting: { reason, message: 'm' } } }] })
+
+test('an Application is ready when Synced and Healthy at both pushed revisions', () => {
+  assert.is(applicationCondition(app(synced), wanted).state, 'ready')
+})
+
+test('an Application that is Synced to an older revision is pending, however healthy', () => {
+  const old = { ...synced, sync: { ...sync, revisions: ['old', 'bbb'] } }
+  const condition = applicationCondition(app(old), wanted)
+  assert.equal(condition, { state: 'pending', seen: 'service has not compared the pushed revision' })
+})
+
+test('an Application that has not compared its present sources is pending', () => {
+  const stale = { ...synced, sync: { ...sync, comparedTo: { sources: [{ targetRevision: 'source', helm: 'older' }] } } }
+  assert.is(applicationCondition(app(stale), wanted).state, 'pending')
+})
+
+test('a chart that does not render is terminal when compared after the push and pending before', () => {
+  const conditions = [{ type: 'ComparisonError', message: 'Failed to load target state: manifest generation error: bad chart' }]
+  const unknown = { sync: { status: 'Unknown' }, conditions }
+  assert.is(applicationCondition(app({ ...unknown, reconciledAt: '2026-01-01T00:10:01Z' }), wanted).state, 'terminal')
+  assert.is(applicationCondition(app({ ...unknown, reconciledAt: '2026-01-01T00:09:59Z' }), wanted).state, 'pending')
+})
+
+test('a Git server that is away for a moment is pending', () => {
+  const conditions = [{ type: 'ComparisonError', message: 'failed to list refs: dial tcp 10.43.0.9:80: connect: connection refused' }]
+  assert.is(applicationCondition(app({ ...synced, conditions, sync: { status: 'Unknown' } }), wanted).state, 'pending')
+})
+
+test('Degraded and OutOfSync are pending: both may pass', () => {
+  assert.is(applicationCondition(app({ ...synced, health: { status: 'Degraded' } }), wanted).state, 'pending')
+  assert.is(applicationCondition(app({ ...synced, sync: { ...sync, status: 'OutOfSync' } }), wanted).state, 'pending')
+})
+
+test('a sync that failed with all its retries spent is terminal', () => {
+  const operationState = { phase: 'Failed', retryCount: 5, message: 'one or more objects failed to apply' }
+  assert.is(applicationCondition(app({ ...synced, operationState }), wanted).state, 'terminal')
+})
+
+test('podProblem() names an image that cannot be pulled', () => {
+  assert.is(podProblem(waiting('ErrImagePull'), NOW_MS), "Pod 'dev/p' cannot pull its image 'img': m")
+})
+
+test('podProblem() forgives two crashes and not three', () => {
+  assert.is(podProblem(waiting('CrashLoopBackOff', 2), NOW_MS), undefined)
+  assert.match(podProblem(waiting('CrashLoopBackOff', 3), NOW_MS) ?? '', /crashes again and again: container 'c' ended 3 times/)
+})
+
+test('podProblem() waits out a moment without a node', () => {
+  const since = (lastTransitionTime: string) =>
+    pod({ conditions: [{ type: 'PodScheduled', reason: 'Unschedulable', message: '0/1 nodes', lastTransitionTime }] })
+  assert.is(podProblem(since('2026-01-01T00:09:55Z'), NOW_MS), undefined)
+  assert.match(podProblem(since('2026-01-01T00:09:00Z'), NOW_MS) ?? '', /fits on no node: 0\/1 nodes/)
+})
+
+test('stackCondition() waits for every expected Application', () => {
+  const seen = { applications: [app(synced)], pods: [], expected: ['service', 'git'] }
+  assert.equal(stackCondition(seen, wanted, NOW_MS), { state: 'pending', seen: 'no Application git yet' })
+})
+
+test('stackCondition() ends at once on a pod that cannot start', () => {
+  const seen = { applications: [app(synced)], pods: [waiting('ImagePullBackOff')], expected: ['service'] }
+  assert.is(stackCondition(seen, wanted, NOW_MS).state, 'terminal')
+})
+
+test('stackCondition() is ready when all are', () => {
+  assert.is(stackCondition({ applications: [app(synced)], pods: [pod({})], expected: ['service'] }, wanted, NOW_MS).state, 'ready')
+})
+
+test.run()

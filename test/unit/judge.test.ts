@@ -1,0 +1,120 @@
+import { type Judgement, judge, percentile, type RunRecord, type Scenario } from '#core'
+import type { KubeObject } from '#kit/kube'
+import { assert, suite } from '../suite.ts'
+
+const test = suite('judge')
+
+const timing = { name: 'local', selfHeal: { noticedMs: 200, comparedMs: 300, syncedMs: 500 } } as const
+const object = (value: string, uid = 'a'): KubeObject => ({ apiVersion: 'v1', kind: 'Thing', metadata: { name: 'x', uid }, value })
+const scenario: Scenario = {
+  name: 'edit',
+  kind: 'proof',
+  about: '',
+  steady: [{ name: 'calm', look: async () => ({ ok: true, seen: 'calm' }) }],
+  watches: [],
+  undo: async () => [],
+  act: async () => {},
+  bit: { name: 'the edit', timeoutMs: 1, matches: ({ object: { value } }) => value === 'bad' },
+  healed: { name: 'the healing', timeoutMs: 1, matches: ({ object: { value } }) => value === 'good' },
+  bounds: ({ selfHeal }) => [{ name: 'reverted', lowerMs: 20, partsMs: selfHeal }],
+  mutants: [],
+}
+const calm = { name: 'calm', ok: true, seen: 'calm' }
+
+/** A run whose object is edited 10 ms after the act and healed `healMs` later. */
+function recordOf(healMs: number | undefined, changes: Partial<RunRecord> = {}): RunRecord {
+  const event = (value: string, atMs: number) => ({ type: 'MODIFIED' as const, object: object(value), atMs })
+  const events = [event('good', 900), event('bad', 1010), ...(healMs === undefined ? [] : [event('good', 1010 + healMs)])]
+  return {
+    format: 1,
+    id: 'r',
+    scenario: 'edit',
+    kind: 'proof',
+    cluster: 'local',
+    clusterKind: 'k3s',
+    timing: 'local',
+    startedAt: '2026-01-01T00:00:00Z',
+    endedAt: '2026-01-01T00:00:01Z',
+    versions: {},
+    steadyBefore: [calm],
+    steadyAfter: [calm],
+    rounds: [{ actedAtMs: 1000, before: [object('good')], events, endedAtMs: 3000 }],
+    ...changes,
+  }
+}
+
+const verdictOf = (record: RunRecord): Judgement => judge(record, scenario, timing)
+
+test('held when the healing is within the sum of the named parts', () => {
+  const { verdict, times } = verdictOf(recordOf(1000))
+  assert.is(verdict, 'held')
+  assert.equal(times, [{ bound: 'reverted', lowerMs: 20, upperMs: 1000, valuesMs: [1000] }])
+})
+
+test('violated a millisecond beyond the bound', () => {
+  const { verdict, reason } = verdictOf(recordOf(1001))
+  assert.is(verdict, 'violated')
+  assert.is(reason, 'reverted: 1001 ms is not between 20 and 1000 ms')
+})
+
+test('violated when it is faster than possible', () => {
+  assert.is(verdictOf(recordOf(19)).verdict, 'violated')
+  assert.is(verdictOf(recordOf(20)).verdict, 'held')
+})
+
+test('violated when it never heals', () => {
+  const { verdict, reason } = verdictOf(recordOf(undefined))
+  assert.is(verdict, 'violated')
+  assert.match(reason, /the healing was not seen within 2000 ms/)
+})
+
+test('not injected when the edit was never seen, even if the state is good', () => {
+  const calmRound = {
+    actedAtMs: 1000,
+    before: [object('good')],
+    events: [{ type: 'MODIFIED' as const, object: object('good'), atMs: 1100 }],
+    endedAtMs: 2000,
+  }
+  assert.is(verdictOf(recordOf(100, { rounds: [calmRound] })).verdict, 'not injected')
+})
+
+test('an edit from before the act is not taken for it', () => {
+  const early = {
+    actedAtMs: 2000,
+    before: [object('good')],
+    events: [{ type: 'MODIFIED' as const, object: object('bad'), atMs: 1010 }],
+    endedAtMs: 3000,
+  }
+  assert.is(verdictOf(recordOf(100, { rounds: [early] })).verdict, 'not injected')
+})
+
+test('no data without a round, without a steady start, or without a look after the undo', () => {
+  assert.is(verdictOf(recordOf(100, { rounds: [] })).verdict, 'no data')
+  assert.is(verdictOf(recordOf(100, { steadyBefore: [{ ...calm, ok: false }] })).verdict, 'no data')
+  assert.is(verdictOf(recordOf(100, { steadyAfter: [] })).verdict, 'no data')
+})
+
+test('violated when the state is not steady after the undo', () => {
+  assert.is(verdictOf(recordOf(100, { steadyAfter: [{ ...calm, ok: false, seen: 'storm' }] })).verdict, 'violated')
+})
+
+test('aborted comes before everything else', () => {
+  const { verdict, reason } = verdictOf(recordOf(100, { rounds: [], abortedBy: 'Interrupted by SIGINT' }))
+  assert.is(verdict, 'aborted')
+  assert.is(reason, 'Interrupted by SIGINT')
+})
+
+test('a record that went through a file is judged the same', () => {
+  const record = recordOf(640)
+  assert.equal(verdictOf(JSON.parse(JSON.stringify(record))), verdictOf(record))
+})
+
+test('percentile() is the nearest rank', () => {
+  const values = Array.from({ length: 20 }, (_, i) => i + 1)
+  assert.is(percentile(values, 0.95), 19)
+  assert.is(percentile(values, 0.5), 10)
+  assert.is(percentile([7], 0.95), 7)
+  assert.is(percentile([], 0.95), undefined)
+})
+
+test.run()
