@@ -5,7 +5,7 @@ import { parseAllDocuments } from 'yaml'
 import { ARGOCD_NAMESPACE, application, debianBase, type ImageSpec, type Part, renderedSource, type Target } from '#core'
 import { Failure } from '#kit/errors'
 import { goModuleDir } from '#kit/go'
-import { sha256 } from '#kit/hash'
+import { keyOf, sha256 } from '#kit/hash'
 import type { KubeObject } from '#kit/kube'
 import { cacheDir, ensureDir } from '#kit/paths'
 import { toolBinary } from '#kit/tools'
@@ -81,24 +81,26 @@ export function adapt(object: KubeObject, target: Target): KubeObject {
     : { ...object, metadata: { ...object.metadata, namespace: ARGOCD_NAMESPACE } }
   if (object.kind === 'ClusterRoleBinding')
     return { ...namespaced, subjects: object.subjects.map((each: object) => ({ ...each, namespace: ARGOCD_NAMESPACE })) }
-  if (object.kind === 'ConfigMap') return { ...namespaced, data: { ...object.data, ...SETTINGS[object.metadata.name] } }
+  if (object.kind === 'ConfigMap') return { ...namespaced, data: { ...object.data, ...settings(target)[object.metadata.name] } }
   if (object.kind === 'Deployment' || object.kind === 'StatefulSet') return withContainers(namespaced, target)
   return namespaced
 }
 
 const CLUSTER_SCOPED = /^(CustomResourceDefinition|ClusterRole|ClusterRoleBinding)$/
 
-const SETTINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  'argocd-cm': {
-    'application.resourceTrackingMethod': 'annotation',
-    'timeout.reconciliation': '180s',
-    'timeout.reconciliation.jitter': '0s',
-  },
-  'argocd-cmd-params-cm': {
-    // Without this the fourth drift within minutes waits up to 18 s, the sixth 162 s (2 s × 3ⁿ): a proof of n rounds would measure the back-off.
-    'controller.self.heal.backoff.timeout.seconds': '0',
-    'controller.self.heal.timeout.seconds': '0',
-  },
+function settings({ timing }: Target): Readonly<Record<string, Readonly<Record<string, string>>>> {
+  return {
+    'argocd-cm': {
+      'application.resourceTrackingMethod': 'annotation',
+      'timeout.reconciliation': `${timing.reconciliationMs / 1000}s`,
+      'timeout.reconciliation.jitter': '0s',
+    },
+    'argocd-cmd-params-cm': {
+      // Without this the fourth drift within minutes waits up to 18 s, the sixth 162 s (2 s × 3ⁿ): a proof of n rounds would measure the back-off.
+      'controller.self.heal.backoff.timeout.seconds': '0',
+      'controller.self.heal.timeout.seconds': '0',
+    },
+  }
 }
 
 /** Upstream names none; a namespace with a quota demands limits. */
@@ -122,7 +124,9 @@ function withContainers(object: KubeObject, target: Target): KubeObject {
     containers: pod.containers.map(adaptOne),
     ...(pod.initContainers === undefined ? {} : { initContainers: pod.initContainers.map(adaptOne) }),
   }
-  return { ...object, spec: { ...object.spec, template: { ...object.spec.template, spec } } }
+  // Argo CD reads its settings when it starts: new ones make new pods.
+  const metadata = { ...object.spec.template.metadata, annotations: { 'holdfast.dev/settings': keyOf(settings(target)) } }
+  return { ...object, spec: { ...object.spec, template: { ...object.spec.template, metadata, spec } } }
 }
 
 /** @throws Failure for an image that the part does not know: a new version of the manifest brought it. */

@@ -1,5 +1,5 @@
 /** The service as a part of the platform: its image, its chart, its Application. */
-import { application, DEPLOY_REF, type ImageSpec, nodeBase, type Part, project, SOURCE_REF, type Target } from '#core'
+import { application, type ImageSpec, nodeBase, type Part, project, SOURCE_REF, type Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 
 const NAME = 'service'

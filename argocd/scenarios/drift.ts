@@ -1,5 +1,14 @@
 /** Argo CD's self-heal: a hand edit is reverted and a deleted object comes back. */
-import { ARGOCD_NAMESPACE, type Context, type Mutant, type RecordedEvent, ROOT_APPLICATION, type Scenario } from '#core'
+import {
+  ARGOCD_NAMESPACE,
+  type Bound,
+  type Context,
+  type Mutant,
+  type RecordedEvent,
+  ROOT_APPLICATION,
+  type Scenario,
+  type TimingProfile,
+} from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 
 const NAMESPACE = 'dev'
@@ -22,13 +31,24 @@ const isDeleted = ({ kind, metadata }: KubeObject) => kind === DELETED.kind && m
 const strangeValue = (round: number) => 50 + round
 
 const inSync = {
-  name: 'the service is Synced and Healthy',
+  name: 'the service is Synced and Healthy, and no operation runs',
   async look({ cluster }: Context) {
     const application = await cluster.kube.get(SERVICE_APPLICATION)
-    const seen = `${application?.status?.sync?.status}/${application?.status?.health?.status}`
+    const status = application?.status
+    const running = application?.operation !== undefined || status?.operationState?.phase === 'Running'
+    const seen = `${status?.sync?.status}/${status?.health?.status}${running ? ', an operation runs' : ''}`
     return { ok: seen === 'Synced/Healthy', seen }
   },
 }
+
+/**
+ * Nearly every drift is seen by watch. Argo CD 3.5.7 can miss one: `writeBackToInformer` puts the answer of an older patch over a
+ * newer Application, the ended operation seems to run on, and auto-sync is skipped until the next full comparison.
+ */
+const healBounds = (name: string, lowerMs: number, { selfHeal, reconciliationMs }: TimingProfile): Bound[] => [
+  { name: `${name}, p95`, share: 0.95, lowerMs, partsMs: selfHeal },
+  { name: `${name}, each`, lowerMs, partsMs: { ...selfHeal, missedByWatchMs: reconciliationMs } },
+]
 
 /** Off for the child and for the root, which would at once put the child's policy back. */
 const selfHealOff: Mutant = {
@@ -80,7 +100,7 @@ export const handEdit: Scenario = {
     },
   },
   // A revert within 20 ms cannot have gone through a comparison: something else wrote the value.
-  bounds: ({ selfHeal: parts }) => [{ name: 'hand edit reverted', lowerMs: 20, partsMs: parts }],
+  bounds: (timing) => healBounds('hand edit reverted', 20, timing),
   mutants: [selfHealOff, actSkipped],
 }
 
@@ -100,7 +120,7 @@ export const objectDeleted: Scenario = {
   },
   bit: { name: 'the object is gone', timeoutMs: 5_000, matches: ({ type, object }) => type === 'DELETED' && isDeleted(object) },
   healed: { name: 'an object with a new uid is there', timeoutMs: HEAL_TIMEOUT_MS, matches: isReborn },
-  bounds: ({ selfHeal: parts }) => [{ name: 'deleted object back', lowerMs: 10, partsMs: parts }],
+  bounds: (timing) => healBounds('deleted object back', 10, timing),
   mutants: [selfHealOff, actSkipped],
 }
 

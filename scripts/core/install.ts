@@ -58,7 +58,7 @@ export async function bringUp(stack: Stack, request: UpRequest): Promise<Install
 /** Installs the stack, or syncs the one that is there to the working tree. */
 export async function install(stack: Stack, request: InstallRequest): Promise<Installed> {
   const { cluster, stored, progress, signal } = request
-  const target = (repoUrl: string): Target => ({ cluster, environment: 'dev', repoUrl, images: stored })
+  const target = (repoUrl: string): Target => ({ cluster, environment: 'dev', timing: stack.timing.local, repoUrl, images: stored })
   if (!(await isBootstrapped(cluster.kube))) await progress.step('Bootstrap Argo CD and Git', () => bootstrap(stack, target(''), signal))
   const git = await stack.git(cluster, signal)
   const installed = await progress.step('Push the working tree', () => push(stack, target(git.url), git))

@@ -13,15 +13,16 @@ function decide(record: RunRecord, scenario: Scenario, times: readonly MeasuredT
   if (record.abortedBy !== undefined) return ['aborted', record.abortedBy]
   const unsteady = record.steadyBefore.find((result) => !result.ok)
   if (unsteady !== undefined) return ['no data', `not steady before the act: ${unsteady.name}: ${unsteady.seen}`]
-  const wanted = scenario.repeat ?? 1
-  if (record.rounds.length < wanted) return ['no data', `${record.rounds.length} of ${wanted} rounds were recorded`]
+  if (record.rounds.length === 0) return ['no data', 'no round was recorded']
   const unbitten = record.rounds.findIndex((round) => bittenAt(round, scenario) === undefined)
   if (unbitten >= 0) return ['not injected', `round ${unbitten + 1}: ${scenario.bit.name} was not seen`]
   const unhealed = record.rounds.findIndex((round) => healedAt(round, scenario) === undefined)
   if (unhealed >= 0)
     return ['violated', `round ${unhealed + 1}: ${scenario.healed.name} was not seen within ${brokenFor(record.rounds[unhealed])}`]
-  const late = times.find(({ valuesMs, lowerMs, upperMs }) => valuesMs.some((ms) => ms > upperMs || ms < lowerMs))
-  if (late !== undefined) return ['violated', `${late.bound}: ${worst(late)} ms is not between ${late.lowerMs} and ${late.upperMs} ms`]
+  const wanted = plannedRounds(scenario, record.mutant)
+  if (record.rounds.length < wanted) return ['no data', `${record.rounds.length} of ${wanted} rounds were recorded`]
+  const late = times.map(outside).find((each) => each !== undefined)
+  if (late !== undefined) return ['violated', late]
   const changed = record.steadyAfter.find((result) => !result.ok)
   if (changed !== undefined) return ['violated', `not steady after the undo: ${changed.name}: ${changed.seen}`]
   if (record.steadyAfter.length < scenario.steady.length) return ['no data', 'the steady state was not looked at after the undo']
@@ -35,7 +36,12 @@ function measure(bound: Bound, record: RunRecord, scenario: Scenario): MeasuredT
     const [bitten, healed] = [bittenAt(round, scenario), healedAt(round, scenario)]
     return bitten === undefined || healed === undefined ? [] : [healed - bitten]
   })
-  return { bound: bound.name, lowerMs: bound.lowerMs, upperMs, valuesMs }
+  return { bound: bound.name, share: bound.share ?? 1, lowerMs: bound.lowerMs, upperMs, valuesMs }
+}
+
+/** One round shows what a mutant does; its wait alone takes as long as many healings. */
+export function plannedRounds({ repeat = 1 }: Scenario, mutant: string | undefined): number {
+  return mutant === undefined ? repeat : 1
 }
 
 /** When the act was seen to take effect. */
@@ -54,9 +60,11 @@ function brokenFor(round: Round | undefined): string {
   return round === undefined ? 'no time' : `${round.endedAtMs - round.actedAtMs} ms`
 }
 
-function worst({ valuesMs, upperMs }: MeasuredTime): number {
-  const slowest = Math.max(...valuesMs)
-  return slowest > upperMs ? slowest : Math.min(...valuesMs)
+/** Faster than possible counts for every round, slower than allowed for the share that the bound is about. */
+function outside({ bound, share, valuesMs, lowerMs, upperMs }: MeasuredTime): string | undefined {
+  const slowest = percentile(valuesMs, share)
+  const value = slowest !== undefined && slowest > upperMs ? slowest : valuesMs.find((ms) => ms < lowerMs)
+  return value === undefined ? undefined : `${bound}: ${value} ms is not between ${lowerMs} and ${upperMs} ms`
 }
 
 /** The value below which a share of all values lies, nearest rank: `percentile(times, 0.95)`. */

@@ -5,7 +5,7 @@ import { messageOf } from '#kit/errors'
 import { clusterDir } from '#kit/paths'
 import { pending, ready, waitFor } from '#kit/wait'
 import { journal, settle } from './journal.ts'
-import { healedAt } from './judge.ts'
+import { healedAt, plannedRounds } from './judge.ts'
 import type { Context, Mutant, RecordedEvent, Round, RunRecord, Scenario, SignalResult } from './scenario.ts'
 
 const STEADY_TIMEOUT_MS = 60_000
@@ -89,10 +89,14 @@ async function broken(mutant: Mutant | undefined, context: Context, work: () => 
 
 async function rounds(scenario: Scenario, context: Context, options: RecordOptions & { into: Round[] }): Promise<void> {
   const { mutant, into, onRound } = options
-  const count = mutant === undefined ? (scenario.repeat ?? 1) : 1
+  const count = plannedRounds(scenario, mutant?.name)
   for (let round = 0; round < count; round++) {
-    into.push(await oneRound(scenario, context, { round, mutant }))
+    // A round begins on calm ground: what is still busy with the last one would answer for both.
+    if (round > 0) await steadyState(scenario, context, STEADY_TIMEOUT_MS)
+    const done = await oneRound(scenario, context, { round, mutant })
+    into.push(done)
     onRound?.(round + 1, count)
+    if (healedAt(done, scenario) === undefined) return // further rounds would start from a broken state
   }
 }
 

@@ -55,6 +55,8 @@ export interface Measure {
 /** A time that must lie between two limits; the upper one is a sum of named parts. */
 export interface Bound {
   readonly name: string
+  /** The share of all rounds that must keep the upper limit, by nearest rank: 0.95 is the p95. @default 1 */
+  readonly share?: number
   /** Faster than this is impossible, so something else was measured. */
   readonly lowerMs: number
   readonly partsMs: Readonly<Record<string, number>>
@@ -131,6 +133,7 @@ export interface Judgement {
 
 export interface MeasuredTime {
   readonly bound: string
+  readonly share: number
   readonly lowerMs: number
   readonly upperMs: number
   readonly valuesMs: readonly number[]

@@ -152,6 +152,7 @@ export interface Target {
   readonly cluster: Cluster
   /** The environment that this cluster serves first. */
   readonly environment: 'dev' | 'staging' | 'prod'
+  readonly timing: TimingProfile
   readonly repoUrl: string
   /** Every image of the stack, by its `name`. */
   readonly images: ReadonlyMap<string, StoredImage>
@@ -191,6 +192,8 @@ export interface TimingProfile {
   readonly name: 'local' | 'production'
   /** Argo CD: how long a change of a live object may wait to be seen, compared, and synced. */
   readonly selfHeal: Readonly<Record<'noticedMs' | 'comparedMs' | 'syncedMs', number>>
+  /** Argo CD compares every Application after this long even if nothing told it to. */
+  readonly reconciliationMs: number
 }
 
 /** The composition root: an adopter edits the one object of this type. */

@@ -26,7 +26,13 @@ const part: Part = {
   scenarios: [],
 }
 const stack = { name: 's', parts: [part] } as unknown as Stack
-const target: Target = { cluster: {} as Cluster, environment: 'dev', repoUrl: 'http://git/x.git', images: new Map([['app', image]]) }
+const target: Target = {
+  cluster: {} as Cluster,
+  environment: 'dev',
+  timing: {} as Target['timing'],
+  repoUrl: 'http://git/x.git',
+  images: new Map([['app', image]]),
+}
 
 /** The files of `deploy` after one composition over `before`. */
 async function composed(before: Record<string, string> = {}): Promise<Map<string, string>> {

@@ -4,7 +4,7 @@ import { assert, suite } from '../suite.ts'
 
 const test = suite('judge')
 
-const timing = { name: 'local', selfHeal: { noticedMs: 200, comparedMs: 300, syncedMs: 500 } } as const
+const timing = { name: 'local', selfHeal: { noticedMs: 200, comparedMs: 300, syncedMs: 500 }, reconciliationMs: 9000 } as const
 const object = (value: string, uid = 'a'): KubeObject => ({ apiVersion: 'v1', kind: 'Thing', metadata: { name: 'x', uid }, value })
 const scenario: Scenario = {
   name: 'edit',
@@ -48,13 +48,24 @@ const verdictOf = (record: RunRecord): Judgement => judge(record, scenario, timi
 test('held when the healing is within the sum of the named parts', () => {
   const { verdict, times } = verdictOf(recordOf(1000))
   assert.is(verdict, 'held')
-  assert.equal(times, [{ bound: 'reverted', lowerMs: 20, upperMs: 1000, valuesMs: [1000] }])
+  assert.equal(times, [{ bound: 'reverted', share: 1, lowerMs: 20, upperMs: 1000, valuesMs: [1000] }])
 })
 
 test('violated a millisecond beyond the bound', () => {
   const { verdict, reason } = verdictOf(recordOf(1001))
   assert.is(verdict, 'violated')
   assert.is(reason, 'reverted: 1001 ms is not between 20 and 1000 ms')
+})
+
+test('a bound for a share forgives as many rounds as it says, and no more', () => {
+  const bounds = () => [{ name: 'p50', share: 0.5, lowerMs: 20, partsMs: { all: 1000 } }]
+  const [round] = recordOf(900).rounds
+  const [slow] = recordOf(5000).rounds
+  const judged = (rounds: RunRecord['rounds']) =>
+    judge(recordOf(900, { rounds }), { ...scenario, repeat: rounds.length, bounds }, timing).verdict
+  assert.ok(round !== undefined && slow !== undefined)
+  assert.is(judged([round, slow]), 'held')
+  assert.is(judged([round, slow, slow]), 'violated')
 })
 
 test('violated when it is faster than possible', () => {
@@ -86,6 +97,12 @@ test('an edit from before the act is not taken for it', () => {
     endedAtMs: 3000,
   }
   assert.is(verdictOf(recordOf(100, { rounds: [early] })).verdict, 'not injected')
+})
+
+test('a mutant is judged by one round', () => {
+  const often = { ...scenario, repeat: 20 }
+  assert.is(judge(recordOf(undefined, { mutant: 'off' }), often, timing).verdict, 'violated')
+  assert.is(judge(recordOf(900), often, timing).verdict, 'no data')
 })
 
 test('no data without a round, without a steady start, or without a look after the undo', () => {
