@@ -4,18 +4,23 @@ import { join } from 'node:path'
 import { UserError } from '#kit/errors'
 import { ensureDir, machineDir } from '#kit/paths'
 
-/** @throws UserError naming the command that holds the lock; a lock whose process has ended is taken over. */
-export async function takeLock(cluster: string, command: string): Promise<AsyncDisposable> {
-  const path = join(ensureDir(machineDir), `${cluster}.lock`)
-  const mine = JSON.stringify({ pid: process.pid, started: await startTime(process.pid), command })
+interface Holder {
+  readonly pid: number
+  readonly started: string
+  readonly command: string
+}
+
+/**
+ * @param folder where locks are; tests have their own.
+ * @throws UserError naming the command that holds the lock; one whose process has ended is taken over.
+ */
+export async function takeLock(cluster: string, command: string, folder = machineDir): Promise<AsyncDisposable> {
+  const path = join(ensureDir(folder), `${cluster}.lock`)
+  const mine: Holder = { pid: process.pid, started: await startTime(process.pid), command }
   for (let attempt = 0; attempt < 2; attempt++) {
-    if (await write(path, mine)) return { [Symbol.asyncDispose]: () => rm(path, { force: true }) }
-    const holder = JSON.parse((await readFile(path, 'utf8').catch(() => '')) || '{"pid":0}') as {
-      pid: number
-      started?: string
-      command?: string
-    }
-    if (holder.pid > 0 && holder.started === (await startTime(holder.pid))) {
+    if (await write(path, JSON.stringify(mine))) return { [Symbol.asyncDispose]: () => rm(path, { force: true }) }
+    const holder = await readHolder(path)
+    if (holder !== undefined && holder.started !== 'ended' && holder.started === (await startTime(holder.pid))) {
       throw new UserError({
         what: `Cannot run ${command}`,
         why: `${holder.command} of the cluster '${cluster}' is running (pid ${holder.pid})`,
@@ -31,6 +36,15 @@ export async function takeLock(cluster: string, command: string): Promise<AsyncD
   })
 }
 
+/** Undefined where the lock is gone, or was cut off while it was written. */
+async function readHolder(path: string): Promise<Holder | undefined> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as Holder
+  } catch {
+    return undefined
+  }
+}
+
 async function write(path: string, content: string): Promise<boolean> {
   try {
     await using file = await open(path, 'wx', 0o600)
@@ -42,11 +56,11 @@ async function write(path: string, content: string): Promise<boolean> {
   }
 }
 
-/** Tells a process from a later one with the same number. Undefined where the process is gone. */
-async function startTime(pid: number): Promise<string | undefined> {
-  if (process.platform !== 'linux') return isAlive(pid) ? 'alive' : undefined
+/** Tells a process from a later one with the same number; `ended` where there is none. */
+async function startTime(pid: number): Promise<string> {
+  if (process.platform !== 'linux') return isAlive(pid) ? 'alive' : 'ended'
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  return stat?.slice(stat.lastIndexOf(')')).split(' ')[20]
+  return stat?.slice(stat.lastIndexOf(')')).split(' ')[20] ?? 'ended'
 }
 
 function isAlive(pid: number): boolean {
