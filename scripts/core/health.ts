@@ -87,7 +87,7 @@ function problemOf({ status }: KubeObject): string | undefined {
 }
 
 /** What comes and goes while pods start. */
-const PASSING = /connection refused|connection reset|Unavailable|no such host|i\/o timeout|deadline exceeded|EOF|unable to resolve|cache/i
+const PASSING = /connection refused|connection reset|Unavailable|no such host|i\/o timeout|deadline exceeded|EOF|unable to resolve/i
 
 /** Why a pod will not become ready by waiting; undefined while it may. */
 export function podProblem(pod: KubeObject, nowMs: number): string | undefined {
@@ -121,19 +121,53 @@ function unschedulable(pod: KubeObject, nowMs: number): string | undefined {
   return `fits on no node: ${shorten(found.message)}`
 }
 
-/** The whole stack at a glance. */
-export function stackCondition(
-  seen: { applications: readonly KubeObject[]; pods: readonly KubeObject[]; expected: readonly string[] },
-  wanted: Revisions,
-  nowMs: number,
-): Condition<void> {
-  const problem = seen.pods.map((pod) => podProblem(pod, nowMs)).find((each) => each !== undefined)
-  if (problem !== undefined) return terminal(problem, 'npm run local:status shows the whole stack')
-  const missing = seen.expected.filter((name) => !seen.applications.some(({ metadata }) => metadata.name === name))
+/** What was seen of the stack at one moment. */
+export interface StackSeen {
+  readonly applications: readonly KubeObject[]
+  /** Pods of the stack's namespaces that run what is wanted now: see `currentPods`. */
+  readonly pods: readonly KubeObject[]
+  /** Names of the Applications that must be there. */
+  readonly expected: readonly string[]
+}
+
+/** The whole stack at a glance. Pods speak only once everything is synced: until then they may be those of an older version. */
+export function stackCondition({ applications, pods, expected }: StackSeen, wanted: Revisions, nowMs: number): Condition<void> {
+  const missing = expected.filter((name) => !applications.some(({ metadata }) => metadata.name === name))
   if (missing.length > 0) return pending(`no Application ${missing.join(', ')} yet`)
-  const conditions = seen.applications.map((application) => applicationCondition(application, wanted))
-  const worst = conditions.find(({ state }) => state === 'terminal') ?? conditions.find(({ state }) => state === 'pending')
-  return worst ?? ready(undefined)
+  const conditions = applications.map((application) => applicationCondition(application, wanted))
+  const impossible = conditions.find(({ state }) => state === 'terminal')
+  if (impossible !== undefined) return impossible
+  const synced = applications.every((application) => isCompared(application, wanted) && applicationState(application).sync === 'Synced')
+  const problem = synced ? pods.map((pod) => podProblem(pod, nowMs)).find((each) => each !== undefined) : undefined
+  if (problem !== undefined) return terminal(problem, 'npm run local:status shows the whole stack')
+  return conditions.find(({ state }) => state === 'pending') ?? ready(undefined)
+}
+
+/** Pods but those of a Deployment's older ReplicaSets, and none of a Deployment whose newest template has no ReplicaSet yet. */
+export function currentPods(
+  pods: readonly KubeObject[],
+  replicaSets: readonly KubeObject[],
+  deployments: readonly KubeObject[],
+): KubeObject[] {
+  const observed = new Set(
+    deployments.filter(({ metadata, status }) => status?.observedGeneration === metadata.generation).map(({ metadata }) => metadata.uid),
+  )
+  const newest = new Map<string, KubeObject>()
+  for (const each of replicaSets) {
+    const owner = ownerUid(each)
+    if (revisionOf(each) > revisionOf(newest.get(owner))) newest.set(owner, each)
+  }
+  const current = new Set([...newest].filter(([owner]) => observed.has(owner)).map(([, { metadata }]) => metadata.uid))
+  const owned = new Set(replicaSets.map(({ metadata }) => metadata.uid))
+  return pods.filter((pod) => !owned.has(ownerUid(pod)) || current.has(ownerUid(pod)))
+}
+
+function ownerUid({ metadata }: KubeObject): string {
+  return (metadata.ownerReferences as { uid: string }[] | undefined)?.[0]?.uid ?? ''
+}
+
+function revisionOf(replicaSet: KubeObject | undefined): number {
+  return Number(replicaSet?.metadata.annotations?.['deployment.kubernetes.io/revision'] ?? 0)
 }
 
 function shorten(text: string): string {

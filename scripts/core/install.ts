@@ -12,7 +12,7 @@ import {
   renderObjects,
   rootObjects,
 } from './gitops.ts'
-import { isCompared, type Revisions, stackCondition } from './health.ts'
+import { currentPods, isCompared, type Revisions, stackCondition } from './health.ts'
 import { HOLDFAST_NAMESPACE } from './journal.ts'
 import type { Cluster, GitRemote, Run, Stack, StoredImage, Target, UpRequest } from './types.ts'
 
@@ -150,15 +150,25 @@ export async function waitUntilHealthy(stack: Stack, installed: Installed, { sig
   const namespaces = new Set(stack.parts.flatMap((part) => part.namespaces.map(({ name }) => name)))
   const teller = createTeller(kube, revisions)
   const look = async (): Promise<Condition<void>> => {
-    const [applications, pods] = await Promise.all([kube.list(APPLICATIONS), kube.list(PODS)])
+    const [applications, pods] = await Promise.all([kube.list(APPLICATIONS), listPods(kube, namespaces)])
     await teller(applications)
-    const ours = pods.filter(({ metadata }) => namespaces.has(metadata.namespace ?? ''))
-    const condition = stackCondition({ applications, pods: ours, expected }, revisions, Date.now())
+    const condition = stackCondition({ applications, pods, expected }, revisions, Date.now())
     return condition.state === 'ready' ? partsCondition(stack, target) : condition
   }
   const changes = (wake: () => void) => watchAll(kube, [APPLICATIONS, PODS], wake)
   const options = { timeoutMs: HEALTHY_TIMEOUT_MS, signal, changes, ...(onSeen === undefined ? {} : { onSeen }) }
   await waitFor('everything to be Synced and Healthy', look, options)
+}
+
+/** The pods of some namespaces that run what is wanted now. */
+async function listPods(kube: Kube, namespaces: ReadonlySet<string>): Promise<KubeObject[]> {
+  const [pods, replicaSets, deployments] = await Promise.all([
+    kube.list(PODS),
+    kube.list({ apiVersion: 'apps/v1', kind: 'ReplicaSet' }),
+    kube.list({ apiVersion: 'apps/v1', kind: 'Deployment' }),
+  ])
+  const ours = pods.filter(({ metadata }) => namespaces.has(metadata.namespace ?? ''))
+  return currentPods(ours, replicaSets, deployments)
 }
 
 interface WaitUntilHealthy {

@@ -1,4 +1,4 @@
-import { applicationCondition, podProblem, stackCondition } from '#core'
+import { applicationCondition, currentPods, podProblem, stackCondition } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { assert, suite } from '../suite.ts'
 
@@ -81,6 +81,33 @@ test('stackCondition() waits for every expected Application', () => {
 test('stackCondition() ends at once on a pod that cannot start', () => {
   const seen = { applications: [app(synced)], pods: [waiting('ImagePullBackOff')], expected: ['service'] }
   assert.is(stackCondition(seen, wanted, NOW_MS).state, 'terminal')
+})
+
+test('stackCondition() lets a broken pod of an older version be while its Application is not synced', () => {
+  const outOfSync = app({ ...synced, sync: { ...sync, status: 'OutOfSync' } })
+  assert.is(
+    stackCondition({ applications: [outOfSync], pods: [waiting('ImagePullBackOff')], expected: ['service'] }, wanted, NOW_MS).state,
+    'pending',
+  )
+})
+
+test('currentPods() leaves out pods of older ReplicaSets, and of a Deployment that has not seen its newest template', () => {
+  const owned = (kind: string, uid: string, owner: string, revision = '') => ({
+    apiVersion: 'apps/v1',
+    kind,
+    metadata: { name: uid, uid, ownerReferences: [{ uid: owner }], annotations: { 'deployment.kubernetes.io/revision': revision } },
+  })
+  const sets = [owned('ReplicaSet', 'old', 'd', '1'), owned('ReplicaSet', 'new', 'd', '2')]
+  const pods = [owned('Pod', 'p-old', 'old'), owned('Pod', 'p-new', 'new'), owned('Pod', 'p-job', 'job')]
+  const deployment = (observedGeneration: number) => ({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'd', uid: 'd', generation: 2 },
+    status: { observedGeneration },
+  })
+  const names = (observed: number) => currentPods(pods, sets, [deployment(observed)]).map(({ metadata }) => metadata.name)
+  assert.equal(names(2), ['p-new', 'p-job'])
+  assert.equal(names(1), ['p-job'])
 })
 
 test('stackCondition() is ready when all are', () => {
