@@ -1,13 +1,13 @@
 /** The machine under the cluster: is it big enough, is there an engine, is the kernel set right? */
 import { spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { readFile, rm, statfs, writeFile } from 'node:fs/promises'
 import { freemem, homedir } from 'node:os'
 import { join } from 'node:path'
 import { docker } from '#kit/docker'
 import { Failure, messageOf, UserError } from '#kit/errors'
 import { ExecError, exec } from '#kit/exec'
-import { ensureDir, machineDir } from '#kit/paths'
+import { cacheDir, ensureDir, machineDir } from '#kit/paths'
 import type { Progress } from '#kit/progress'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
 
@@ -15,7 +15,8 @@ import { pending, ready, terminal, waitFor } from '#kit/wait'
 const INOTIFY_INSTANCES = 512
 const INOTIFY_FILE = '/proc/sys/fs/inotify/max_user_instances'
 /** Compiling Kubernetes and Argo CD fills Go's caches with about 8 GB, the images take 3 GB. */
-const MIN_FREE_GB = 12
+const MIN_FREE_TO_BUILD_GB = 12
+const MIN_FREE_GB = 3
 const MIN_MEMORY_GB = 3
 const ENGINE_PACKAGES = ['docker.io', 'iptables', 'debootstrap']
 const engineFile = join(machineDir, 'engine.pid')
@@ -31,10 +32,11 @@ export async function checkMachine(progress: Progress): Promise<void> {
 async function checkDisk(): Promise<void> {
   const { bavail, bsize } = await statfs(homedir())
   const freeGb = (bavail * bsize) / 1e9
-  if (freeGb >= MIN_FREE_GB) return
+  const neededGb = existsSync(cacheDir) ? MIN_FREE_GB : MIN_FREE_TO_BUILD_GB
+  if (freeGb >= neededGb) return
   throw new UserError({
     what: 'Cannot start',
-    why: `only ${freeGb.toFixed(1)} GB of disk are free and ${MIN_FREE_GB} GB are needed`,
+    why: `only ${freeGb.toFixed(1)} GB of disk are free and ${neededGb} GB are needed`,
     next: 'Free some space and run this again',
   })
 }
@@ -66,7 +68,9 @@ async function raiseInotify(progress: Progress): Promise<void> {
 export async function ensureEngine(progress: Progress, signal: AbortSignal): Promise<void> {
   const answer = await engineAnswer()
   if (answer.running) return
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) throw noEngine(answer.why)
+  // An address that somebody has set names an engine of theirs: starting another one would not answer there.
+  const isOurs = process.platform === 'linux' && process.getuid?.() === 0 && process.env.DOCKER_HOST === undefined
+  if (!isOurs) throw noEngine(answer.why)
   if (!(await isInstalled())) await installEngine(progress, signal)
   await progress.step('Start Docker Engine (dockerd; npm run local:down -- --all stops it)', () => startEngine(signal))
 }
@@ -93,11 +97,14 @@ async function engineAnswer(): Promise<{ running: true } | { running: false; why
 }
 
 function noEngine(why: string): UserError {
-  const next =
-    process.platform === 'linux'
-      ? `Run: sudo apt-get install -y ${ENGINE_PACKAGES.join(' ')} && sudo systemctl start docker && sudo usermod -aG docker "$USER" (then log in again), or run this as root`
-      : 'Start Docker Desktop, Colima or Rancher Desktop and run this again'
-  return new UserError({ what: 'Cannot find a running Docker Engine', why, next })
+  return new UserError({ what: 'Cannot use a Docker Engine', why, next: nextStep(why) })
+}
+
+function nextStep(why: string): string {
+  if (process.env.DOCKER_HOST !== undefined) return `Start the engine at DOCKER_HOST '${process.env.DOCKER_HOST}', or unset it`
+  if (process.platform !== 'linux') return 'Start Docker Desktop, Colima or Rancher Desktop and run this again'
+  if (/permission denied/i.test(why)) return 'Run: sudo usermod -aG docker "$USER", log in again, and run this again'
+  return `Run: sudo apt-get install -y ${ENGINE_PACKAGES.join(' ')} && sudo systemctl start docker && sudo usermod -aG docker "$USER", then log in again`
 }
 
 async function isInstalled(): Promise<boolean> {

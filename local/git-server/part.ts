@@ -18,6 +18,7 @@ import {
 import { Failure } from '#kit/errors'
 import type { KubeObject } from '#kit/kube'
 import { root } from '#kit/paths'
+import { pending, ready, waitFor } from '#kit/wait'
 import { type Credential, writeCredential } from './credential.ts'
 import { readDeploy, updateDeploy } from './deploy.ts'
 import type { Remote } from './remote.ts'
@@ -25,6 +26,7 @@ import { pushSnapshot, snapshotWorkingTree } from './snapshot.ts'
 
 const NAMESPACE = 'git'
 const REPOSITORY = 'platform.git'
+const ANSWER_TIMEOUT_MS = 90_000
 const MANIFEST = 'local/git-server/manifest.yaml'
 /** What the server checks a push against; the password itself is only in our own namespace. */
 const SERVER_SECRET = { apiVersion: 'v1', kind: 'Secret', name: 'git-write', namespace: NAMESPACE }
@@ -49,6 +51,7 @@ export const gitServer: Part = {
 
 /** The remote in the cluster, opened from this machine. */
 export async function openGit(cluster: Cluster, signal: AbortSignal): Promise<GitRemote> {
+  await untilAnswering(cluster, signal)
   const remote: Remote = { url: `${cluster.address('git')}/${REPOSITORY}`, credential: await operatorCredential(cluster) }
   return {
     url: `http://git.${NAMESPACE}.svc.cluster.local/${REPOSITORY}`,
@@ -63,6 +66,15 @@ export async function openGit(cluster: Cluster, signal: AbortSignal): Promise<Gi
     },
     updateDeploy: (message, edit) => updateDeploy(remote, edit, { ref: `refs/heads/${DEPLOY_REF}`, message, signal }),
   }
+}
+
+/** After a restart of the node its pod takes some seconds. */
+async function untilAnswering(cluster: Cluster, signal: AbortSignal): Promise<void> {
+  const look = async () => {
+    const { status } = await cluster.fetch('git', '/healthz', { signal })
+    return status === 200 ? ready(undefined) : pending(`HTTP ${status}`)
+  }
+  await waitFor('the Git server to answer', look, { timeoutMs: ANSWER_TIMEOUT_MS, everyMs: 200, signal })
 }
 
 /** Makes the credential once; a cluster that has one keeps it. */

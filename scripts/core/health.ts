@@ -26,8 +26,8 @@ interface Conditioned {
   readonly lastTransitionTime?: string
 }
 
-/** Pods that crash once while what they need comes up are normal. */
-const CRASHES_ALLOWED = 3
+/** Crashing once while what it needs comes up is normal for a pod. */
+const CRASHES_ALLOWED = 2
 const IMAGE_FAILURES = ['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']
 /** A Secret that another pod makes, as Argo CD's Redis does, comes within seconds. */
 const CONFIG_MS = 60_000
@@ -170,7 +170,8 @@ function revisionOf(replicaSet: KubeObject | undefined): number {
   return Number(replicaSet?.metadata.annotations?.['deployment.kubernetes.io/revision'] ?? 0)
 }
 
+/** A program's error stands at the end of what Argo CD says, its place at the beginning. */
 function shorten(text: string): string {
   const line = text.replaceAll(/\s+/g, ' ').trim()
-  return line.length <= 400 ? line : `${line.slice(0, 400)}…`
+  return line.length <= 500 ? line : `${line.slice(0, 150)} … ${line.slice(-320)}`
 }

@@ -12,7 +12,8 @@ export interface Explanation {
 abstract class ExplainedError extends Error {
   abstract readonly exitCode: number
   constructor({ what, why, next }: Explanation, cause?: unknown) {
-    super(`${what}: ${why}${next === undefined ? '' : `. ${next}`}`, { cause })
+    const stop = /[.?!]$/.test(why) ? '' : '.'
+    super(`${what}: ${why}${next === undefined ? '' : `${stop} ${next}`}`, { cause })
     this.name = new.target.name
   }
 }
