@@ -1,6 +1,7 @@
 /** A k3s cluster in one container, through testcontainers, that outlives the command which started it. */
 import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster, ServiceName, UpRequest } from '#core'
 import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Failure, messageOf } from '#kit/errors'
@@ -91,25 +92,35 @@ async function createNode(options: ClusterOptions, config: NodeConfig): Promise<
   await makeNetworkAndVolumes(name)
   const nameservers = await hostNameservers()
   await progress.step(`Start the node (${config.image})`, async () => {
+    const started = new AbortController()
     try {
-      await Promise.race([new HoldfastNode(name, config, nameservers).start(), rejectOn(signal)])
+      const ended = failWhenEnded(name, AbortSignal.any([signal, started.signal]))
+      await Promise.race([new HoldfastNode(name, config, nameservers).start(), ended])
     } catch (thrown) {
       signal.throwIfAborted()
       throw new Failure(
-        {
-          what: 'Cannot start the node',
-          why: `${messageOf(thrown)}\n${await lastLogs(name)}`,
-          next: 'See the lines above; npm run local:down removes what is left',
-        },
+        { what: 'Cannot start the node', why: messageOf(thrown), next: 'Run this again; npm run local:down removes what is left' },
         thrown,
       )
+    } finally {
+      started.abort()
     }
   })
 }
 
-/** testcontainers cannot be interrupted; what it has begun is continued by the next run. */
-async function rejectOn(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+/**
+ * testcontainers sees neither an interrupt nor a node that ends again and again, nor an engine that went away: it waits for its
+ * log line to the end. What it has begun is continued by the next run.
+ * @throws when one of these is seen; it never returns.
+ */
+async function failWhenEnded(name: string, signal: AbortSignal): Promise<never> {
+  while (true) {
+    await sleep(1000, undefined, { signal })
+    const info = await inspect<ContainerInfo>('container', containerName(name))
+    if (info !== undefined && (info.RestartCount > 0 || info.State.Status === 'exited')) {
+      throw new Error(`it ended with exit code ${info.State.ExitCode}. Its last lines:\n${await lastLogs(name)}`)
+    }
+  }
 }
 
 async function makeNetworkAndVolumes(name: string): Promise<void> {

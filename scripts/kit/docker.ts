@@ -28,6 +28,7 @@ export interface ContainerInfo {
   readonly Id: string
   readonly Name: string
   readonly Image: string
+  readonly RestartCount: number
   readonly State: { readonly Running: boolean; readonly Status: string; readonly ExitCode: number }
   readonly Config: { readonly Labels: Readonly<Record<string, string>>; readonly Image: string }
   readonly HostConfig: { readonly PortBindings: Readonly<Record<string, readonly { HostIp: string; HostPort: string }[] | null>> | null }
