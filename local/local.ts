@@ -1,6 +1,6 @@
 /** The local cluster as a provider: machine, engine, registry, node. */
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClusterProvider, DownRequest, UpRequest } from '#core'
 import { CLUSTER_LABEL, docker, listByLabel, ROLE_LABEL } from '#kit/docker'
@@ -8,6 +8,7 @@ import { cacheDir, root } from '#kit/paths'
 import { ensureCluster, findCluster } from './k3s.ts'
 import { takeLock } from './lock.ts'
 import { checkMachine, engineAnswers, ensureEngine, failIfRemoteEngine, stopEngine } from './machine.ts'
+import { nodeImage } from './node/image.ts'
 import { ensureRegistry, removeRegistry } from './registry/registry.ts'
 
 /** @param serverArgs arguments of the k3s server, in k3s's own form. */
@@ -25,7 +26,9 @@ async function prepare({ progress, signal, images }: UpRequest): Promise<{ regis
   failIfRemoteEngine()
   await checkMachine(progress)
   await ensureEngine(progress, signal)
-  return { registry: await progress.step('Start the registry', () => ensureRegistry(images, signal)) }
+  // The node's image is the longest build of all: it begins while the registry's own is still made.
+  const [registry] = await Promise.all([progress.step('Start the registry', () => ensureRegistry(images, signal)), images.local(nodeImage)])
+  return { registry }
 }
 
 async function down({ name, all, progress }: DownRequest): Promise<string[]> {
@@ -70,8 +73,10 @@ async function removeImages(): Promise<string[]> {
 }
 
 async function removeFiles(name: string, all: boolean): Promise<string[]> {
-  const folders = [join(root, '.holdfast', name), ...(all ? [cacheDir] : [])]
+  const ours = join(root, '.holdfast')
+  const folders = [join(ours, name), ...(all ? [cacheDir] : [])]
   const there = folders.filter((folder) => existsSync(folder))
   for (const folder of there) await rm(folder, { recursive: true, force: true })
+  await rmdir(ours).catch(() => {}) // another cluster's files may be in it
   return there.map((folder) => `folder ${folder}`)
 }

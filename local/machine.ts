@@ -4,9 +4,10 @@ import { closeSync, existsSync, openSync } from 'node:fs'
 import { readFile, rm, statfs, writeFile } from 'node:fs/promises'
 import { freemem, homedir } from 'node:os'
 import { join } from 'node:path'
+import { aptInstall, hasProgram, isRoot } from '#kit/debian'
 import { docker } from '#kit/docker'
 import { Failure, messageOf, UserError } from '#kit/errors'
-import { ExecError, exec } from '#kit/exec'
+import { ExecError } from '#kit/exec'
 import { cacheDir, ensureDir, machineDir } from '#kit/paths'
 import type { Progress } from '#kit/progress'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
@@ -18,7 +19,7 @@ const INOTIFY_FILE = '/proc/sys/fs/inotify/max_user_instances'
 const MIN_FREE_TO_BUILD_GB = 12
 const MIN_FREE_GB = 3
 const MIN_MEMORY_GB = 3
-const ENGINE_PACKAGES = ['docker.io', 'iptables', 'debootstrap']
+const ENGINE_PACKAGES = ['docker.io', 'iptables']
 const engineFile = join(machineDir, 'engine.pid')
 const engineLog = join(machineDir, 'dockerd.log')
 
@@ -69,16 +70,10 @@ export async function ensureEngine(progress: Progress, signal: AbortSignal): Pro
   const answer = await engineAnswer()
   if (answer.running) return
   // An address that somebody has set names an engine of theirs: starting another one would not answer there.
-  const isOurs = process.platform === 'linux' && process.getuid?.() === 0 && process.env.DOCKER_HOST === undefined
+  const isOurs = process.platform === 'linux' && isRoot() && process.env.DOCKER_HOST === undefined
   if (!isOurs) throw noEngine(answer.why)
-  if (!(await isInstalled())) await installEngine(progress, signal)
+  if (!(await hasProgram('dockerd'))) await installEngine(progress, signal)
   await progress.step('Start Docker Engine (dockerd; npm run local:down -- --all stops it)', () => startEngine(signal))
-}
-
-/** Debian's packages that building a base image needs besides the engine. */
-export async function ensureDebootstrap(progress: Progress, signal: AbortSignal): Promise<void> {
-  if ((await exec('sh', ['-c', 'command -v debootstrap'], { accept: [0, 1, 127] })).exitCode === 0) return
-  if (process.getuid?.() === 0) await aptInstall(['debootstrap'], { progress, signal })
 }
 
 /** Whether an engine can be asked at all. */
@@ -107,23 +102,9 @@ function nextStep(why: string): string {
   return `Run: sudo apt-get install -y ${ENGINE_PACKAGES.join(' ')} && sudo systemctl start docker && sudo usermod -aG docker "$USER", then log in again`
 }
 
-async function isInstalled(): Promise<boolean> {
-  return (await exec('sh', ['-c', 'command -v dockerd'], { accept: [0, 1, 127] })).exitCode === 0
-}
-
 async function installEngine(progress: Progress, signal: AbortSignal): Promise<void> {
-  if ((await exec('sh', ['-c', 'command -v apt-get'], { accept: [0, 1, 127] })).exitCode !== 0) {
-    throw noEngine('dockerd is not installed and this system has no apt-get')
-  }
+  if (!(await hasProgram('apt-get'))) throw noEngine('dockerd is not installed and this system has no apt-get')
   await aptInstall(ENGINE_PACKAGES, { progress, signal })
-}
-
-async function aptInstall(packages: readonly string[], { progress, signal }: { progress: Progress; signal: AbortSignal }): Promise<void> {
-  await progress.step(`Install ${packages.join(', ')} with apt-get`, async () => {
-    const env = { DEBIAN_FRONTEND: 'noninteractive' }
-    await exec('apt-get', ['update', '-qq'], { env, signal })
-    await exec('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env, signal })
-  })
 }
 
 /** dockerd in a session of its own, so that neither the end of this command nor its Ctrl-C reaches it. */
@@ -161,7 +142,7 @@ export async function stopEngine(): Promise<boolean> {
     timeoutMs: 60_000,
     everyMs: 200,
   })
-  await rm(engineFile, { force: true })
+  for (const file of [engineFile, engineLog]) await rm(file, { force: true })
   return true
 }
 

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { build as bundle } from 'esbuild'
 import type { Digest, ImageInput, ImageSpec, StoredImage } from '../core/types.ts'
+import { debootstrap } from './debian.ts'
 import { builderEnv, docker, enginePlatform, inspect, ROLE_LABEL } from './docker.ts'
 import { Failure, UserError } from './errors.ts'
-import { exec } from './exec.ts'
 import { goBuild, goKey, goModuleDir } from './go.ts'
 import { hashFiles, keyOf, sha256 } from './hash.ts'
 import { createLimit, createOnce } from './limit.ts'
@@ -148,7 +148,7 @@ export class Images {
         return
       }
       case 'debian':
-        return debootstrap(input.suite, target)
+        return debootstrap(input.suite, target, this.#source)
     }
   }
 }
@@ -235,23 +235,4 @@ async function registryAnswers(): Promise<boolean> {
     () => true,
     () => false,
   )
-}
-
-/** A minimal Debian as an archive, from Debian's own packages, whose signatures debootstrap checks. */
-async function debootstrap(suite: string, target: string): Promise<void> {
-  if (process.getuid?.() !== 0) {
-    throw new UserError({
-      what: 'Cannot build the base image',
-      why: 'debootstrap needs root and no registry answers',
-      next: 'Run as root, or connect to a container registry',
-    })
-  }
-  const folder = await mkdtemp(join(tmpdir(), 'holdfast-debian-'))
-  try {
-    await exec('debootstrap', ['--variant=minbase', suite, folder])
-    await rm(join(folder, 'var', 'cache', 'apt', 'archives'), { recursive: true, force: true })
-    await exec('tar', ['--create', '--file', target, '--directory', folder, '.'])
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
 }
