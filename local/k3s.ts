@@ -19,7 +19,7 @@ import {
   networkName,
   volumeNames,
 } from './node-container.ts'
-import { checkPortsFree, DEFAULT_PORTS_FROM, nodePortOf, type PortMapping, portBlock } from './ports.ts'
+import { checkPortsFree, DEFAULT_PORTS_FROM, nodePortOf, portBlock } from './ports.ts'
 import { joinNetwork, registryAddress } from './registry/registry.ts'
 
 export interface ClusterOptions extends UpRequest {
@@ -37,7 +37,7 @@ export async function ensureCluster(options: ClusterOptions): Promise<Cluster> {
   if (found === undefined) await createNode(options, wanted)
   else await continueNode(options, { wanted, found })
   await writeKubeconfig(name, apiPort(wanted))
-  const cluster = await openCluster(name, wanted.ports)
+  const cluster = await openCluster(name, wanted)
   await progress.step('Wait for the API server', () => waitForApi(cluster, signal))
   return cluster
 }
@@ -48,7 +48,7 @@ export async function findCluster(name: string): Promise<Cluster | undefined> {
   if (found === undefined || !found.State.Running) return undefined
   const config = labelledConfig(found)
   await writeKubeconfig(name, apiPort(config))
-  return openCluster(name, config.ports)
+  return openCluster(name, config)
 }
 
 /** A block of ports, once chosen, stays the cluster's own until another is asked for. */
@@ -91,6 +91,7 @@ async function createNode(options: ClusterOptions, config: NodeConfig): Promise<
   await checkPortsFree(config.ports)
   await makeNetworkAndVolumes(name)
   const nameservers = await hostNameservers()
+  await pointAtEngine()
   await progress.step(`Start the node (${config.image})`, async () => {
     const started = new AbortController()
     try {
@@ -106,6 +107,13 @@ async function createNode(options: ClusterOptions, config: NodeConfig): Promise<
       started.abort()
     }
   })
+}
+
+/** testcontainers looks for an engine by itself; it must find the one that the docker command talks to. */
+async function pointAtEngine(): Promise<void> {
+  if (process.env.DOCKER_HOST !== undefined) return
+  const { stdout } = await docker(['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'])
+  process.env.DOCKER_HOST = stdout.trim()
 }
 
 /**
@@ -142,7 +150,7 @@ async function writeKubeconfig(name: string, port: number): Promise<void> {
 
 const kubeconfigPath = (name: string) => join(clusterDir(name), 'kubeconfig')
 
-async function openCluster(name: string, ports: readonly PortMapping[]): Promise<Cluster> {
+async function openCluster(name: string, { image, ports }: NodeConfig): Promise<Cluster> {
   const address = (service: ServiceName) => {
     const mapping = ports.find(({ container }) => container === nodePortOf(service))
     return `http://127.0.0.1:${mapping?.host}`
@@ -153,19 +161,23 @@ async function openCluster(name: string, ports: readonly PortMapping[]): Promise
     kubeconfig: kubeconfigPath(name),
     kube: Kube.fromFile(kubeconfigPath(name)),
     registry: await registryAddress(),
-    can: { tuneControlPlane: true, restartNode: true, secondNode: false, networkPolicy: false },
+    can: { tuneControlPlane: true, restartNode: true, secondNode: false, networkPolicy: isRealK3s(image) },
     address,
     fetch: (service, path, init) => fetch(`${address(service)}${path}`, init),
   }
 }
+
+/** The built node's bridge plugin enforces no NetworkPolicy; k3s brings a controller that does. */
+const isRealK3s = (image: string) => image.includes('rancher/k3s')
 
 async function waitForApi(cluster: Cluster, signal: AbortSignal): Promise<void> {
   await waitFor(
     'the API server to be ready',
     async () => {
       const info = await inspect<ContainerInfo>('container', containerName(cluster.name))
-      if (info?.State.Running !== true)
-        return terminal(`the node stopped with exit code ${info?.State.ExitCode}\n${await lastLogs(cluster.name)}`)
+      if (info === undefined) return terminal('its container is gone', 'Run npm run local:up')
+      if (info.State.Status === 'exited')
+        return terminal(`the node stopped with exit code ${info.State.ExitCode}\n${await lastLogs(cluster.name)}`)
       await cluster.kube.request('GET', '/readyz')
       const [node] = await cluster.kube.list({ apiVersion: 'v1', kind: 'Node' })
       const condition = node?.status?.conditions?.find((each: { type: string }) => each.type === 'Ready')

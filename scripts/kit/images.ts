@@ -82,7 +82,9 @@ export class Images {
   }
 
   async #pull(ref: string): Promise<LocalImage> {
-    await this.#source.progress.step(`Pull ${ref.split('@')[0]}`, () => docker(['pull', '--quiet', ref], { signal: this.#source.signal }))
+    const { progress, signal } = this.#source
+    await progress.step(`Pull ${ref.split('@')[0]}`, () => docker(['pull', '--quiet', ref], { signal }))
+    if (!ref.includes('@')) progress.say(`  ${ref} is pinned by its tag only: its digest was not known when this version was written`)
     return { ref, way: 'pulled' }
   }
 

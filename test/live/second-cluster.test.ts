@@ -1,4 +1,7 @@
 /** A second cluster beside the first: its own ports and volumes, alive without its starter, alive after restarts. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Cluster } from '#core'
 import { CLUSTER_LABEL, type ContainerInfo, docker, inspect, listByLabel } from '#kit/docker'
 import { exec } from '#kit/exec'
@@ -12,6 +15,7 @@ import { clusterName } from './stack.ts'
 const NAME = 'second'
 const PORTS_FROM = 17_440
 const OUTLIVE_MS = 60_000
+const LAID = { apiVersion: 'v1', kind: 'ConfigMap', name: 'laid', namespace: 'default' }
 const CONTAINER = `holdfast-${NAME}`
 const test = suite('second cluster')
 
@@ -61,14 +65,17 @@ test(
 )
 
 test(
-  'a restart of the container keeps its data, its port and its credentials',
+  'a restart of the container keeps its data, its port and its credentials, and applies a manifest that was laid into it',
   async ({ signal }) => {
     const before = await namespaceUid()
+    await layManifest()
     await docker(['restart', '--time', '20', CONTAINER])
     await untilReady(signal)
     assert.is(await namespaceUid(), before)
+    const applied = async () => ((await cluster.kube.get(LAID)) === undefined ? pending('not there') : ready(undefined))
+    await waitFor('the manifest to be applied', applied, { timeoutMs: 30_000, signal })
   },
-  { timeoutMs: 90_000 },
+  { timeoutMs: 120_000 },
 )
 
 test(
@@ -91,6 +98,15 @@ async function remove(): Promise<void> {
   using progress = createProgress()
   await stack.clusters.local.down({ name: NAME, all: false, progress, signal: new AbortController().signal })
   for (const type of ['container', 'volume', 'network'] as const) assert.equal(await listByLabel(type, `${CLUSTER_LABEL}=${NAME}`), [])
+}
+
+/** k3s applies what lies in this folder. */
+async function layManifest(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-manifest-'))
+  const { apiVersion, kind, name, namespace } = LAID
+  await writeFile(join(folder, 'laid.yaml'), JSON.stringify({ apiVersion, kind, metadata: { name, namespace } }))
+  await docker(['cp', join(folder, 'laid.yaml'), `${CONTAINER}:/var/lib/rancher/k3s/server/manifests/laid.yaml`])
+  await rm(folder, { recursive: true })
 }
 
 async function namespaceUid(): Promise<string | undefined> {
