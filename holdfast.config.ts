@@ -19,7 +19,17 @@ export const stack = defineStack({
   parts: [gitServer, argocd, service],
   git: openGit,
   timing: {
-    local: { name: 'local', selfHeal: { noticedMs: 200, comparedMs: 800, syncedMs: 500 }, reconciliationMs: 15_000 },
-    production: { name: 'production', selfHeal: { noticedMs: 1_000, comparedMs: 4_000, syncedMs: 10_000 }, reconciliationMs: 180_000 },
+    local: {
+      name: 'local',
+      selfHeal: { noticedMs: 200, comparedMs: 800, syncedMs: 500 },
+      recreate: { noticedMs: 200, comparedMs: 300, syncedMs: 500 },
+      reconciliationMs: 15_000,
+    },
+    production: {
+      name: 'production',
+      selfHeal: { noticedMs: 1_000, comparedMs: 4_000, syncedMs: 10_000 },
+      recreate: { noticedMs: 1_000, comparedMs: 4_000, syncedMs: 10_000 },
+      reconciliationMs: 180_000,
+    },
   },
 })

@@ -1,5 +1,5 @@
 /** Argo CD's core: controller, repo server, Redis, from upstream's own manifest; it manages itself once it runs. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import { ARGOCD_NAMESPACE, application, debianBase, type ImageSpec, type Part, renderedSource, type Target } from '#core'
@@ -141,23 +141,27 @@ function byDigest(image: string, { images }: Target): string {
   return `${repository}@${stored.digest}`
 }
 
-/** Read from the Go module where there is one, else from the release; the hash pins both. */
-async function upstreamManifest(): Promise<KubeObject[]> {
-  const cached = join(ensureDir(join(cacheDir, 'manifests')), `${MANIFEST.sha256}.yaml`)
-  const text = await readFile(cached, 'utf8').catch(() => download(cached))
-  if (sha256(text) !== MANIFEST.sha256)
-    throw new Failure({
-      what: 'Cannot use Argo CD’s manifest',
-      why: `its SHA-256 is ${sha256(text)} instead of ${MANIFEST.sha256}`,
-      next: `Delete ${cached} and run this again`,
-    })
-  return parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? [])
+let parsed: Promise<KubeObject[]> | undefined
+
+/** Read once a run, from a copy that was checked and parsed before: parsing its 33,000 lines of YAML takes most of a second. */
+function upstreamManifest(): Promise<KubeObject[]> {
+  parsed ??= readManifest()
+  return parsed
 }
 
-async function download(cached: string): Promise<string> {
+async function readManifest(): Promise<KubeObject[]> {
+  const checked = join(ensureDir(join(cacheDir, 'manifests')), `${MANIFEST.sha256}.json`)
+  const known = await readFile(checked, 'utf8').catch(() => undefined)
+  if (known !== undefined) return JSON.parse(known) as KubeObject[]
   const text = await fromModule().catch(fromRelease)
-  await writeFile(cached, text)
-  return text
+  const found = sha256(text)
+  if (found !== MANIFEST.sha256) {
+    throw new Failure({ what: 'Cannot use Argo CD’s manifest', why: `its SHA-256 is ${found} instead of ${MANIFEST.sha256}` })
+  }
+  const objects = parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? [])
+  await writeFile(`${checked}.${process.pid}`, JSON.stringify(objects))
+  await rename(`${checked}.${process.pid}`, checked)
+  return objects
 }
 
 async function fromModule(): Promise<string> {

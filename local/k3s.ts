@@ -19,7 +19,7 @@ import {
   networkName,
   volumeNames,
 } from './node-container.ts'
-import { checkPortsFree, DEFAULT_PORTS_FROM, nodePortOf, portBlock } from './ports.ts'
+import { checkPortsFree, defaultPortsFrom, nodePortOf, portBlock } from './ports.ts'
 import { joinNetwork, registryAddress } from './registry/registry.ts'
 
 export interface ClusterOptions extends UpRequest {
@@ -34,9 +34,10 @@ export async function ensureCluster(options: ClusterOptions): Promise<Cluster> {
   const { name, progress, signal } = options
   const found = await inspect<ContainerInfo>('container', containerName(name))
   const wanted = await nodeConfig(options, found)
-  if (found === undefined) await createNode(options, wanted)
+  if (found === undefined || found.State.Status === 'created') await createNode(options, wanted)
   else await continueNode(options, { wanted, found })
   await writeKubeconfig(name, apiPort(wanted))
+  await joinNetwork(networkName(name)) // the registry may be a new container
   const cluster = await openCluster(name, wanted)
   await progress.step('Wait for the API server', () => waitForApi(cluster, signal))
   return cluster
@@ -54,7 +55,8 @@ export async function findCluster(name: string): Promise<Cluster | undefined> {
 /** A block of ports, once chosen, stays the cluster's own until another is asked for. */
 async function nodeConfig({ name, portsFrom, serverArgs, images }: ClusterOptions, found: ContainerInfo | undefined): Promise<NodeConfig> {
   const { ref } = await images.local(nodeImage)
-  const ports = portsFrom === undefined && found !== undefined ? labelledConfig(found).ports : portBlock(portsFrom ?? DEFAULT_PORTS_FROM)
+  const kept = portsFrom === undefined && found !== undefined ? labelledConfig(found).ports : undefined
+  const ports = kept ?? portBlock(portsFrom ?? (await defaultPortsFrom(name)))
   const args = ['server', '--disable=traefik', `--node-name=${containerName(name)}`, '--tls-san=127.0.0.1', ...serverArgs]
   return { image: ref, args, ports, privileges: (await canBePrivileged()) ? 'privileged' : 'capabilities' }
 }
@@ -66,6 +68,8 @@ async function continueNode(options: ClusterOptions, { wanted, found }: { wanted
   const { name, progress } = options
   const differences = differ(labelledConfig(found), wanted)
   if (differences.length > 0) {
+    const own = labelledConfig(found).ports.map(({ host }) => host)
+    await checkPortsFree(wanted.ports.filter(({ host }) => !own.includes(host)))
     progress.say(`The cluster's settings changed, its data stays:\n${differences.map((each) => `  ${each}`).join('\n')}`)
     await progress.step('Stop the old node', async () => {
       await docker(['stop', '--time', '20', containerName(name)])
@@ -88,6 +92,7 @@ export function differ(before: object, after: object): string[] {
 
 async function createNode(options: ClusterOptions, config: NodeConfig): Promise<void> {
   const { name, progress, signal } = options
+  await docker(['rm', '--force', containerName(name)], { accept: [0, 1] }) // one whose creation was interrupted lacks its files
   await checkPortsFree(config.ports)
   await makeNetworkAndVolumes(name)
   const nameservers = await hostNameservers()
@@ -135,7 +140,6 @@ async function makeNetworkAndVolumes(name: string): Promise<void> {
   const label = ['--label', `${CLUSTER_LABEL}=${name}`]
   if ((await inspect('network', networkName(name))) === undefined) await docker(['network', 'create', ...label, networkName(name)])
   for (const volume of volumeNames(name)) await docker(['volume', 'create', ...label, volume])
-  await joinNetwork(networkName(name))
 }
 
 async function writeKubeconfig(name: string, port: number): Promise<void> {

@@ -7,7 +7,7 @@ import { CLUSTER_LABEL, docker, listByLabel, ROLE_LABEL } from '#kit/docker'
 import { cacheDir, root } from '#kit/paths'
 import { ensureCluster, findCluster } from './k3s.ts'
 import { takeLock } from './lock.ts'
-import { checkMachine, engineAnswers, ensureEngine, failIfRemoteEngine, stopEngine } from './machine.ts'
+import { checkMachine, ensureEngine, failIfRemoteEngine, mustAnswer, stopEngine } from './machine.ts'
 import { nodeImage } from './node/image.ts'
 import { ensureRegistry, removeRegistry } from './registry/registry.ts'
 
@@ -16,7 +16,8 @@ export function localClusters({ serverArgs }: { serverArgs: readonly string[] })
   return {
     prepare,
     up: (request) => ensureCluster({ ...request, serverArgs }),
-    find: async (name) => ((await engineAnswers()) ? findCluster(name) : undefined),
+    find: async (name) => ((await mustAnswer()) ? findCluster(name) : undefined),
+    exists: async (name) => (await mustAnswer()) && (await listByLabel('volume', `${CLUSTER_LABEL}=${name}`)).length > 0,
     down,
     lock: takeLock,
   }
@@ -33,13 +34,20 @@ async function prepare({ progress, signal, images }: UpRequest): Promise<{ regis
 
 async function down({ name, all, progress }: DownRequest): Promise<string[]> {
   const removed: string[] = []
-  if (await engineAnswers()) {
+  const others: string[] = []
+  if (await mustAnswer()) {
     removed.push(...(await progress.step(`Remove the cluster '${name}'`, () => removeCluster(name))))
-    removed.push(...(await removeRegistry({ withImages: all })))
-    if (all) removed.push(...(await removeImages()))
+    others.push(...(await listByLabel('container', CLUSTER_LABEL)))
+    if (others.length === 0) removed.push(...(await removeRegistry({ withImages: all })), ...(all ? await removeImages() : []))
   }
-  removed.push(...(await removeFiles(name, all)))
-  if (all && (await stopEngine())) removed.push('the Docker Engine that local:up had started (stopped; its package stays)')
+  removed.push(...(await removeFiles(join(root, '.holdfast', name))))
+  if (!all) return removed
+  if (others.length > 0) {
+    progress.say(`Kept the image store, compiled programs and the engine: ${others.join(', ')} still use them`)
+    return removed
+  }
+  removed.push(...(await removeFiles(cacheDir)), ...(await removeFiles(join(root, '.holdfast', 'reports'))))
+  if (await stopEngine()) removed.push('the Docker Engine that local:up had started (stopped; its package stays)')
   return removed
 }
 
@@ -72,11 +80,9 @@ async function removeImages(): Promise<string[]> {
   return [`${images.length} images of ours in the engine`]
 }
 
-async function removeFiles(name: string, all: boolean): Promise<string[]> {
-  const ours = join(root, '.holdfast')
-  const folders = [join(ours, name), ...(all ? [cacheDir] : [])]
-  const there = folders.filter((folder) => existsSync(folder))
-  for (const folder of there) await rm(folder, { recursive: true, force: true })
-  await rmdir(ours).catch(() => {}) // another cluster's files may be in it
-  return there.map((folder) => `folder ${folder}`)
+async function removeFiles(folder: string): Promise<string[]> {
+  if (!existsSync(folder)) return []
+  await rm(folder, { recursive: true, force: true })
+  await rmdir(join(root, '.holdfast')).catch(() => {}) // another cluster's files may be in it
+  return [`folder ${folder}`]
 }

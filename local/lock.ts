@@ -1,5 +1,5 @@
 /** One `local:up`, `local:down` or `local:deploy` at a time for each cluster, on this machine. */
-import { open, readFile, rm } from 'node:fs/promises'
+import { link, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UserError } from '#kit/errors'
 import { ensureDir, machineDir } from '#kit/paths'
@@ -45,14 +45,18 @@ async function readHolder(path: string): Promise<Holder | undefined> {
   }
 }
 
+/** A link appears with its content: nobody meets a lock that is half written. */
 async function write(path: string, content: string): Promise<boolean> {
+  const draft = `${path}.${process.pid}`
+  await writeFile(draft, content, { mode: 0o600 })
   try {
-    await using file = await open(path, 'wx', 0o600)
-    await file.writeFile(content)
+    await link(draft, path)
     return true
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw thrown
+  } finally {
+    await rm(draft, { force: true })
   }
 }
 

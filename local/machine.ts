@@ -69,17 +69,24 @@ async function raiseInotify(progress: Progress): Promise<void> {
 export async function ensureEngine(progress: Progress, signal: AbortSignal): Promise<void> {
   const answer = await engineAnswer()
   if (answer.running) return
-  // An address that somebody has set names an engine of theirs: starting another one would not answer there.
-  const isOurs = process.platform === 'linux' && isRoot() && process.env.DOCKER_HOST === undefined
-  if (!isOurs) throw noEngine(answer.why)
+  if (!isOursToStart()) throw noEngine(answer.why)
   if (!(await hasProgram('dockerd'))) await installEngine(progress, signal)
   await progress.step('Start Docker Engine (dockerd; npm run local:down -- --all stops it)', () => startEngine(signal))
 }
 
-/** Whether an engine can be asked at all. */
-export async function engineAnswers(): Promise<boolean> {
-  return (await engineAnswer()).running
+/**
+ * Whether there is an engine to ask: no where none runs that could hold anything of ours.
+ * @throws UserError where one is there and does not let us in.
+ */
+export async function mustAnswer(): Promise<boolean> {
+  if (!(await hasProgram('docker'))) return false
+  const answer = await engineAnswer()
+  if (!answer.running && !(isOursToStart() && /cannot connect|no such file/i.test(answer.why))) throw noEngine(answer.why)
+  return answer.running
 }
+
+/** An address that somebody has set names an engine of theirs: starting another one would not answer there. */
+const isOursToStart = () => process.platform === 'linux' && isRoot() && process.env.DOCKER_HOST === undefined
 
 async function engineAnswer(): Promise<{ running: true } | { running: false; why: string }> {
   try {
@@ -105,6 +112,7 @@ function nextStep(why: string): string {
 async function installEngine(progress: Progress, signal: AbortSignal): Promise<void> {
   if (!(await hasProgram('apt-get'))) throw noEngine('dockerd is not installed and this system has no apt-get')
   await aptInstall(ENGINE_PACKAGES, { progress, signal })
+  if (!(await hasProgram('docker'))) await aptInstall(['docker-cli'], { progress, signal }) // a package of its own since Debian 13
 }
 
 /** dockerd in a session of its own, so that neither the end of this command nor its Ctrl-C reaches it. */

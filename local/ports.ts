@@ -7,8 +7,8 @@ import { docker } from '#kit/docker'
 import { UserError } from '#kit/errors'
 import { exec } from '#kit/exec'
 
-/** The first port of the default block. */
-export const DEFAULT_PORTS_FROM = 16440
+const DEFAULT_CLUSTER = 'local'
+const DEFAULT_PORTS_FROM = 16_440
 /** Ports are fixed when the container is created, so some are spare for services to come. */
 const BLOCK_SIZE = 16
 const FIRST_NODE_PORT = 30080
@@ -30,15 +30,14 @@ export function nodePortOf(service: ServiceName): number {
   return FIRST_NODE_PORT + 1 + SERVICE_NAMES.indexOf(service)
 }
 
-/** @throws UserError unless `text` is a port with room for the block above it. */
-export function parsePortsFrom(text: string): number {
-  const port = Number(text)
-  if (Number.isInteger(port) && port >= 1024 && port + BLOCK_SIZE <= 65_536) return port
-  throw new UserError({
-    what: 'Cannot use --ports-from',
-    why: `'${text}' is not a port between 1024 and ${65_536 - BLOCK_SIZE}`,
-    next: `Example: --ports-from ${DEFAULT_PORTS_FROM}`,
-  })
+/** The default cluster's block is always the same, so that addresses can be remembered; another one takes the first that is free. */
+export async function defaultPortsFrom(cluster: string): Promise<number> {
+  if (cluster === DEFAULT_CLUSTER) return DEFAULT_PORTS_FROM
+  for (let from = DEFAULT_PORTS_FROM + 1000; from < 60_000; from += 1000) {
+    const taken = await Promise.all(portBlock(from).map(async ({ host }) => !(await isFree(host))))
+    if (!taken.includes(true)) return from
+  }
+  throw new UserError({ what: 'Cannot find free ports', why: 'no block from 17440 to 60440 is free', next: 'Name one with --ports-from' })
 }
 
 /** @throws UserError naming the first taken port and its holder. */

@@ -19,7 +19,9 @@ await main<ClusterFlags>({
     const cluster = await stack.clusters.local.find(name)
     if (cluster === undefined)
       throw new UserError({ what: 'Cannot deploy', why: `no cluster '${name}' runs`, next: 'Run npm run local:up' })
-    const stored = await storeImages(stack, { images: new Images({ progress, signal }), registry: cluster.registry })
+    const images = new Images({ progress, signal })
+    const { registry } = await stack.clusters.local.prepare({ name, images, progress, signal })
+    const stored = await storeImages(stack, { images, registry })
     const { revisions } = await install(stack, { cluster, stored, progress, signal })
     progress.say(
       `source ${revisions.source.slice(0, 7)} and deploy ${revisions.deploy.slice(0, 7)} are live after ${formatMs(performance.now() - started)}`,

@@ -1,6 +1,6 @@
 /** `npm run local:up`: the whole platform from the working tree. */
 
-import { bringUp, settleAll, upSummary } from '#core'
+import { bringUp, upSummary } from '#core'
 import { type UpFlags, withUp } from '#kit/flags'
 import { Images } from '#kit/images'
 import { main } from '#kit/main'
@@ -17,7 +17,6 @@ await main<UpFlags>({
     await using _lock = await stack.clusters.local.lock(name, 'local:up')
     const images = new Images({ progress, signal, ...(way === undefined ? {} : { way }) })
     const installed = await bringUp(stack, { name, images, progress, signal, ...(portsFrom === undefined ? {} : { portsFrom }) })
-    for (const reason of await settleAll(installed.target.cluster.kube)) progress.say(`Undid what an interrupted run had left: ${reason}`)
     const elapsedMs = performance.now() - started
     process.stdout.write(
       flags.timings === 'json'

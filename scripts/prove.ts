@@ -28,7 +28,7 @@ await main<Flags>({
     await using run = await openRun(stack, { name: flags.name, progress, signal })
     const { results, exitCode } = await runAll(run, scenarios, flags)
     process.stdout.write(`${flags.json ? renderJson(results) : renderTable(results)}\n`)
-    progress.say(`Reports: ${await writeReports(run, results)}`)
+    progress.say(`Reports: ${await writeReports(results)}`)
     return exitCode
   },
 })

@@ -108,7 +108,7 @@ async function runOnStack(stages: readonly Stage[], results: Results, x: Invocat
 async function withStack({ progress, signal }: Invocation<Flags>, work: () => Promise<void>): Promise<void> {
   const { local } = stack.clusters
   await using _lock = await local.lock(CLUSTER, 'npm test')
-  const wasThere = (await local.find(CLUSTER)) !== undefined
+  const wasThere = await local.exists(CLUSTER)
   try {
     await bringUp(stack, { name: CLUSTER, images: new Images({ progress, signal }), progress, signal })
     await work()

@@ -45,9 +45,9 @@ const inSync = {
  * Nearly every drift is seen by watch. Argo CD 3.5.7 can miss one: `writeBackToInformer` puts the answer of an older patch over a
  * newer Application, the ended operation seems to run on, and auto-sync is skipped until the next full comparison.
  */
-const healBounds = (name: string, lowerMs: number, { selfHeal, reconciliationMs }: TimingProfile): Bound[] => [
-  { name: `${name}, p95`, share: 0.95, lowerMs, partsMs: selfHeal },
-  { name: `${name}, each`, lowerMs, partsMs: { ...selfHeal, missedByWatchMs: reconciliationMs } },
+const healBounds = ({ name, lowerMs, partsMs }: Bound, { reconciliationMs }: TimingProfile): Bound[] => [
+  { name: `${name}, p95`, share: 0.95, lowerMs, partsMs },
+  { name: `${name}, each`, lowerMs, partsMs: { ...partsMs, missedByWatchMs: reconciliationMs } },
 ]
 
 /** Off for the child and for the root, which would at once put the child's policy back. */
@@ -100,7 +100,7 @@ export const handEdit: Scenario = {
     },
   },
   // A revert within 20 ms cannot have gone through a comparison: something else wrote the value.
-  bounds: (timing) => healBounds('hand edit reverted', 20, timing),
+  bounds: (timing) => healBounds({ name: 'hand edit reverted', lowerMs: 20, partsMs: timing.selfHeal }, timing),
   mutants: [selfHealOff, actSkipped],
 }
 
@@ -120,7 +120,7 @@ export const objectDeleted: Scenario = {
   },
   bit: { name: 'the object is gone', timeoutMs: 5_000, matches: ({ type, object }) => type === 'DELETED' && isDeleted(object) },
   healed: { name: 'an object with a new uid is there', timeoutMs: HEAL_TIMEOUT_MS, matches: isReborn },
-  bounds: (timing) => healBounds('deleted object back', 10, timing),
+  bounds: (timing) => healBounds({ name: 'deleted object back', lowerMs: 10, partsMs: timing.recreate }, timing),
   mutants: [selfHealOff, actSkipped],
 }
 

@@ -82,7 +82,9 @@ function problemOf({ status }: KubeObject): string | undefined {
   )
   if (found !== undefined) return shorten(found.message)
   const operation = status?.operationState
-  const spent = operation?.phase === 'Failed' && (operation.retryCount ?? 0) >= 5
+  const attempted = operation?.syncResult?.revisions ?? [operation?.syncResult?.revision]
+  const isCurrent = isDeepStrictEqual(attempted, status?.sync?.revisions ?? [status?.sync?.revision]) // else it failed for an older commit
+  const spent = operation?.phase === 'Failed' && isCurrent && (operation.retryCount ?? 0) >= 5
   return spent ? shorten(operation.message ?? 'sync failed') : undefined
 }
 

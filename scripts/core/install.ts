@@ -1,7 +1,7 @@
 /** From "there is a cluster" to "everything is Synced and Healthy at the pushed revisions": the same on every cluster. */
 import type { Images } from '#kit/images'
-import { type Kube, KubeError, type KubeObject, refOf } from '#kit/kube'
-import { type Condition, pending, ready, waitFor } from '#kit/wait'
+import { type Kube, type KubeObject, type ObjectRef, refOf } from '#kit/kube'
+import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import {
   ARGOCD_NAMESPACE,
   applicationNames,
@@ -12,8 +12,8 @@ import {
   renderObjects,
   rootObjects,
 } from './gitops.ts'
-import { currentPods, isCompared, type Revisions, stackCondition } from './health.ts'
-import { HOLDFAST_NAMESPACE } from './journal.ts'
+import { currentPods, isCompared, podProblem, type Revisions, stackCondition } from './health.ts'
+import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
 import type { Cluster, GitRemote, Run, Stack, StoredImage, Target, UpRequest } from './types.ts'
 
 const APPLICATIONS = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: ARGOCD_NAMESPACE }
@@ -55,11 +55,13 @@ export async function bringUp(stack: Stack, request: UpRequest): Promise<Install
   return install(stack, { ...request, cluster, stored })
 }
 
-/** Installs the stack, or syncs the one that is there to the working tree. */
+/** Installs the stack, or syncs the one that is there to the working tree. No run may hold the cluster meanwhile. */
 export async function install(stack: Stack, request: InstallRequest): Promise<Installed> {
   const { cluster, stored, progress, signal } = request
   const target = (repoUrl: string): Target => ({ cluster, environment: 'dev', timing: stack.timing.local, repoUrl, images: stored })
-  if (!(await isBootstrapped(cluster.kube))) await progress.step('Bootstrap Argo CD and Git', () => bootstrap(stack, target(''), signal))
+  await bootstrap(stack, target(''), { progress, signal })
+  await using _lease = await takeLease(cluster.kube)
+  for (const reason of await settleAll(cluster.kube)) progress.say(`Undid what an interrupted run had left: ${reason}`)
   const git = await stack.git(cluster, signal)
   const installed = await progress.step('Push the working tree', () => push(stack, target(git.url), git))
   await progress.step('Wait until everything is Synced and Healthy', async (note) => {
@@ -86,32 +88,29 @@ async function push(stack: Stack, target: Target, git: GitRemote): Promise<Insta
   return { target, git, applications, revisions: { source: source.sha, deploy: deploy.sha, pushedAtMs: Date.now() } }
 }
 
-/** Argo CD runs and can read Git: what is broken beyond that, it mends itself. */
-async function isBootstrapped(kube: Kube): Promise<boolean> {
-  const found = await kube.get({ ...APPLICATIONS, name: ROOT_APPLICATION }).catch((thrown) => {
-    if (thrown instanceof KubeError) return undefined // the kind itself is not there yet
-    throw thrown
-  })
-  if (found === undefined || found.status?.sync?.status === 'Unknown') return false
-  const controller = await kube.get({
-    apiVersion: 'apps/v1',
-    kind: 'StatefulSet',
-    name: 'argocd-application-controller',
-    namespace: ARGOCD_NAMESPACE,
-  })
-  return (controller?.status?.readyReplicas ?? 0) > 0
-}
-
-/** Applies what Argo CD needs before it can sync: itself and the Git server. It adopts both. */
-async function bootstrap(stack: Stack, target: Target, signal: AbortSignal): Promise<void> {
+/** Applies what Argo CD needs before it can sync, itself and the Git server, unless both are there. It adopts them. */
+async function bootstrap(stack: Stack, target: Target, { progress, signal }: Run): Promise<void> {
   const { kube } = target.cluster
   const parts = stack.parts.filter((part) => part.bootstraps)
-  const spaces = [...stack.parts.flatMap((part) => part.namespaces.flatMap(namespaceObjects)), ownNamespace()]
-  await applyAll(kube, spaces)
-  await Promise.all(parts.map((part) => part.prepare?.(target.cluster)))
   const objects = (await Promise.all(parts.map(async (part) => (await part.rendered?.(target)) ?? []))).flat()
-  await applyAll(kube, objects)
-  await waitForWorkloads(kube, objects, signal)
+  const workloads = objects.filter(({ kind }) => kind === 'Deployment' || kind === 'StatefulSet').map(refOf)
+  const prepare = () => Promise.all(parts.map((part) => part.prepare?.(target.cluster)))
+  if (await canSync(kube, workloads)) return void (await prepare())
+  await progress.step('Bootstrap Argo CD and Git', async (note) => {
+    await applyAll(kube, [...stack.parts.flatMap((part) => part.namespaces.flatMap(namespaceObjects)), ownNamespace()])
+    await prepare()
+    await applyAll(kube, objects)
+    await waitForWorkloads(kube, workloads, { signal, onSeen: note })
+  })
+}
+
+/** Whether Argo CD can read Git and all that it needs is there: what is broken beyond that, it mends itself. */
+async function canSync(kube: Kube, workloads: readonly ObjectRef[]): Promise<boolean> {
+  const root = await kube.get({ ...APPLICATIONS, name: ROOT_APPLICATION })
+  if (root === undefined || root.status?.sync?.status === 'Unknown') return false
+  const own = await kube.get(refOf(ownNamespace()))
+  const found = await Promise.all(workloads.map((ref) => kube.get(ref)))
+  return own !== undefined && found.every((each) => each !== undefined)
 }
 
 const ownNamespace = (): KubeObject => ({
@@ -127,20 +126,18 @@ async function applyAll(kube: Kube, objects: readonly KubeObject[]): Promise<voi
   await Promise.all(objects.filter((object) => !isFirst(object)).map((object) => kube.apply(object, ADOPTING_MANAGER)))
 }
 
-async function waitForWorkloads(kube: Kube, objects: readonly KubeObject[], signal: AbortSignal): Promise<void> {
-  const workloads = objects.filter(({ kind }) => kind === 'Deployment' || kind === 'StatefulSet').map(refOf)
-  const changes = (wake: () => void) => watchAll(kube, [PODS], wake)
+async function waitForWorkloads(kube: Kube, workloads: readonly ObjectRef[], { signal, onSeen }: WaitUntilHealthy): Promise<void> {
+  const namespaces = new Set(workloads.map(({ namespace = '' }) => namespace))
   const look = async (): Promise<Condition<void>> => {
     const found = await Promise.all(workloads.map((ref) => kube.get(ref)))
-    const waiting = found
-      .filter((each) => (each?.status?.readyReplicas ?? 0) < (each?.spec.replicas ?? 1))
-      .map((each) => each?.metadata.name)
+    const waiting = found.filter((each) => (each?.status?.readyReplicas ?? 0) < (each?.spec.replicas ?? 1))
     if (waiting.length === 0) return ready(undefined)
-    const pods = await kube.list(PODS)
-    const condition = stackCondition({ applications: [], pods, expected: [] }, { source: '', deploy: '', pushedAtMs: 0 }, Date.now())
-    return condition.state === 'terminal' ? condition : pending(`not ready: ${waiting.join(', ')}`)
+    const problem = (await listPods(kube, namespaces)).map((pod) => podProblem(pod, Date.now())).find((each) => each !== undefined)
+    return problem === undefined ? pending(`not ready: ${waiting.map((each) => each?.metadata.name).join(', ')}`) : terminal(problem)
   }
-  await waitFor('Argo CD and the Git server to run', look, { timeoutMs: ROLLOUT_TIMEOUT_MS, everyMs: 1000, signal, changes })
+  const changes = (wake: () => void) => watchAll(kube, [PODS], wake)
+  const options = { timeoutMs: ROLLOUT_TIMEOUT_MS, signal, changes, ...(onSeen === undefined ? {} : { onSeen }) }
+  await waitFor('Argo CD and the Git server to run', look, options)
 }
 
 /** Every Application Synced and Healthy at the pushed revisions, and every part content. */

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { UserError } from '#kit/errors'
-import { type Kube, KubeError, type KubeObject, refOf } from '#kit/kube'
+import { type Kube, KubeError, type KubeObject } from '#kit/kube'
 import type { Undo, UndoStep } from './scenario.ts'
 
 export const HOLDFAST_NAMESPACE = 'holdfast'
@@ -15,40 +15,52 @@ const RENEW_MS = 10_000
 export async function takeLease(kube: Kube): Promise<AsyncDisposable> {
   const holder = `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}`
   const current = await kube.get(LEASE)
-  const heldBy = current?.spec?.holderIdentity
-  if (heldBy && Date.now() - Date.parse(current?.spec.renewTime) < LEASE_SECONDS * 1000) {
-    throw new UserError({ what: 'Cannot start a run', why: `'${heldBy}' is running on this cluster`, next: 'Wait for it to end' })
-  }
-  await writeLease(kube, { holder, resourceVersion: current?.metadata.resourceVersion })
-  const timer = setInterval(() => void writeLease(kube, { holder, resourceVersion: undefined }).catch(() => {}), RENEW_MS)
+  if (current !== undefined && isHeld(current)) throw heldBy(current.spec.holderIdentity)
+  const renew = (lease: KubeObject | undefined) => writeLease(kube, holder, lease)
+  let mine = await renew(current).catch((thrown) => {
+    throw thrown instanceof KubeError && thrown.status === 409 ? heldBy('another run') : thrown
+  })
+  // A renewal that fails is tried again; one that lost the lease meanwhile never gets it back.
+  const timer = setInterval(() => {
+    void renew(mine).then(
+      (renewed) => (mine = renewed),
+      () => {},
+    )
+  }, RENEW_MS)
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
-      await kube.delete(LEASE).catch(() => {}) // it runs out by itself
+      const now = await kube.get(LEASE).catch(() => undefined)
+      if (now?.spec?.holderIdentity === holder) await kube.delete(LEASE).catch(() => {}) // it runs out by itself
     },
   }
 }
 
-/** With a resource version the write fails where somebody else came first. */
-async function writeLease(kube: Kube, { holder, resourceVersion }: { holder: string; resourceVersion: string | undefined }): Promise<void> {
+/** A holder on this machine whose process has ended holds nothing any more, however fresh its lease. */
+function isHeld({ spec }: KubeObject): boolean {
+  const [host, pid] = String(spec?.holderIdentity ?? '').split('/')
+  const isFresh = Date.now() - Date.parse(spec?.renewTime) < LEASE_SECONDS * 1000
+  return isFresh && !(host === hostname() && !isAlive(Number(pid)))
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+function heldBy(holder: string): UserError {
+  return new UserError({ what: 'Cannot start a run', why: `'${holder}' is running on this cluster`, next: 'Wait for it to end' })
+}
+
+/** The first write creates, later ones carry the version that was seen: of two writers one gets a conflict. */
+async function writeLease(kube: Kube, holder: string, seen: KubeObject | undefined): Promise<KubeObject> {
   const { name, namespace, apiVersion, kind } = LEASE
   const spec = { holderIdentity: holder, renewTime: new Date().toISOString().replace('Z', '000Z'), leaseDurationSeconds: LEASE_SECONDS }
-  try {
-    await kube.apply({
-      apiVersion,
-      kind,
-      metadata: { name, namespace, ...(resourceVersion === undefined ? {} : { resourceVersion }) },
-      spec,
-    })
-  } catch (thrown) {
-    if (thrown instanceof KubeError && thrown.status === 409) {
-      throw new UserError(
-        { what: 'Cannot start a run', why: 'another run took this cluster a moment ago', next: 'Wait for it to end' },
-        thrown,
-      )
-    }
-    throw thrown
-  }
+  if (seen === undefined) return kube.create({ apiVersion, kind, metadata: { name, namespace }, spec })
+  return kube.mergePatch(LEASE, { metadata: { resourceVersion: seen.metadata.resourceVersion }, spec })
 }
 
 /** Writes an undo down. @returns its name, for `settle`. */
@@ -72,10 +84,12 @@ export async function settle(kube: Kube, name: string): Promise<void> {
   await kube.delete(ref)
 }
 
-/** Undoes, newest first, what runs that were killed left behind. @returns their reasons. */
+/** Undoes, newest first, what runs that were killed left behind. @returns their reasons. @throws the first error, after all were tried. */
 export async function settleAll(kube: Kube): Promise<string[]> {
   const entries = await openEntries(kube)
-  for (const { metadata } of entries) await settle(kube, metadata.name)
+  const errors: unknown[] = []
+  for (const { metadata } of entries) await settle(kube, metadata.name).catch((thrown) => errors.push(thrown))
+  if (errors.length > 0) throw errors[0]
   return entries.map((entry) => entry.data.reason as string)
 }
 
@@ -89,15 +103,20 @@ async function openEntries(kube: Kube): Promise<KubeObject[]> {
   return entries.toSorted((a, b) => b.metadata.name.localeCompare(a.metadata.name))
 }
 
+/** What is gone needs no patch, and what has come back meanwhile needs no creation. */
 async function carryOut(kube: Kube, step: UndoStep): Promise<void> {
   switch (step.op) {
     case 'create':
-      if ((await kube.get(refOf(step.object))) === undefined) await kube.create(step.object)
-      return
+      return tolerate(409, () => kube.create(step.object))
     case 'patch':
-      await kube.mergePatch(step.ref, step.patch)
-      return
+      return tolerate(404, () => kube.mergePatch(step.ref, step.patch))
     case 'delete':
       await kube.delete(step.ref)
   }
+}
+
+async function tolerate(status: number, work: () => Promise<unknown>): Promise<void> {
+  await work().catch((thrown) => {
+    if (!(thrown instanceof KubeError && thrown.status === status)) throw thrown
+  })
 }

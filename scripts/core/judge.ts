@@ -21,6 +21,7 @@ function decide(record: RunRecord, scenario: Scenario, times: readonly MeasuredT
     return ['violated', `round ${unhealed + 1}: ${scenario.healed.name} was not seen within ${brokenFor(record.rounds[unhealed])}`]
   const wanted = plannedRounds(scenario, record.mutant)
   if (record.rounds.length < wanted) return ['no data', `${record.rounds.length} of ${wanted} rounds were recorded`]
+  if (expectsBroken(scenario, record.mutant)) return ['held', 'it healed although the healer was broken']
   const late = times.map(outside).find((each) => each !== undefined)
   if (late !== undefined) return ['violated', late]
   const changed = record.steadyAfter.find((result) => !result.ok)
@@ -37,6 +38,12 @@ function measure(bound: Bound, record: RunRecord, scenario: Scenario): MeasuredT
     return bitten === undefined || healed === undefined ? [] : [healed - bitten]
   })
   return { bound: bound.name, share: bound.share ?? 1, lowerMs: bound.lowerMs, upperMs, valuesMs }
+}
+
+/** A mutant whose state must stay broken for its whole time: a healing, however late, shows that it broke nothing. */
+function expectsBroken({ mutants }: Scenario, mutant: string | undefined): boolean {
+  const found = mutants.find(({ name }) => name === mutant)
+  return found?.expect === 'violated' && found.holdMs !== undefined
 }
 
 /** One round shows what a mutant does; its wait alone takes as long as many healings. */

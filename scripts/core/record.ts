@@ -1,8 +1,8 @@
 /** Runs a scenario and writes down what happened. It judges nothing; a crash of it still undoes. */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { messageOf } from '#kit/errors'
-import { clusterDir } from '#kit/paths'
+import { Failure, messageOf } from '#kit/errors'
+import { ensureDir, reportsDir } from '#kit/paths'
 import { pending, ready, waitFor } from '#kit/wait'
 import { journal, settle } from './journal.ts'
 import { healedAt, plannedRounds } from './judge.ts'
@@ -57,8 +57,7 @@ export async function record(scenario: Scenario, context: Context, options: Reco
 
 /** Writes a record to a file of its own. @returns its path. */
 export async function save(run: RunRecord): Promise<string> {
-  const folder = join(clusterDir(run.cluster), 'runs')
-  await mkdir(folder, { recursive: true })
+  const folder = ensureDir(join(reportsDir(), 'runs'))
   const path = join(folder, `${run.id}.json`)
   await writeFile(path, JSON.stringify(run, null, 1))
   return path
@@ -92,7 +91,7 @@ async function rounds(scenario: Scenario, context: Context, options: RecordOptio
   const count = plannedRounds(scenario, mutant?.name)
   for (let round = 0; round < count; round++) {
     // A round begins on calm ground: what is still busy with the last one would answer for both.
-    if (round > 0) await steadyState(scenario, context, STEADY_TIMEOUT_MS)
+    if (round > 0 && (await steadyState(scenario, context, STEADY_TIMEOUT_MS)).some(({ ok }) => !ok)) return
     const done = await oneRound(scenario, context, { round, mutant })
     into.push(done)
     onRound?.(round + 1, count)
@@ -115,10 +114,13 @@ async function oneRound(
   const soFar = (): Round => ({ actedAtMs, before, events: [...tape.events], endedAtMs: Date.now() })
   const healed = async () => (healedAt(soFar(), scenario) === undefined ? pending('broken') : ready(undefined))
   const timeoutMs = mutant?.holdMs ?? scenario.bit.timeoutMs + scenario.healed.timeoutMs
-  await waitFor(scenario.healed.name, healed, { timeoutMs, signal, changes: tape.changes }).catch(() => {
-    signal.throwIfAborted() // not healed in time is for the judge to say: the record shows it
-  })
+  await waitFor(scenario.healed.name, healed, { timeoutMs, signal, changes: tape.changes }).catch(unlessOverdue)
   return soFar()
+}
+
+/** Not in time is for the judge to say: the record shows it. Anything else ends the run. */
+function unlessOverdue(thrown: unknown): void {
+  if (!(thrown instanceof Failure)) throw thrown
 }
 
 interface Tape extends Disposable {
@@ -156,6 +158,6 @@ async function steadyState(scenario: Scenario, context: Context, timeoutMs: numb
     const bad = results.filter(({ ok }) => !ok)
     return bad.length === 0 ? ready(undefined) : pending(bad.map(({ name, seen }) => `${name}: ${seen}`).join('; '))
   }
-  await waitFor('the steady state', look, { timeoutMs, everyMs: 250, signal: context.signal }).catch(() => context.signal.throwIfAborted())
+  await waitFor('the steady state', look, { timeoutMs, everyMs: 250, signal: context.signal }).catch(unlessOverdue)
   return results
 }

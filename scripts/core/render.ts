@@ -23,6 +23,7 @@ export function exitCode(results: readonly Result[]): number {
     if (isGood(result)) return 'held'
     return result.mutant === undefined || result.judgement.verdict === 'aborted' ? result.judgement.verdict : 'violated'
   })
+  if (results.length === 0) return 3 // nothing was shown
   const worst = (['aborted', 'violated', 'not injected', 'no data'] as const).find((verdict) => verdicts.includes(verdict))
   return worst === undefined ? 0 : { aborted: 5, violated: 1, 'not injected': 4, 'no data': 3 }[worst]
 }

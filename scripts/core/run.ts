@@ -1,9 +1,9 @@
 /** Runs scenarios of a stack one after the other: leftovers undone first, the cluster held, each run recorded and judged. */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UserError } from '#kit/errors'
 import { nearest } from '#kit/nearest'
-import { clusterDir } from '#kit/paths'
+import { reportsDir } from '#kit/paths'
 import { settleAll, takeLease } from './journal.ts'
 import { judge } from './judge.ts'
 import { record, save } from './record.ts'
@@ -105,9 +105,8 @@ export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant):
 }
 
 /** Writes JUnit and JSON beside the records. @returns their folder. */
-export async function writeReports({ context }: OpenRun, results: readonly Result[]): Promise<string> {
-  const folder = join(clusterDir(context.cluster.name), 'reports')
-  await mkdir(folder, { recursive: true })
+export async function writeReports(results: readonly Result[]): Promise<string> {
+  const folder = reportsDir()
   await writeFile(join(folder, 'results.json'), renderJson(results))
   await writeFile(join(folder, 'junit.xml'), renderJunit(results))
   return folder

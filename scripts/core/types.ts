@@ -38,6 +38,8 @@ export interface ClusterProvider {
   up(request: UpRequest): Promise<Cluster>
   /** The running cluster of that name. */
   find(name: string): Promise<Cluster | undefined>
+  /** Whether it is there at all, also stopped. */
+  exists(name: string): Promise<boolean>
   /** Removes all that was made for it. @returns a line for each thing removed. */
   down(request: DownRequest): Promise<string[]>
   /** Keeps other commands off this cluster. @throws UserError naming who holds it. */
@@ -192,6 +194,8 @@ export interface TimingProfile {
   readonly name: 'local' | 'production'
   /** Argo CD: how long a change of a live object may wait to be seen, compared, and synced. */
   readonly selfHeal: Readonly<Record<'noticedMs' | 'comparedMs' | 'syncedMs', number>>
+  /** The same for an object that is missing: nothing has to be compared field by field. */
+  readonly recreate: TimingProfile['selfHeal']
   /** Argo CD compares every Application after this long even if nothing told it to. */
   readonly reconciliationMs: number
 }

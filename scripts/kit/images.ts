@@ -1,7 +1,7 @@
 /** From an image's definition to a digest in our registry: found by its inputs' key, else pulled, else built from source. */
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { build as bundle } from 'esbuild'
 import type { Digest, ImageInput, ImageSpec, StoredImage } from '../core/types.ts'
 import { debootstrap } from './debian.ts'
@@ -50,9 +50,10 @@ export class Images {
     const key = await imageKey(spec)
     return this.#local(key, async () => {
       const built = `holdfast.local/${spec.name}:${key}`
-      if ((await inspect('image', built)) !== undefined) return { ref: built, way: 'built' }
+      if (this.#ways().includes('built') && (await inspect('image', built)) !== undefined) return { ref: built, way: 'built' }
       const pulled = upstreamRef(spec)
-      if (pulled !== undefined && (await inspect('image', pulled)) !== undefined) return { ref: pulled, way: 'pulled' }
+      if (this.#ways().includes('pulled') && pulled !== undefined && (await inspect('image', pulled)) !== undefined)
+        return { ref: pulled, way: 'pulled' }
       if (pulled !== undefined && (await this.#decideWay()) === 'pull') return this.#pull(pulled)
       return this.#build(spec, built)
     })
@@ -61,7 +62,7 @@ export class Images {
   /** An image in the registry at `registry` (host:port on this machine), under its upstream name and tag. */
   async stored(spec: ImageSpec, registry: string): Promise<StoredImage> {
     const key = await imageKey(spec)
-    for (const way of ['built', 'pulled'] as const) {
+    for (const way of this.#ways()) {
       const digest = await digestOf(registry, spec.name, `${way}-${key}`)
       if (digest !== undefined) return { spec, key, digest, way }
     }
@@ -73,6 +74,12 @@ export class Images {
         throw new Failure({ what: `Cannot store ${spec.name}`, why: `the registry at ${registry} does not have it after the push` })
       return { spec, key, digest, way }
     })
+  }
+
+  /** Which images in the store count: one made the other way does not answer a forced one. */
+  #ways(): readonly ('built' | 'pulled')[] {
+    const { way } = this.#source
+    return way === undefined ? ['built', 'pulled'] : [way === 'pull' ? 'pulled' : 'built']
   }
 
   async #push(ref: string, name: string): Promise<void> {
@@ -175,7 +182,7 @@ async function inputKey(input: ImageInput, platform: { os: string; arch: string 
     case 'module-file':
       return [input, await hashFiles(join(root, input.goMod), ['go.sum'])]
     case 'node-binary':
-      return [input, JSON.parse(await readFile(join(root, nodePackage(platform), 'package.json'), 'utf8')).version]
+      return [input, await nodeVersion(platform)]
     case 'bundle':
       return [input.to, sha256(await bundled(input.entry))]
     case 'image-archive':
@@ -191,6 +198,12 @@ async function goInputKey(input: Extract<ImageInput, { kind: 'go' }>, platform: 
     if (thrown instanceof UserError) return keyOf(input, platform)
     throw thrown
   })
+}
+
+/** From our own package.json: npm installs only the package of this machine's platform. */
+async function nodeVersion(platform: { os: string; arch: string }): Promise<string> {
+  const { optionalDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+  return optionalDependencies[basename(nodePackage(platform))] ?? 'none'
 }
 
 function nodePackage({ os, arch: goArch }: { os: string; arch: string }): string {

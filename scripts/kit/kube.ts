@@ -136,6 +136,9 @@ export class Kube {
       ...(content === undefined ? {} : { body: JSON.stringify(content.body) }),
       ...(dispatcher === undefined ? {} : { dispatcher }),
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+    }).catch((thrown) => {
+      const why = messageOf((thrown as Error).cause ?? thrown)
+      throw new Failure({ what: `Cannot reach the API server at ${cluster.server}`, why, next: 'Run npm run local:up' }, thrown)
     })
     const text = await response.text()
     if (!response.ok) throw new KubeError(`${method} ${path.split('?')[0]}`, response.status, apiMessage(text))
@@ -197,12 +200,21 @@ export class Kube {
   }
 
   async #resource(base: string, kind: string): Promise<ApiResource> {
-    const known = this.#resources.get(base) ?? this.#discover(base)
-    this.#resources.set(base, known)
-    const found = (await known.catch(() => [])).find((each) => each.kind === kind && !each.name.includes('/'))
+    const found = (await this.#known(base)).find((each) => each.kind === kind && !each.name.includes('/'))
     if (found !== undefined) return found
     this.#resources.delete(base) // a CRD may come later
     throw new KubeError(`find the resource of ${kind}`, 404, `the cluster has no kind ${kind} at ${base}`)
+  }
+
+  /** A group that does not exist has no kinds; a server that does not answer says nothing about them. */
+  async #known(base: string): Promise<ApiResource[]> {
+    const known = this.#resources.get(base) ?? this.#discover(base)
+    this.#resources.set(base, known)
+    return known.catch((thrown) => {
+      this.#resources.delete(base)
+      if (thrown instanceof KubeError && thrown.status === 404) return []
+      throw thrown
+    })
   }
 
   async #discover(base: string): Promise<ApiResource[]> {

@@ -63,6 +63,7 @@ function listenForSignals(abort: AbortController, progress: Progress): void {
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+  process.on('SIGHUP', () => onSignal('SIGTERM')) // the terminal was closed
 }
 
 function report(thrown: unknown, progress: Progress): number {

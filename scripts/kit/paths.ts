@@ -18,6 +18,11 @@ export function clusterDir(cluster: string): string {
   return ensureDir(join(root, '.holdfast', cluster))
 }
 
+/** Records and reports of runs: they outlive the clusters that they are about. */
+export function reportsDir(): string {
+  return ensureDir(join(root, '.holdfast', 'reports'))
+}
+
 /** Makes a folder that only its owner can read, and returns its path. */
 export function ensureDir(path: string): string {
   mkdirSync(path, { recursive: true, mode: 0o700 })

@@ -1,13 +1,18 @@
 /** Every proof of the stack, and every mutant of it, through the engine. */
 
-import { isGood, openRun, renderTable, runOne, selectScenarios } from '#core'
+import { isGood, openRun, type Result, renderTable, runOne, selectScenarios, writeReports } from '#core'
 import { createProgress } from '#kit/progress'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { clusterName } from './stack.ts'
 
 const PROOF_TIMEOUT_MS = 180_000
+const results: Result[] = []
 const test = suite('proofs')
+
+test.after(async () => {
+  await writeReports(results)
+})
 
 for (const scenario of selectScenarios(stack, 'proof', [])) {
   for (const mutant of [undefined, ...scenario.mutants]) {
@@ -18,6 +23,7 @@ for (const scenario of selectScenarios(stack, 'proof', [])) {
         using progress = createProgress()
         await using run = await openRun(stack, { name: clusterName, progress, signal })
         const result = await runOne(run, scenario, mutant)
+        results.push(result)
         progress.say(renderTable([result]))
         assert.ok(isGood(result), result.judgement.reason)
       },

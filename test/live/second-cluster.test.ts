@@ -12,8 +12,8 @@ import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { clusterName } from './stack.ts'
 
-const NAME = 'second'
-const PORTS_FROM = 17_440
+const NAME = 'holdfast-test'
+const PORTS_FROM = 27_440
 const OUTLIVE_MS = 60_000
 const LAID = { apiVersion: 'v1', kind: 'ConfigMap', name: 'laid', namespace: 'default' }
 const CONTAINER = `holdfast-${NAME}`
@@ -105,6 +105,7 @@ async function layManifest(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-manifest-'))
   const { apiVersion, kind, name, namespace } = LAID
   await writeFile(join(folder, 'laid.yaml'), JSON.stringify({ apiVersion, kind, metadata: { name, namespace } }))
+  await docker(['exec', CONTAINER, 'mkdir', '-p', '/var/lib/rancher/k3s/server/manifests'])
   await docker(['cp', join(folder, 'laid.yaml'), `${CONTAINER}:/var/lib/rancher/k3s/server/manifests/laid.yaml`])
   await rm(folder, { recursive: true })
 }

@@ -53,8 +53,15 @@ test('Degraded and OutOfSync are pending: both may pass', () => {
 })
 
 test('a sync that failed with all its retries spent is terminal', () => {
-  const operationState = { phase: 'Failed', retryCount: 5, message: 'one or more objects failed to apply' }
+  const operationState = {
+    phase: 'Failed',
+    retryCount: 5,
+    message: 'one or more objects failed to apply',
+    syncResult: { revisions: ['aaa', 'bbb'] },
+  }
   assert.is(applicationCondition(app({ ...synced, operationState }), wanted).state, 'terminal')
+  const older = { ...operationState, syncResult: { revisions: ['old', 'bbb'] } }
+  assert.is.not(applicationCondition(app({ ...synced, operationState: older }), wanted).state, 'terminal')
 })
 
 test('podProblem() names an image that cannot be pulled', () => {

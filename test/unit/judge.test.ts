@@ -4,7 +4,8 @@ import { assert, suite } from '../suite.ts'
 
 const test = suite('judge')
 
-const timing = { name: 'local', selfHeal: { noticedMs: 200, comparedMs: 300, syncedMs: 500 }, reconciliationMs: 9000 } as const
+const selfHeal = { noticedMs: 200, comparedMs: 300, syncedMs: 500 }
+const timing = { name: 'local', selfHeal, recreate: selfHeal, reconciliationMs: 9000 } as const
 const object = (value: string, uid = 'a'): KubeObject => ({ apiVersion: 'v1', kind: 'Thing', metadata: { name: 'x', uid }, value })
 const scenario: Scenario = {
   name: 'edit',
@@ -97,6 +98,13 @@ test('an edit from before the act is not taken for it', () => {
     endedAtMs: 3000,
   }
   assert.is(verdictOf(recordOf(100, { rounds: [early] })).verdict, 'not injected')
+})
+
+test('a mutant that must stay broken is not red because its healing came late', () => {
+  const off = { name: 'off', expect: 'violated', holdMs: 30_000 } as const
+  const withMutant = { ...scenario, mutants: [off] }
+  assert.is(judge(recordOf(5000, { mutant: 'off' }), withMutant, timing).verdict, 'held')
+  assert.is(judge(recordOf(undefined, { mutant: 'off' }), withMutant, timing).verdict, 'violated')
 })
 
 test('a mutant is judged by one round', () => {

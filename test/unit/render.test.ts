@@ -41,6 +41,7 @@ test('a proof is good when held, a mutant when its verdict is the expected red',
 test('exitCode() is the worst verdict in the order aborted, violated, not injected, no data', () => {
   const codes = (...verdicts: Verdict[]) => exitCode(verdicts.map((verdict) => resultOf(verdict)))
   assert.is(codes('held', 'held'), 0)
+  assert.is(codes(), 3)
   assert.is(codes('held', 'no data'), 3)
   assert.is(codes('no data', 'not injected'), 4)
   assert.is(codes('not injected', 'violated'), 1)
