@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { UserError } from '#kit/errors'
-import { type Kube, KubeError, type KubeObject } from '#kit/kube'
+import { type Kube, KubeError, type KubeObject, refOf } from '#kit/kube'
 import type { Undo, UndoStep } from './scenario.ts'
 
 export const HOLDFAST_NAMESPACE = 'holdfast'
@@ -107,7 +107,9 @@ async function openEntries(kube: Kube): Promise<KubeObject[]> {
 async function carryOut(kube: Kube, step: UndoStep): Promise<void> {
   switch (step.op) {
     case 'create':
-      return tolerate(409, () => kube.create(step.object))
+      // Asked for first: a Service that is there is refused for its port (422), not for its name (409).
+      if ((await kube.get(refOf(step.object))) === undefined) await tolerate(409, () => kube.create(step.object))
+      return
     case 'patch':
       return tolerate(404, () => kube.mergePatch(step.ref, step.patch))
     case 'delete':
