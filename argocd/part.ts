@@ -66,8 +66,11 @@ export const argocd: Part = {
   bootstraps: true,
   rendered: async (target) => (await upstreamManifest()).filter(isUsed).map((object) => adapt(object, target)),
   applications: (target) => [application({ name: 'argocd', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('argocd', target)] })],
-  hints: ({ cluster }) => [
-    `Argo CD has no web UI in this build; its own command line shows the same: KUBECONFIG=${cluster.kubeconfig} argocd --core app list (kubectl config set-context --current --namespace ${ARGOCD_NAMESPACE} first)`,
+  hints: ({ cluster, images }) => [
+    ...(images.get(argocdImage.name)?.way === 'built'
+      ? ['Argo CD’s web UI is not in this build; its own command line shows the same:']
+      : ['Argo CD at the command line:']),
+    `  docker exec holdfast-${cluster.name} kubectl -n ${ARGOCD_NAMESPACE} exec statefulset/argocd-application-controller -- argocd app list --core`,
   ],
   scenarios: [handEdit, objectDeleted],
 }
