@@ -119,7 +119,9 @@ export class Images {
         note('docker build')
         const args = ['build', '--quiet', '--tag', tag, '--label', `${ROLE_LABEL}=image`, '--file', join(context, dockerfile)]
         if (below !== undefined) args.push('--build-arg', `BASE=${below.ref}`)
-        await this.#building(async () => docker([...args, context], { env: await builderEnv(), signal }))
+        const env = await builderEnv()
+        if (env.DOCKER_BUILDKIT === undefined) args.push('--load') // a builder in a container of its own keeps what it built
+        await this.#building(() => docker([...args, context], { env, signal }))
       } finally {
         await rm(context, { recursive: true, force: true })
       }
