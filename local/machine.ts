@@ -118,6 +118,7 @@ async function installEngine(progress: Progress, signal: AbortSignal): Promise<v
 /** dockerd in a session of its own, so that neither the end of this command nor its Ctrl-C reaches it. */
 async function startEngine(signal: AbortSignal): Promise<void> {
   ensureDir(machineDir)
+  await removeStalePids()
   const log = openSync(engineLog, 'a', 0o600)
   const engine = spawn('dockerd', [], { detached: true, stdio: ['ignore', log, log] })
   closeSync(log)
@@ -137,6 +138,15 @@ async function startEngine(signal: AbortSignal): Promise<void> {
   )
 }
 
+/** An engine that was killed leaves its number behind; once another process has that number, dockerd believes that it runs already. */
+async function removeStalePids(): Promise<void> {
+  const files = { dockerd: '/var/run/docker.pid', containerd: '/var/run/docker/containerd/containerd.pid' }
+  for (const [program, file] of Object.entries(files)) {
+    const pid = Number(await readFile(file, 'utf8').catch(() => 'NaN'))
+    if (Number.isInteger(pid) && !(await isProcess(pid, program))) await rm(file, { force: true })
+  }
+}
+
 async function lastLogLine(): Promise<string> {
   return (await readFile(engineLog, 'utf8')).trimEnd().split('\n').at(-1) ?? ''
 }
@@ -144,9 +154,9 @@ async function lastLogLine(): Promise<string> {
 /** Stops the engine if it is one that we started. @returns whether it was. */
 export async function stopEngine(): Promise<boolean> {
   const pid = Number(await readFile(engineFile, 'utf8').catch(() => 'NaN'))
-  if (!Number.isInteger(pid) || !(await isEngine(pid))) return false
+  if (!Number.isInteger(pid) || !(await isProcess(pid, 'dockerd'))) return false
   process.kill(pid, 'SIGTERM')
-  await waitFor('Docker Engine to stop', async () => ((await isEngine(pid)) ? pending('running') : ready(undefined)), {
+  await waitFor('Docker Engine to stop', async () => ((await isProcess(pid, 'dockerd')) ? pending('running') : ready(undefined)), {
     timeoutMs: 60_000,
     everyMs: 200,
   })
@@ -154,10 +164,10 @@ export async function stopEngine(): Promise<boolean> {
   return true
 }
 
-/** A process number is used again after a reboot: only a dockerd is ours. */
-async function isEngine(pid: number): Promise<boolean> {
-  const command = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')
-  return command.trim() === 'dockerd'
+/** A process number is used again: only its program's name tells whether it is still the same. */
+async function isProcess(pid: number, program: string): Promise<boolean> {
+  const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')
+  return name.trim() === program
 }
 
 /** The address that the engine's user meets when it is remote: not supported, since ports are published on this machine. */
