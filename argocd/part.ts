@@ -2,7 +2,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import { ARGOCD_NAMESPACE, application, debianBase, type ImageSpec, type Part, renderedSource, type Target } from '#core'
+import { ARGOCD_NAMESPACE, application, debianBase, type ImageSpec, isClusterScoped, type Part, renderedSource, type Target } from '#core'
 import { Failure } from '#kit/errors'
 import { goModuleDir } from '#kit/go'
 import { keyOf, sha256 } from '#kit/hash'
@@ -79,17 +79,13 @@ const isUsed = (object: KubeObject) => object.kind === 'CustomResourceDefinition
 
 /** Our settings over upstream's objects: namespace, images by digest, resources, configuration. */
 export function adapt(object: KubeObject, target: Target): KubeObject {
-  const namespaced = CLUSTER_SCOPED.test(object.kind)
-    ? object
-    : { ...object, metadata: { ...object.metadata, namespace: ARGOCD_NAMESPACE } }
+  const namespaced = isClusterScoped(object.kind) ? object : { ...object, metadata: { ...object.metadata, namespace: ARGOCD_NAMESPACE } }
   if (object.kind === 'ClusterRoleBinding')
     return { ...namespaced, subjects: object.subjects.map((each: object) => ({ ...each, namespace: ARGOCD_NAMESPACE })) }
   if (object.kind === 'ConfigMap') return { ...namespaced, data: { ...object.data, ...settings(target)[object.metadata.name] } }
   if (object.kind === 'Deployment' || object.kind === 'StatefulSet') return withContainers(namespaced, target)
   return namespaced
 }
-
-const CLUSTER_SCOPED = /^(CustomResourceDefinition|ClusterRole|ClusterRoleBinding)$/
 
 function settings({ timing }: Target): Readonly<Record<string, Readonly<Record<string, string>>>> {
   return {

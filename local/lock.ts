@@ -3,6 +3,7 @@ import { link, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UserError } from '#kit/errors'
 import { ensureDir, machineDir } from '#kit/paths'
+import { isAlive } from '#kit/process'
 
 interface Holder {
   readonly pid: number
@@ -65,13 +66,4 @@ async function startTime(pid: number): Promise<string> {
   if (process.platform !== 'linux') return isAlive(pid) ? 'alive' : 'ended'
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
   return stat?.slice(stat.lastIndexOf(')')).split(' ')[20] ?? 'ended'
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }

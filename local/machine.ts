@@ -20,6 +20,8 @@ const MIN_FREE_TO_BUILD_GB = 12
 const MIN_FREE_GB = 3
 const MIN_MEMORY_GB = 3
 const ENGINE_PACKAGES = ['docker.io', 'iptables']
+/** As the user set it: later it is also set for testcontainers, which then would pass for the user's wish. */
+const givenHost = process.env.DOCKER_HOST
 const engineFile = join(machineDir, 'engine.pid')
 const engineLog = join(machineDir, 'dockerd.log')
 
@@ -86,7 +88,7 @@ export async function mustAnswer(): Promise<boolean> {
 }
 
 /** An address that somebody has set names an engine of theirs: starting another one would not answer there. */
-const isOursToStart = () => process.platform === 'linux' && isRoot() && process.env.DOCKER_HOST === undefined
+const isOursToStart = () => process.platform === 'linux' && isRoot() && givenHost === undefined
 
 async function engineAnswer(): Promise<{ running: true } | { running: false; why: string }> {
   try {
@@ -103,7 +105,7 @@ function noEngine(why: string): UserError {
 }
 
 function nextStep(why: string): string {
-  if (process.env.DOCKER_HOST !== undefined) return `Start the engine at DOCKER_HOST '${process.env.DOCKER_HOST}', or unset it`
+  if (givenHost !== undefined) return `Start the engine at DOCKER_HOST '${givenHost}', or unset it`
   if (process.platform !== 'linux') return 'Start Docker Desktop, Colima or Rancher Desktop and run this again'
   if (/permission denied/i.test(why)) return 'Run: sudo usermod -aG docker "$USER", log in again, and run this again'
   return `Run: sudo apt-get install -y ${ENGINE_PACKAGES.join(' ')} && sudo systemctl start docker && sudo usermod -aG docker "$USER", then log in again`

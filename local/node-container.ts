@@ -23,7 +23,7 @@ export const containerName = (cluster: string) => `holdfast-${cluster}`
 export const networkName = (cluster: string) => `holdfast-${cluster}`
 export const volumeNames = (cluster: string) => Object.keys(DATA_FOLDERS).map((key) => `holdfast-${cluster}-${key}`)
 
-/** K3sContainer with our own decisions about its lifetime, its ports and its privileges. */
+/** Not started yet; `start()` waits for k3s's log line. */
 export class HoldfastNode extends K3sContainer {
   readonly #ports: readonly PortMapping[]
 

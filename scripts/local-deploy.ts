@@ -1,6 +1,6 @@
 /** `npm run local:deploy`: a change of the working tree, live. */
 
-import { install, storeImages } from '#core'
+import { install, noCluster, storeImages } from '#core'
 import { UserError } from '#kit/errors'
 import { type ClusterFlags, withName } from '#kit/flags'
 import { Images } from '#kit/images'
@@ -17,8 +17,7 @@ await main<ClusterFlags>({
     const started = performance.now()
     await using _lock = await stack.clusters.local.lock(name, 'local:deploy')
     const cluster = await stack.clusters.local.find(name)
-    if (cluster === undefined)
-      throw new UserError({ what: 'Cannot deploy', why: `no cluster '${name}' runs`, next: 'Run npm run local:up' })
+    if (cluster === undefined) throw new UserError(noCluster('Cannot deploy', name))
     const images = new Images({ progress, signal })
     const { registry } = await stack.clusters.local.prepare({ name, images, progress, signal })
     const stored = await storeImages(stack, { images, registry })

@@ -1,6 +1,6 @@
 /** `npm run local:status`: what runs; exit code 1 when there is nothing or something is not healthy. */
 
-import { readStatus, renderStatus } from '#core'
+import { noCluster, readStatus, renderStatus } from '#core'
 import { Failure } from '#kit/errors'
 import { type ClusterFlags, type JsonFlags, withJson, withName } from '#kit/flags'
 import { main } from '#kit/main'
@@ -13,8 +13,7 @@ await main<ClusterFlags & JsonFlags>({
   declare: (command) => withJson(withName(command)),
   async run({ flags: { name, json } }) {
     const cluster = await stack.clusters.local.find(name)
-    if (cluster === undefined)
-      throw new Failure({ what: 'Cannot show the status', why: `no cluster '${name}' runs`, next: 'Run npm run local:up' })
+    if (cluster === undefined) throw new Failure(noCluster('Cannot show the status', name))
     const status = await readStatus(stack, cluster)
     process.stdout.write(`${json ? JSON.stringify(status, null, 2) : renderStatus(status)}\n`)
     return status.healthy ? 0 : 1

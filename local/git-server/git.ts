@@ -100,7 +100,7 @@ function settingsEnv(settings: readonly Setting[]): Record<string, string> {
   return { GIT_CONFIG_COUNT: String(first + settings.length), ...Object.fromEntries(pairs) }
 }
 
-/** `undefined` removes a variable from what a child process inherits,. */
+/** `undefined` removes a variable from what a child process inherits. */
 function notInherited(): Record<string, undefined> {
   return Object.fromEntries(NOT_INHERITED.map((name) => [name, undefined]))
 }

@@ -63,8 +63,8 @@ export function project({ name, namespaces, objects }: ProjectSpec, { repoUrl }:
     spec: {
       sourceRepos: [repoUrl],
       destinations: namespaces.map((namespace) => ({ server: IN_CLUSTER, namespace })),
-      clusterResourceWhitelist: sorted.filter(({ kind }) => CLUSTER_KINDS.has(kind)),
-      namespaceResourceWhitelist: sorted.filter(({ kind }) => !CLUSTER_KINDS.has(kind)),
+      clusterResourceWhitelist: sorted.filter(({ kind }) => isClusterScoped(kind)),
+      namespaceResourceWhitelist: sorted.filter(({ kind }) => !isClusterScoped(kind)),
     },
   }
 }
@@ -184,6 +184,11 @@ const CLUSTER_KINDS = new Set([
   'ValidatingAdmissionPolicy',
   'ValidatingAdmissionPolicyBinding',
 ])
+
+/** Whether objects of a kind have no namespace. */
+export function isClusterScoped(kind: string): boolean {
+  return CLUSTER_KINDS.has(kind)
+}
 
 const groupOf = ({ apiVersion }: { apiVersion: string }) => (apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '')
 

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { UserError } from '#kit/errors'
 import { type Kube, KubeError, type KubeObject, refOf } from '#kit/kube'
+import { isAlive } from '#kit/process'
 import type { Undo, UndoStep } from './scenario.ts'
 
 export const HOLDFAST_NAMESPACE = 'holdfast'
@@ -41,14 +42,6 @@ function isHeld({ spec }: KubeObject): boolean {
   const [host, pid] = String(spec?.holderIdentity ?? '').split('/')
   const isFresh = Date.now() - Date.parse(spec?.renewTime) < LEASE_SECONDS * 1000
   return isFresh && !(host === hostname() && !isAlive(Number(pid)))
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }
 
 function heldBy(holder: string): UserError {

@@ -1,7 +1,7 @@
 /** Runs scenarios of a stack one after the other: leftovers undone first, the cluster held, each run recorded and judged. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { UserError } from '#kit/errors'
+import { type Explanation, UserError } from '#kit/errors'
 import { nearest } from '#kit/nearest'
 import { reportsDir } from '#kit/paths'
 import { settleAll, takeLease } from './journal.ts'
@@ -11,6 +11,11 @@ import { exitCode, type Result, renderJson, renderJunit } from './render.ts'
 import type { Context, Mutant, Scenario } from './scenario.ts'
 import { readStatus } from './status.ts'
 import type { Run, Stack } from './types.ts'
+
+/** What a command says that needs a cluster and finds none. */
+export function noCluster(what: string, name: string): Explanation {
+  return { what, why: `no cluster '${name}' runs`, next: 'Run npm run local:up' }
+}
 
 /** A cluster taken for a run; disposing gives it back. */
 export interface OpenRun extends Run, AsyncDisposable {
@@ -50,8 +55,7 @@ export function listScenarios(stack: Stack, kind: Scenario['kind'], { json = fal
 /** @throws UserError where no healthy stack of ours runs, or another run holds it. */
 export async function openRun(stack: Stack, { name, progress, signal }: Run & { readonly name: string }): Promise<OpenRun> {
   const cluster = await stack.clusters.local.find(name)
-  if (cluster === undefined)
-    throw new UserError({ what: 'Cannot start a run', why: `no cluster '${name}' runs`, next: 'Run npm run local:up' })
+  if (cluster === undefined) throw new UserError(noCluster('Cannot start a run', name))
   const lease = await takeLease(cluster.kube)
   try {
     for (const reason of await settleAll(cluster.kube)) progress.say(`Undid what an interrupted run had left: ${reason}`)

@@ -2,14 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Run } from '../core/types.ts'
 import { UserError } from './errors.ts'
 import { exec } from './exec.ts'
-import type { Progress } from './progress.ts'
-
-interface Run {
-  readonly progress: Progress
-  readonly signal: AbortSignal
-}
 
 /** Whether a program is on the PATH. */
 export async function hasProgram(name: string): Promise<boolean> {

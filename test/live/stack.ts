@@ -1,6 +1,6 @@
 /** The running stack that live tests are about; the runner brings it up before. */
 
-import type { Cluster } from '#core'
+import { type Cluster, noCluster } from '#core'
 import { Failure } from '#kit/errors'
 import { stack } from '../../holdfast.config.ts'
 
@@ -9,7 +9,6 @@ export const clusterName = process.env.HOLDFAST_CLUSTER ?? 'local'
 /** @throws Failure where no cluster runs. */
 export async function runningCluster(): Promise<Cluster> {
   const cluster = await stack.clusters.local.find(clusterName)
-  if (cluster === undefined)
-    throw new Failure({ what: 'Cannot test', why: `no cluster '${clusterName}' runs`, next: 'Run npm run local:up' })
+  if (cluster === undefined) throw new Failure(noCluster('Cannot test', clusterName))
   return cluster
 }
