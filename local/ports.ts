@@ -64,12 +64,20 @@ async function isFree(port: number): Promise<boolean> {
 }
 
 async function holderOf(port: number): Promise<string> {
-  const { stdout } = await docker(['ps', '--filter', `publish=${port}`, '--format', '{{.Names}}'])
-  if (stdout.trim() !== '') return `container '${stdout.trim()}'`
+  const container = await containerOn(port)
+  if (container !== '') return `container '${container}'`
   const pid = process.platform === 'linux' ? await listenerPid(port) : await listenerPidByLsof(port)
   if (pid === undefined) return 'another process'
   const name = (await exec('ps', ['-o', 'comm=', '-p', pid], { accept: [0, 1] })).stdout.trim()
   return `process '${name}' (pid ${pid})`
+}
+
+/** An engine that does not run has no container: the port is then held by someone else. */
+async function containerOn(port: number): Promise<string> {
+  return docker(['ps', '--filter', `publish=${port}`, '--format', '{{.Names}}']).then(
+    ({ stdout }) => stdout.trim(),
+    () => '',
+  )
 }
 
 /** /proc says which socket listens; the process that has it open holds the port. */
