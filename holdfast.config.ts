@@ -24,12 +24,16 @@ export const stack = defineStack({
       selfHeal: { noticedMs: 200, comparedMs: 800, syncedMs: 500 },
       recreate: { noticedMs: 200, comparedMs: 300, syncedMs: 500 },
       reconciliationMs: 15_000,
+      speedup: 15,
+      hpaSyncMs: 5_000,
     },
     production: {
       name: 'production',
       selfHeal: { noticedMs: 1_000, comparedMs: 4_000, syncedMs: 10_000 },
       recreate: { noticedMs: 1_000, comparedMs: 4_000, syncedMs: 10_000 },
       reconciliationMs: 180_000,
+      speedup: 1,
+      hpaSyncMs: 15_000,
     },
   },
 })

@@ -166,6 +166,7 @@ async function openCluster(name: string, { image, ports }: NodeConfig): Promise<
     kube: Kube.fromFile(kubeconfigPath(name)),
     registry: await registryAddress(),
     can: { tuneControlPlane: true, restartNode: true, secondNode: false, networkPolicy: isRealK3s(image) },
+    brings: { metricsServer: isRealK3s(image) },
     address,
     fetch: (service, path, init) => fetch(`${address(service)}${path}`, init),
   }

@@ -1,13 +1,15 @@
 /** `npm run prove`: records, judges and reports proofs. */
 
 import { listScenarios, openRun, renderJson, renderTable, runAll, selectScenarios, writeReports } from '#core'
-import { type ClusterFlags, type JsonFlags, withJson, withName } from '#kit/flags'
+import { type ClusterFlags, type JsonFlags, wholeNumber, withJson, withName } from '#kit/flags'
 import { main } from '#kit/main'
 import { stack } from '../holdfast.config.ts'
 
 interface Flags extends ClusterFlags, JsonFlags {
   readonly list?: boolean
+  readonly all?: boolean
   readonly mutate?: boolean
+  readonly repeat: number
 }
 
 await main<Flags>({
@@ -16,15 +18,17 @@ await main<Flags>({
   example: 'npm run prove -- hand-edit --mutate',
   declare: (command) =>
     withJson(withName(command))
-      .argument('[names...]', 'which proofs; all by default')
+      .argument('[names...]', 'which proofs; the default set without')
       .option('--list', 'list the proofs')
+      .option('--all', 'also the proofs outside the default set')
+      .option('--repeat <n>', 'run each this often and report the spread', wholeNumber(1, 1000), 1)
       .option('--mutate', 'break the healer instead: every verdict must go red'),
   async run({ flags, args, progress, signal }) {
     if (flags.list) {
       process.stdout.write(`${listScenarios(stack, 'proof', flags)}\n`)
       return 0
     }
-    const scenarios = selectScenarios(stack, 'proof', args)
+    const scenarios = selectScenarios(stack, 'proof', { names: args, ...flags })
     await using run = await openRun(stack, { name: flags.name, progress, signal })
     const { results, exitCode } = await runAll(run, scenarios, flags)
     process.stdout.write(`${flags.json ? renderJson(results) : renderTable(results)}\n`)

@@ -3,6 +3,8 @@ import {
   ARGOCD_NAMESPACE,
   type Bound,
   type Context,
+  isChange,
+  isPresent,
   type Mutant,
   type RecordedEvent,
   ROOT_APPLICATION,
@@ -17,6 +19,7 @@ const DELETED: ObjectRef = { apiVersion: 'v1', kind: 'Service', name: 'service',
 /** Written in Git and without effect on pods: twenty edits make no rollout. */
 const FIELD = 'revisionHistoryLimit'
 const EDITS = 20
+const BITE_TIMEOUT_MS = 5_000
 const HEAL_TIMEOUT_MS = 30_000
 const MUTANT_HOLD_MS = 30_000
 
@@ -83,22 +86,27 @@ export const handEdit: Scenario = {
     const original = (await cluster.kube.get(EDITED))?.spec[FIELD]
     return [{ op: 'patch', ref: EDITED, patch: { spec: { [FIELD]: original } } }]
   },
-  async act({ cluster }, round) {
-    await cluster.kube.mergePatch(EDITED, { spec: { [FIELD]: strangeValue(round) } })
-  },
-  bit: {
-    name: `${FIELD} differs from Git's`,
-    timeoutMs: 5_000,
-    matches: ({ object }, before) => isEdited(object) && object.spec[FIELD] !== before.find(isEdited)?.spec[FIELD],
-  },
-  healed: {
-    name: `${FIELD} has Git's value again, in the same object`,
-    timeoutMs: HEAL_TIMEOUT_MS,
-    matches: ({ object }, before) => {
-      const original = before.find(isEdited)
-      return isEdited(object) && object.spec[FIELD] === original?.spec[FIELD] && object.metadata.uid === original?.metadata.uid
+  steps: () => [
+    {
+      kind: 'act',
+      name: 'edit',
+      run: async ({ cluster }, round) => void (await cluster.kube.mergePatch(EDITED, { spec: { [FIELD]: strangeValue(round) } })),
     },
-  },
+    {
+      kind: 'until',
+      isBite: true,
+      name: `${FIELD} differs from Git's`,
+      timeoutMs: BITE_TIMEOUT_MS,
+      matches: (event, before) =>
+        isChange(event) && isEdited(event.object) && event.object.spec[FIELD] !== before.find(isEdited)?.spec[FIELD],
+    },
+    {
+      kind: 'until',
+      name: `${FIELD} has Git's value again, in the same object`,
+      timeoutMs: HEAL_TIMEOUT_MS,
+      matches: (event, before) => isChange(event) && isAsBefore(event.object, before.find(isEdited)),
+    },
+  ],
   // A revert within 20 ms cannot have gone through a comparison: something else wrote the value.
   bounds: (timing) => healBounds({ name: 'hand edit reverted', lowerMs: 20, partsMs: timing.selfHeal }, timing),
   mutants: [selfHealOff, actSkipped],
@@ -115,17 +123,27 @@ export const objectDeleted: Scenario = {
     const original = await cluster.kube.get(DELETED)
     return original === undefined ? [] : [{ op: 'create', object: asWritten(original) }]
   },
-  async act({ cluster }) {
-    await cluster.kube.delete(DELETED)
-  },
-  bit: { name: 'the object is gone', timeoutMs: 5_000, matches: ({ type, object }) => type === 'DELETED' && isDeleted(object) },
-  healed: { name: 'an object with a new uid is there', timeoutMs: HEAL_TIMEOUT_MS, matches: isReborn },
+  steps: () => [
+    { kind: 'act', name: 'delete', run: async ({ cluster }) => void (await cluster.kube.delete(DELETED)) },
+    {
+      kind: 'until',
+      isBite: true,
+      name: 'the object is gone',
+      timeoutMs: BITE_TIMEOUT_MS,
+      matches: (event) => event.type === 'DELETED' && isDeleted(event.object),
+    },
+    { kind: 'until', name: 'an object with a new uid is there', timeoutMs: HEAL_TIMEOUT_MS, matches: isReborn },
+  ],
   bounds: (timing) => healBounds({ name: 'deleted object back', lowerMs: 10, partsMs: timing.recreate }, timing),
   mutants: [selfHealOff, actSkipped],
 }
 
-function isReborn({ type, object }: RecordedEvent, before: readonly KubeObject[]): boolean {
-  return type !== 'DELETED' && isDeleted(object) && object.metadata.uid !== before.find(isDeleted)?.metadata.uid
+function isAsBefore(object: KubeObject, original: KubeObject | undefined): boolean {
+  return isEdited(object) && object.spec[FIELD] === original?.spec[FIELD] && object.metadata.uid === original?.metadata.uid
+}
+
+function isReborn(event: RecordedEvent, before: readonly KubeObject[]): boolean {
+  return isPresent(event) && isDeleted(event.object) && event.object.metadata.uid !== before.find(isDeleted)?.metadata.uid
 }
 
 /** An object's own content, without what the server wrote. */

@@ -1,49 +1,112 @@
 /** A record and its bounds give a verdict: pure, so that old records can be judged again. No data is never a pass. */
-import type { Bound, Judgement, MeasuredTime, Round, RunRecord, Scenario, Verdict } from './scenario.ts'
+import type { Bound, Evidence, Judgement, MeasuredTime, Round, RunRecord, Scenario, Step, Verdict } from './scenario.ts'
 import type { TimingProfile } from './types.ts'
+import { type Stop, stepsOf, type Walk, walk } from './walk.ts'
 
 /** Judges a record of a scenario against the bounds of a timing profile. */
 export function judge(record: RunRecord, scenario: Scenario, timing: TimingProfile): Judgement {
-  const times = scenario.bounds(timing).map((bound) => measure(bound, record, scenario))
-  const [verdict, reason] = decide(record, scenario, times)
-  return { verdict, reason, times }
+  const steps = stepsOf(scenario, timing, record.mutant)
+  const walks = record.rounds.map((round) => walk(steps, round))
+  const times = scenario.bounds(timing).map((bound) => measure(bound, steps, walks))
+  const claims = record.rounds.map((round, i) => checkClaims(scenario, timing, evidenceOf(round, walks[i])))
+  const facts = { record, scenario, steps, walks, times, claims }
+  const [verdict, reason] = decide(facts)
+  return { verdict, reason, times, claims: claims.at(-1) ?? [] }
 }
 
-function decide(record: RunRecord, scenario: Scenario, times: readonly MeasuredTime[]): [Verdict, string] {
-  if (record.abortedBy !== undefined) return ['aborted', record.abortedBy]
-  const unsteady = record.steadyBefore.find((result) => !result.ok)
-  if (unsteady !== undefined) return ['no data', `not steady before the act: ${unsteady.name}: ${unsteady.seen}`]
-  if (record.rounds.length === 0) return ['no data', 'no round was recorded']
-  const unbitten = record.rounds.findIndex((round) => bittenAt(round, scenario) === undefined)
-  if (unbitten >= 0) return ['not injected', `round ${unbitten + 1}: ${scenario.bit.name} was not seen`]
-  const unhealed = record.rounds.findIndex((round) => healedAt(round, scenario) === undefined)
-  if (unhealed >= 0)
-    return ['violated', `round ${unhealed + 1}: ${scenario.healed.name} was not seen within ${brokenFor(record.rounds[unhealed])}`]
+type Claims = Judgement['claims']
+
+interface Facts {
+  readonly record: RunRecord
+  readonly scenario: Scenario
+  readonly steps: readonly Step[]
+  readonly walks: readonly Walk[]
+  readonly times: readonly MeasuredTime[]
+  readonly claims: readonly Claims[]
+}
+
+type Decision = [Verdict, string]
+
+/** The first that has something to say, says it. */
+function decide(facts: Facts): Decision {
+  const { record, scenario, walks } = facts
   const wanted = plannedRounds(scenario, record.mutant)
-  if (record.rounds.length < wanted) return ['no data', `${record.rounds.length} of ${wanted} rounds were recorded`]
-  if (expectsBroken(scenario, record.mutant)) return ['held', 'it healed although the healer was broken']
-  const late = times.map(outside).find((each) => each !== undefined)
-  if (late !== undefined) return ['violated', late]
-  const changed = record.steadyAfter.find((result) => !result.ok)
-  if (changed !== undefined) return ['violated', `not steady after the undo: ${changed.name}: ${changed.seen}`]
-  if (record.steadyAfter.length < scenario.steady.length) return ['no data', 'the steady state was not looked at after the undo']
-  return ['held', `${record.rounds.length} of ${wanted} rounds healed within bounds`]
+  const found = notStarted(record) ?? stopped(facts) ?? tooFewRounds(record, wanted) ?? healedAnyway(facts) ?? untrue(facts) ?? late(facts)
+  return found ?? unsteadyAfter(facts) ?? ['held', `${walks.length} of ${wanted} ${wanted === 1 ? 'round' : 'rounds'} within bounds`]
 }
 
-/** From the moment the fault bit, as the watch saw it, to the moment it was healed. */
-function measure(bound: Bound, record: RunRecord, scenario: Scenario): MeasuredTime {
-  const upperMs = Object.values(bound.partsMs).reduce((sum, ms) => sum + ms, 0)
-  const valuesMs = record.rounds.flatMap((round) => {
-    const [bitten, healed] = [bittenAt(round, scenario), healedAt(round, scenario)]
-    return bitten === undefined || healed === undefined ? [] : [healed - bitten]
-  })
-  return { bound: bound.name, share: bound.share ?? 1, lowerMs: bound.lowerMs, upperMs, valuesMs }
+function notStarted({ abortedBy, steadyBefore, rounds }: RunRecord): Decision | undefined {
+  if (abortedBy !== undefined) return ['aborted', abortedBy]
+  const unsteady = steadyBefore.find((result) => !result.ok)
+  if (unsteady !== undefined) return ['no data', `not steady before the act: ${unsteady.name}: ${unsteady.seen}`]
+  return rounds.length === 0 ? ['no data', 'no round was recorded'] : undefined
+}
+
+function stopped({ steps, walks }: Facts): Decision | undefined {
+  const round = walks.findIndex(({ stop }) => stop !== undefined)
+  const stop = walks[round]?.stop
+  return stop === undefined ? undefined : [verdictOf(stop, steps), `round ${round + 1}: ${stop.seen}`]
+}
+
+/** What is not seen up to the bite was not injected; what is not seen after it did not heal. */
+function verdictOf({ step, why }: Stop, steps: readonly Step[]): Verdict {
+  if (why === 'unfinished') return 'no data'
+  const bite = steps.findIndex((each) => each.kind === 'until' && each.isBite === true)
+  return why === 'unseen' && steps.indexOf(step) <= bite ? 'not injected' : 'violated'
+}
+
+function tooFewRounds({ rounds }: RunRecord, wanted: number): Decision | undefined {
+  return rounds.length < wanted ? ['no data', `${rounds.length} of ${wanted} rounds were recorded`] : undefined
 }
 
 /** A mutant whose state must stay broken for its whole time: a healing, however late, shows that it broke nothing. */
-function expectsBroken({ mutants }: Scenario, mutant: string | undefined): boolean {
-  const found = mutants.find(({ name }) => name === mutant)
-  return found?.expect === 'violated' && found.holdMs !== undefined
+function healedAnyway({ record, scenario: { mutants } }: Facts): Decision | undefined {
+  const mutant = mutants.find(({ name }) => name === record.mutant)
+  const mustStay = mutant?.expect === 'violated' && mutant.holdMs !== undefined
+  return mustStay ? ['held', 'it healed although the healer was broken'] : undefined
+}
+
+function untrue({ claims }: Facts): Decision | undefined {
+  const all = claims.flat()
+  const broken = all.find(({ outcome }) => outcome === 'false')
+  if (broken !== undefined) return ['violated', `${broken.name}: ${broken.seen}`]
+  const empty = all.find(({ outcome }) => outcome === 'no data')
+  return empty === undefined ? undefined : ['no data', `${empty.name}: ${empty.seen}`]
+}
+
+function late({ times }: Facts): Decision | undefined {
+  const seen = times.map(outside).find((each) => each !== undefined)
+  return seen === undefined ? undefined : ['violated', seen]
+}
+
+/** A mutant must be red by what it breaks, not by what its undo leaves behind: that is a failure of the run. */
+function unsteadyAfter({ record, scenario }: Facts): Decision | undefined {
+  const changed = record.steadyAfter.find((result) => !result.ok)
+  if (changed !== undefined)
+    return [record.mutant === undefined ? 'violated' : 'aborted', `not steady after the undo: ${changed.name}: ${changed.seen}`]
+  const looked = record.steadyAfter.length >= scenario.steady.length
+  return looked ? undefined : ['no data', 'the steady state was not looked at after the undo']
+}
+
+function evidenceOf({ events, before, endedAtMs }: Round, path: Walk | undefined): Evidence {
+  return { events, before, endedAtMs, at: (step) => path?.reached.get(step) }
+}
+
+function checkClaims(scenario: Scenario, timing: TimingProfile, evidence: Evidence): Claims {
+  return (scenario.claims?.(timing) ?? []).map((claim) => ({ name: claim.name, ...claim.check(evidence) }))
+}
+
+/** From one step to another, in every round that reached both. */
+function measure(bound: Bound, steps: readonly Step[], walks: readonly Walk[]): MeasuredTime {
+  const from = bound.from ?? steps.find((step) => step.kind === 'until' && step.isBite === true)?.name ?? ''
+  const to = bound.to ?? steps.at(-1)?.name ?? ''
+  const valuesMs = walks.flatMap(({ reached }) => {
+    const [start, end] = [reached.get(from), reached.get(to)]
+    return start === undefined || end === undefined ? [] : [end - start]
+  })
+  const upperMs = Object.values(bound.partsMs).reduce((sum, ms) => sum + ms, 0)
+  const { share = 1, lowerMs, partsMs } = bound
+  return { bound: bound.name, share, lowerMs, upperMs, partsMs, valuesMs }
 }
 
 /** One round shows what a mutant does; its wait alone takes as long as many healings. */
@@ -51,23 +114,7 @@ export function plannedRounds({ repeat = 1 }: Scenario, mutant: string | undefin
   return mutant === undefined ? repeat : 1
 }
 
-/** When the act was seen to take effect. */
-export function bittenAt(round: Round, scenario: Scenario): number | undefined {
-  return round.events.find((event) => event.atMs >= round.actedAtMs && scenario.bit.matches(event, round.before))?.atMs
-}
-
-/** When, after that, the effect was seen to be gone. */
-export function healedAt(round: Round, scenario: Scenario): number | undefined {
-  const bitten = round.events.findIndex((event) => event.atMs >= round.actedAtMs && scenario.bit.matches(event, round.before))
-  if (bitten < 0) return undefined
-  return round.events.slice(bitten + 1).find((event) => scenario.healed.matches(event, round.before))?.atMs
-}
-
-function brokenFor(round: Round | undefined): string {
-  return round === undefined ? 'no time' : `${round.endedAtMs - round.actedAtMs} ms`
-}
-
-/** Faster than possible counts for every round, slower than allowed for the share that the bound is about. */
+/** Faster than possible counts for every round, slower than allowed for the share that the bound is about; no time is no data. */
 function outside({ bound, share, valuesMs, lowerMs, upperMs }: MeasuredTime): string | undefined {
   const slowest = percentile(valuesMs, share)
   const value = slowest !== undefined && slowest > upperMs ? slowest : valuesMs.find((ms) => ms < lowerMs)

@@ -5,16 +5,21 @@ import { Failure, messageOf } from '#kit/errors'
 import { ensureDir, reportsDir } from '#kit/paths'
 import { pending, ready, waitFor } from '#kit/wait'
 import { journal, settle } from './journal.ts'
-import { healedAt, plannedRounds } from './judge.ts'
-import type { Context, Mutant, RecordedEvent, Round, RunRecord, Scenario, SignalResult } from './scenario.ts'
+import { plannedRounds } from './judge.ts'
+import type { Act, Context, Mutant, Round, RunRecord, Scenario, SignalResult, StartLoad, Step, Undo } from './scenario.ts'
+import { startTape, type Tape } from './tape.ts'
+import { stepsOf, walk } from './walk.ts'
 
 const STEADY_TIMEOUT_MS = 60_000
-const RESTEADY_MS = 30_000
+const RESTEADY_MS = 60_000
+/** What is observed in the last moment of a span of time is told a little later. */
+const TOLD_WITHIN_MS = 2_500
 
 export interface RecordOptions {
   readonly mutant?: Mutant
   readonly versions: Readonly<Record<string, string>>
-  readonly onRound?: (done: number, of: number) => void
+  /** Told what is being waited for. */
+  readonly onStep?: (note: string) => void
 }
 
 /** Records one run. The record is returned also when the run was aborted; nothing is left broken. */
@@ -36,23 +41,27 @@ export async function record(scenario: Scenario, context: Context, options: Reco
   } catch (thrown) {
     run.abortedBy = messageOf(context.signal.aborted ? context.signal.reason : thrown)
   }
+  const { abortedBy, ...facts } = run
+  return { ...header(scenario, context, { ...options, startedAt }), ...facts, ...(abortedBy === undefined ? {} : { abortedBy }) }
+}
+
+type HeaderOptions = Pick<RecordOptions, 'mutant' | 'versions'> & { readonly startedAt: Date }
+
+function header(scenario: Scenario, { cluster, timing }: Context, { mutant, versions, startedAt }: HeaderOptions) {
+  const name = mutant === undefined ? scenario.name : `${scenario.name}-${mutant.name}`
   return {
-    format: 1,
-    id: `${startedAt.toISOString().replaceAll(/[:.]/g, '-')}-${scenario.name}${options.mutant === undefined ? '' : `-${options.mutant.name}`}`,
+    format: 2,
+    id: `${startedAt.toISOString().replaceAll(/[:.]/g, '-')}-${name}`,
     scenario: scenario.name,
     kind: scenario.kind,
-    ...(options.mutant === undefined ? {} : { mutant: options.mutant.name }),
-    cluster: context.cluster.name,
-    clusterKind: context.cluster.kind,
-    timing: context.timing.name,
+    ...(mutant === undefined ? {} : { mutant: mutant.name }),
+    cluster: cluster.name,
+    clusterKind: cluster.kind,
+    timing: timing.name,
     startedAt: startedAt.toISOString(),
     endedAt: new Date().toISOString(),
-    versions: options.versions,
-    steadyBefore: run.steadyBefore,
-    steadyAfter: run.steadyAfter,
-    rounds: run.rounds,
-    ...(run.abortedBy === undefined ? {} : { abortedBy: run.abortedBy }),
-  }
+    versions,
+  } as const
 }
 
 /** Writes a record to a file of its own. @returns its path. */
@@ -64,8 +73,27 @@ export async function save(run: RunRecord): Promise<string> {
 }
 
 async function undone(scenario: Scenario, context: Context, work: () => Promise<void>): Promise<void> {
-  const { kube } = context.cluster
-  const entry = await journal(kube, scenario.name, await scenario.undo(context))
+  const undo = (await scenario.undo?.(context)) ?? []
+  await journalled(context, { reason: scenario.name, undo }, work)
+}
+
+/** Breaks the healer for the time of `work`. */
+async function broken(mutant: Mutant | undefined, context: Context, work: () => Promise<void>): Promise<void> {
+  if (mutant?.break === undefined) return work()
+  const { apply, undo } = await mutant.break(context)
+  await journalled(context, { reason: `mutant ${mutant.name}`, undo }, async () => {
+    await apply()
+    await work()
+  })
+}
+
+/** Writes the undo down, works, and undoes whatever became of the work. */
+async function journalled(
+  { cluster: { kube } }: Context,
+  { reason, undo }: { reason: string; undo: Undo },
+  work: () => Promise<void>,
+): Promise<void> {
+  const entry = await journal(kube, reason, undo)
   try {
     await work()
   } finally {
@@ -73,81 +101,97 @@ async function undone(scenario: Scenario, context: Context, work: () => Promise<
   }
 }
 
-/** Breaks the healer for the time of `work`. */
-async function broken(mutant: Mutant | undefined, context: Context, work: () => Promise<void>): Promise<void> {
-  if (mutant?.break === undefined) return work()
-  const { apply, undo } = await mutant.break(context)
-  const entry = await journal(context.cluster.kube, `mutant ${mutant.name}`, undo)
-  try {
-    await apply()
-    await work()
-  } finally {
-    await settle(context.cluster.kube, entry)
-  }
-}
-
 async function rounds(scenario: Scenario, context: Context, options: RecordOptions & { into: Round[] }): Promise<void> {
-  const { mutant, into, onRound } = options
+  const { mutant, into, onStep } = options
+  const steps = stepsOf(scenario, context.timing, mutant?.name)
   const count = plannedRounds(scenario, mutant?.name)
   for (let round = 0; round < count; round++) {
     // A round begins on calm ground: what is still busy with the last one would answer for both.
     if (round > 0 && (await steadyState(scenario, context, STEADY_TIMEOUT_MS)).some(({ ok }) => !ok)) return
-    const done = await oneRound(scenario, context, { round, mutant })
+    const onNote = (note: string) => onStep?.(count === 1 ? note : `${round + 1} of ${count}: ${note}`)
+    const done = await oneRound(scenario, context, { round, steps, onNote })
     into.push(done)
-    onRound?.(round + 1, count)
-    if (healedAt(done, scenario) === undefined) return // further rounds would start from a broken state
+    if (walk(steps, done).stop !== undefined) return // further rounds would start from a broken state
   }
 }
 
-async function oneRound(
-  scenario: Scenario,
-  context: Context,
-  { round, mutant }: { round: number; mutant: Mutant | undefined },
-): Promise<Round> {
+interface RoundOptions {
+  readonly round: number
+  readonly steps: readonly Step[]
+  readonly onNote: (note: string) => void
+}
+
+async function oneRound(scenario: Scenario, context: Context, { round, steps, onNote }: RoundOptions): Promise<Round> {
   const before = (await Promise.all(scenario.watches.map((ref) => context.cluster.kube.list(ref)))).flat()
-  using tape = startTape(scenario, context)
-  const { signal } = context
+  await using tape = await startTape(scenario, context)
   const begun = async () => (tape.events.length >= before.length ? ready(undefined) : pending(`${tape.events.length} objects`))
-  await waitFor('the watches to begin', begun, { timeoutMs: 10_000, signal, changes: tape.changes })
-  const actedAtMs = Date.now()
-  if (mutant?.skipAct !== true) await scenario.act(context, round)
-  const soFar = (): Round => ({ actedAtMs, before, events: [...tape.events], endedAtMs: Date.now() })
-  const healed = async () => (healedAt(soFar(), scenario) === undefined ? pending('broken') : ready(undefined))
-  const timeoutMs = mutant?.holdMs ?? scenario.bit.timeoutMs + scenario.healed.timeoutMs
-  await waitFor(scenario.healed.name, healed, { timeoutMs, signal, changes: tape.changes }).catch(unlessOverdue)
+  await waitFor('the watches to begin', begun, { timeoutMs: 10_000, signal: context.signal, changes: tape.changes })
+  const startedAtMs = Date.now()
+  const soFar = (): Round => ({ before, events: [...tape.events], startedAtMs, endedAtMs: Date.now() })
+  await using loads = new AsyncDisposableStack()
+  for (const step of steps) {
+    onNote(step.name)
+    if (step.kind === 'act') await perform(step, context, { round, tape })
+    else if (step.kind === 'load') loads.use(await startLoad(step, context, tape))
+    else if (!(await seen(step, { steps, soFar, tape, signal: context.signal }))) break
+  }
   return soFar()
 }
 
-/** Not in time is for the judge to say: the record shows it. Anything else ends the run. */
-function unlessOverdue(thrown: unknown): void {
-  if (!(thrown instanceof Failure)) throw thrown
+async function perform(step: Act, context: Context, { round, tape }: { round: number; tape: Tape }): Promise<void> {
+  tape.mark('BEGUN', step.name)
+  await step.run(context, round)
+  tape.mark('DONE', step.name)
 }
 
-interface Tape extends Disposable {
-  readonly events: readonly RecordedEvent[]
-  readonly changes: (wake: () => void) => Disposable
-}
-
-/** Every change of the scenario's objects, in the order in which it was seen. */
-function startTape({ watches }: Scenario, { cluster }: Context): Tape {
-  const events: RecordedEvent[] = []
-  const listeners = new Set<() => void>()
-  const running = watches.map((ref) =>
-    cluster.kube.watch(ref, (event) => {
-      events.push(event)
-      for (const wake of listeners) wake()
-    }),
+/** Every second of it goes to the record; its end, too. */
+async function startLoad({ name, profile }: StartLoad, { cluster, load, signal }: Context, tape: Tape): Promise<AsyncDisposable> {
+  const entry = await journal(cluster.kube, `load ${profile.name}`, load.undo(profile))
+  tape.mark('BEGUN', name)
+  const { observed, failed } = tape.tell('load')
+  const running = await load.start(profile, { cluster, signal, onSecond: observed }).catch(async (thrown) => {
+    await settle(cluster.kube, entry)
+    throw thrown
+  })
+  tape.mark('DONE', name)
+  running.done.then(
+    (summary) => tape.tell('load summary').observed(summary, Date.now()),
+    (thrown) => failed(messageOf(thrown)),
   )
   return {
-    events,
-    changes(wake) {
-      listeners.add(wake)
-      return { [Symbol.dispose]: () => void listeners.delete(wake) }
-    },
-    [Symbol.dispose]() {
-      for (const watch of running) watch[Symbol.dispose]()
+    async [Symbol.asyncDispose]() {
+      await running[Symbol.asyncDispose]()
+      await settle(cluster.kube, entry)
     },
   }
+}
+
+interface Seeing {
+  readonly steps: readonly Step[]
+  readonly soFar: () => Round
+  readonly tape: Tape
+  readonly signal: AbortSignal
+}
+
+/** Waits until the evidence leads past a step. @returns false where it does not. */
+async function seen(step: Exclude<Step, Act | StartLoad>, { steps, soFar, tape, signal }: Seeing): Promise<boolean> {
+  const upTo = steps.slice(0, steps.indexOf(step) + 1)
+  const look = async () => {
+    const { reached, stop } = walk(upTo, soFar())
+    if (stop?.why === 'broken') return ready(false)
+    const atMs = reached.get(step.name)
+    if (atMs === undefined) return pending(stop?.seen ?? 'nothing')
+    const toldAtMs = step.kind === 'until' ? atMs : atMs + TOLD_WITHIN_MS
+    return Date.now() >= toldAtMs ? ready(true) : pending('its last moments are not told yet')
+  }
+  const timeoutMs = step.kind === 'until' ? step.timeoutMs : step.forMs + 2 * TOLD_WITHIN_MS
+  return waitFor(step.name, look, { timeoutMs, everyMs: 250, signal, changes: tape.changes }).catch(overdue)
+}
+
+/** Not in time is for the judge to say: the record shows it. Anything else ends the run. */
+function overdue(thrown: unknown): false {
+  if (!(thrown instanceof Failure)) throw thrown
+  return false
 }
 
 /** The last look at each signal, once all are well or the time is over. */
@@ -158,6 +202,6 @@ async function steadyState(scenario: Scenario, context: Context, timeoutMs: numb
     const bad = results.filter(({ ok }) => !ok)
     return bad.length === 0 ? ready(undefined) : pending(bad.map(({ name, seen }) => `${name}: ${seen}`).join('; '))
   }
-  await waitFor('the steady state', look, { timeoutMs, everyMs: 250, signal: context.signal }).catch(unlessOverdue)
+  await waitFor('the steady state', look, { timeoutMs, everyMs: 250, signal: context.signal }).catch(overdue)
   return results
 }

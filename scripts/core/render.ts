@@ -1,6 +1,6 @@
 /** Reports, from records and judgements only: they never ask the cluster. */
 import { percentile } from './judge.ts'
-import type { Judgement, Mutant, RunRecord, Scenario, Verdict } from './scenario.ts'
+import type { Judgement, MeasuredTime, Mutant, RunRecord, Scenario, Verdict } from './scenario.ts'
 
 /** One run with what it is worth. */
 export interface Result {
@@ -28,25 +28,48 @@ export function exitCode(results: readonly Result[]): number {
   return worst === undefined ? 0 : { aborted: 5, violated: 1, 'not injected': 4, 'no data': 3 }[worst]
 }
 
-/** A line per run and per measured time, for a terminal. */
+/** A line per run, per measured time and per claim, for a terminal; then k of n and the spread of what ran more than once. */
 export function renderTable(results: readonly Result[]): string {
-  return results.flatMap((result) => [headline(result), ...times(result)]).join('\n')
+  const series = [...Map.groupBy(results, titleOf)].filter(([, runs]) => runs.length > 1)
+  const lines = results.flatMap((result) => [headline(result), ...timeLines(result.judgement.times), ...claimLines(result)])
+  return [...lines, ...series.flatMap(([title, runs]) => seriesLines(title, runs))].join('\n')
 }
+
+const titleOf = ({ scenario, mutant }: Result) => (mutant === undefined ? scenario.name : `${scenario.name} / mutant ${mutant.name}`)
 
 function headline(result: Result): string {
-  const { scenario, mutant, judgement } = result
-  const name = mutant === undefined ? scenario.name : `${scenario.name} / mutant ${mutant.name}`
+  const { mutant, judgement } = result
   const expected = mutant === undefined ? '' : ` (expected ${mutant.expect})`
-  return `${isGood(result) ? '✓' : '✗'} ${name}: ${judgement.verdict}${expected}: ${judgement.reason}`
+  return `${isGood(result) ? '✓' : '✗'} ${titleOf(result)}: ${judgement.verdict}${expected}: ${judgement.reason}`
 }
 
-function times({ judgement }: Result): string[] {
-  return judgement.times
-    .filter(({ valuesMs }) => valuesMs.length > 0)
-    .map(({ bound, valuesMs, lowerMs, upperMs }) => {
-      const [p50, p95] = [percentile(valuesMs, 0.5), percentile(valuesMs, 0.95)]
-      return `    ${bound}: n ${valuesMs.length}, min ${Math.min(...valuesMs)}, p50 ${p50}, p95 ${p95}, max ${Math.max(...valuesMs)} ms (bound ${lowerMs} to ${upperMs})`
-    })
+function timeLines(times: readonly MeasuredTime[]): string[] {
+  return times.flatMap(({ bound, valuesMs, lowerMs, upperMs, partsMs }) => {
+    if (valuesMs.length === 0) return []
+    const sum = Object.entries(partsMs).map(([part, ms]) => `${part.replace(/Ms$/, '')} ${ms}`)
+    return [`    ${bound}: ${spread(valuesMs)} (bound ${lowerMs} to ${upperMs} = ${sum.join(' + ')})`]
+  })
+}
+
+function spread(valuesMs: readonly number[]): string {
+  if (valuesMs.length === 1) return `${valuesMs[0]} ms`
+  const [p50, p95] = [percentile(valuesMs, 0.5), percentile(valuesMs, 0.95)]
+  return `n ${valuesMs.length}, min ${Math.min(...valuesMs)}, p50 ${p50}, p95 ${p95}, max ${Math.max(...valuesMs)} ms`
+}
+
+function claimLines({ judgement }: Result): string[] {
+  return judgement.claims.map(({ name, outcome, seen }) => `    ${outcome === 'true' ? '' : `${outcome}: `}${name}: ${seen}`)
+}
+
+/** All runs count: what was red stays red in the count, and its times stay in the spread. */
+function seriesLines(title: string, runs: readonly Result[]): string[] {
+  const good = runs.filter(isGood).length
+  const pooled = (runs[0]?.judgement.times ?? []).map((time, i) => ({
+    ...time,
+    valuesMs: runs.flatMap(({ judgement }) => judgement.times[i]?.valuesMs ?? []),
+  }))
+  const wanted = runs[0]?.mutant?.expect ?? 'held'
+  return [`${good === runs.length ? '✓' : '✗'} ${title}: ${good} of ${runs.length} ${wanted}`, ...timeLines(pooled)]
 }
 
 /** One element per run: scenario, mutant, verdict, reason, times, record. */
@@ -57,6 +80,7 @@ export function renderJson(results: readonly Result[]): string {
     verdict: judgement.verdict,
     reason: judgement.reason,
     times: judgement.times,
+    claims: judgement.claims,
     startedAt: record.startedAt,
     record: path,
   }))
@@ -67,11 +91,10 @@ export function renderJson(results: readonly Result[]): string {
 export function renderJunit(results: readonly Result[]): string {
   const failures = results.filter((result) => !isGood(result)).length
   const cases = results.map((result) => {
-    const { scenario, mutant, judgement, record } = result
+    const { scenario, judgement, record } = result
     const seconds = (Date.parse(record.endedAt) - Date.parse(record.startedAt)) / 1000
-    const name = mutant === undefined ? scenario.name : `${scenario.name} / ${mutant.name}`
     const failure = isGood(result) ? '' : `<failure message="${escapeXml(`${judgement.verdict}: ${judgement.reason}`)}"/>`
-    return `  <testcase classname="${scenario.kind}" name="${escapeXml(name)}" time="${seconds}">${failure}</testcase>`
+    return `  <testcase classname="${scenario.kind}" name="${escapeXml(titleOf(result))}" time="${seconds}">${failure}</testcase>`
   })
   return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuite name="holdfast" tests="${results.length}" failures="${failures}">\n${cases.join('\n')}\n</testsuite>\n`
 }

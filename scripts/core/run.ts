@@ -26,8 +26,15 @@ export interface OpenRun extends Run, AsyncDisposable {
 const scenariosOf = (stack: Stack, kind: Scenario['kind']) =>
   stack.parts.flatMap((part) => part.scenarios).filter((scenario) => scenario.kind === kind)
 
-/** @throws UserError with the nearest name for one that is not known. */
-export function selectScenarios(stack: Stack, kind: Scenario['kind'], names: readonly string[]): Scenario[] {
+/**
+ * The named scenarios; without names the default set, or with `all` every one.
+ * @throws UserError with the nearest name for one that is not known.
+ */
+export function selectScenarios(
+  stack: Stack,
+  kind: Scenario['kind'],
+  { names = [], all: withExtra = false }: { readonly names?: readonly string[]; readonly all?: boolean } = {},
+): Scenario[] {
   const all = scenariosOf(stack, kind)
   const known = all.map(({ name }) => name)
   for (const name of names) {
@@ -38,15 +45,24 @@ export function selectScenarios(stack: Stack, kind: Scenario['kind'], names: rea
       next: `Did you mean '${nearest(name, known)}'? Known: ${known.join(', ')}`,
     })
   }
-  return names.length === 0 ? all : all.filter(({ name }) => names.includes(name))
+  if (names.length > 0) return all.filter(({ name }) => names.includes(name))
+  return all.filter(({ isExtra = false }) => withExtra || !isExtra)
 }
 
 /** The menu, as lines or as JSON; needs no cluster. */
 export function listScenarios(stack: Stack, kind: Scenario['kind'], { json = false }: { readonly json?: boolean }): string {
   const all = scenariosOf(stack, kind)
-  if (!json) return all.map(({ name, about }) => `${name}\n    ${about}`).join('\n')
+  if (!json)
+    return all.map(({ name, about, isExtra }) => `${name}${isExtra ? ' (only by name or with --all)' : ''}\n    ${about}`).join('\n')
   return JSON.stringify(
-    all.map(({ name, about, needs = [], mutants }) => ({ name, kind, about, needs, mutants: mutants.map((mutant) => mutant.name) })),
+    all.map(({ name, about, needs = [], isExtra = false, mutants }) => ({
+      name,
+      kind,
+      about,
+      needs,
+      inDefaultSet: !isExtra,
+      mutants: mutants.map((mutant) => mutant.name),
+    })),
     null,
     2,
   )
@@ -62,7 +78,7 @@ export async function openRun(stack: Stack, { name, progress, signal }: Run & { 
     const { nodes } = await readStatus(stack, cluster)
     const versions = { kubernetes: nodes[0]?.version ?? 'unknown', holdfast: stack.name }
     return {
-      context: { cluster, timing: stack.timing.local, signal },
+      context: { cluster, timing: stack.timing.local, signal, load: stack.load },
       versions,
       progress,
       signal,
@@ -74,15 +90,23 @@ export async function openRun(stack: Stack, { name, progress, signal }: Run & { 
   }
 }
 
-/** Each scenario once, or each of its mutants once. */
+export interface RunChoice {
+  /** Each mutant in place of the scenario itself. @default false */
+  readonly mutate?: boolean
+  /** Every run this often: nothing is run again because it was red. @default 1 */
+  readonly repeat?: number
+}
+
+/** Each scenario, or each of its mutants, as often as wanted. */
 export async function runAll(
   run: OpenRun,
   scenarios: readonly Scenario[],
-  { mutate = false }: { readonly mutate?: boolean },
+  { mutate = false, repeat = 1 }: RunChoice,
 ): Promise<{ results: Result[]; exitCode: number }> {
   const results: Result[] = []
-  for (const scenario of scenarios) {
-    for (const mutant of mutate ? scenario.mutants : [undefined]) {
+  const runs = scenarios.flatMap((scenario) => (mutate ? scenario.mutants : [undefined]).map((mutant) => ({ scenario, mutant })))
+  for (const { scenario, mutant } of runs) {
+    for (let i = 0; i < repeat; i++) {
       results.push(await runOne(run, scenario, mutant))
       run.signal.throwIfAborted()
     }
@@ -95,8 +119,7 @@ export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant):
   const { context, progress, versions } = run
   const title = mutant === undefined ? scenario.name : `${scenario.name} with ${mutant.name}`
   return progress.step(title, async (note) => {
-    const onRound = (done: number, of: number) => note(`${done} of ${of}`)
-    const recorded = await record(scenario, context, { versions, onRound, ...(mutant === undefined ? {} : { mutant }) })
+    const recorded = await record(scenario, context, { versions, onStep: note, ...(mutant === undefined ? {} : { mutant }) })
     const path = await save(recorded)
     return {
       record: recorded,

@@ -1,5 +1,10 @@
-/** Proof and experiment are one type; `kind` only picks the menu. A scenario is data and small functions: it judges nothing. */
+/**
+ * Proof and experiment are one type; `kind` only picks the menu. A scenario is data and small functions: it says what is done
+ * and what must be seen, in order. It judges nothing, and what it says of evidence is pure, so that an old record can be
+ * judged again.
+ */
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
+import type { LoadGenerator, LoadProfile } from './load.ts'
 import type { Capability, Cluster, TimingProfile } from './types.ts'
 
 export interface Scenario {
@@ -9,20 +14,22 @@ export interface Scenario {
   /** One sentence: what is done and why it heals. */
   readonly about: string
   readonly needs?: readonly Capability[]
-  /** How often the act is repeated within one run. @default 1 */
+  /** Only run by name or with `--all`: the default set is bounded in time. @default false */
+  readonly isExtra?: boolean
+  /** How often the steps are repeated within one run. @default 1 */
   readonly repeat?: number
-  /** Must hold before the act, and again after the undo. */
+  /** Must hold before the first step, and again after the undo. */
   readonly steady: readonly Signal[]
   /** Objects whose every change is recorded while the scenario runs. */
   readonly watches: readonly ListRef[]
-  /** Restores what `act` may leave behind. Written into the cluster before acting. */
-  undo(context: Context): Promise<Undo>
-  /** Does it, once; `round` counts from 0. */
-  act(context: Context, round: number): Promise<void>
-  /** Evidence, independent of `act`, that the act took effect. */
-  readonly bit: Measure
-  /** What must become true again, and when. */
-  readonly healed: Measure
+  /** What else is recorded: series, receipts. @default nothing */
+  readonly observes?: readonly Observer[]
+  /** Restores what the acts may leave behind. Written into the cluster before acting. @default nothing */
+  undo?(context: Context): Promise<Undo>
+  /** In order. Exactly one `until` is the bite: evidence, independent of the acts, that they took effect. */
+  steps(timing: TimingProfile): readonly Step[]
+  /** What must be true of a round's whole evidence. @default nothing */
+  claims?(timing: TimingProfile): readonly Claim[]
   /** The limits of each measured time. */
   bounds(timing: TimingProfile): readonly Bound[]
   readonly mutants: readonly Mutant[]
@@ -32,6 +39,7 @@ export interface Context {
   readonly cluster: Cluster
   readonly timing: TimingProfile
   readonly signal: AbortSignal
+  readonly load: LoadGenerator
 }
 
 /** A question to the cluster with a yes or no and what was seen. */
@@ -40,21 +48,93 @@ export interface Signal {
   look(context: Context): Promise<{ readonly ok: boolean; readonly seen: string }>
 }
 
-/**
- * A moment in the record: the first watch event after `since` that matches. Pure, so that an old record can be judged
- * again.
- */
-export interface Measure {
+/** Writes down, in time order of its own, what no watch tells. */
+export interface Observer {
   readonly name: string
-  /** @param before the objects of `watches` as they were before the act. */
-  matches(event: RecordedEvent, before: readonly KubeObject[]): boolean
-  /** How long to wait for it in a live run. */
-  readonly timeoutMs: number
+  /** Begins to observe. A look that fails is an error to report, not an observation, and it is made again. */
+  start(context: Context, tell: Tell): Promise<AsyncDisposable>
 }
 
-/** A time that must lie between two limits; the upper one is a sum of named parts. */
+export interface Tell {
+  readonly observed: (value: unknown, atMs: number) => void
+  readonly failed: (why: string) => void
+}
+
+// ── Steps ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export type Step = Act | StartLoad | Until | Always | Never
+
+/** Does something, once a round; `round` counts from 0. */
+export interface Act {
+  readonly kind: 'act'
+  readonly name: string
+  run(context: Context, round: number): Promise<void>
+}
+
+/** Starts load; it is told to the record second by second, and taken away at the end of the round. */
+export interface StartLoad {
+  readonly kind: 'load'
+  readonly name: string
+  readonly profile: LoadProfile
+}
+
+/** Waits for the first event, after the step before, that matches. */
+export interface Until {
+  readonly kind: 'until'
+  readonly name: string
+  readonly isBite?: boolean
+  /** How long to wait in a live run. */
+  readonly timeoutMs: number
+  /** @param before the objects of `watches` as they were before the round. */
+  matches(event: RecordedEvent, before: readonly KubeObject[]): boolean
+}
+
+/** Every event that it concerns must hold for this long, also the one in force when the time begins. */
+export interface Always {
+  readonly kind: 'always'
+  readonly name: string
+  readonly forMs: number
+  concerns(event: RecordedEvent): boolean
+  holds(event: RecordedEvent): boolean
+  /** Fewer events than this show nothing. @default 1 */
+  readonly least?: number
+}
+
+/** No event may match for this long. */
+export interface Never {
+  readonly kind: 'never'
+  readonly name: string
+  readonly forMs: number
+  matches(event: RecordedEvent): boolean
+}
+
+/** Something that must be true of all the evidence: a total, a share, a list of who took part. */
+export interface Claim {
+  readonly name: string
+  check(evidence: Evidence): ClaimResult
+}
+
+export interface Evidence {
+  /** In time order. */
+  readonly events: readonly RecordedEvent[]
+  readonly before: readonly KubeObject[]
+  readonly endedAtMs: number
+  /** When a step was done; undefined where it was not reached. */
+  at(step: string): number | undefined
+}
+
+/** What was seen, and what it says: true, false, or too little to tell. */
+export interface ClaimResult {
+  readonly outcome: 'true' | 'false' | 'no data'
+  readonly seen: string
+}
+
+/** A time between two steps that must lie between two limits; the upper one is a sum of named parts. */
 export interface Bound {
   readonly name: string
+  /** Names of steps; by default from the bite to the last step. */
+  readonly from?: string
+  readonly to?: string
   /** The share of all rounds that must keep the upper limit, by nearest rank: 0.95 is the p95. @default 1 */
   readonly share?: number
   /** Faster than this is impossible, so something else was measured. */
@@ -68,9 +148,11 @@ export interface Mutant {
   readonly expect: Exclude<Verdict, 'held' | 'aborted'>
   /** What is broken for the run, and how it is put right. Journalled like an undo. @default nothing */
   break?(context: Context): Promise<{ readonly apply: () => Promise<void>; readonly undo: Undo }>
-  /** Leaves the act out. @default false */
+  /** Leaves acts and load out. @default false */
   readonly skipAct?: boolean
-  /** The state must stay broken for this long. */
+  /** Replaces steps by name. @default none */
+  readonly steps?: (steps: readonly Step[]) => readonly Step[]
+  /** Replaces the time that every `until` waits: the state must stay broken for this long. */
   readonly holdMs?: number
 }
 
@@ -82,11 +164,13 @@ export type UndoStep =
   | { readonly op: 'patch'; readonly ref: ObjectRef; readonly patch: object }
   | { readonly op: 'delete'; readonly ref: ObjectRef }
 
+// ── Records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
 export type Verdict = 'held' | 'violated' | 'no data' | 'not injected' | 'aborted'
 
 /** Everything that judging needs; a file. */
 export interface RunRecord {
-  readonly format: 1
+  readonly format: 2
   readonly id: string
   readonly scenario: string
   readonly kind: Scenario['kind']
@@ -110,25 +194,47 @@ export interface SignalResult {
   readonly seen: string
 }
 
-/** One repetition of the act. */
+/** One repetition of the steps. */
 export interface Round {
-  readonly actedAtMs: number
   readonly before: readonly KubeObject[]
   readonly events: readonly RecordedEvent[]
+  readonly startedAtMs: number
   readonly endedAtMs: number
 }
 
-export interface RecordedEvent {
+/** All evidence of a round in one form: what was done, what the cluster's watches said, what was observed. */
+export type RecordedEvent = Mark | ObjectEvent | Observation
+
+/** A step of ours began (`DONE` once it returned). */
+export interface Mark {
+  readonly type: 'BEGUN' | 'DONE'
+  readonly step: string
+  readonly atMs: number
+}
+
+export interface ObjectEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
   readonly object: KubeObject
   readonly atMs: number
 }
+
+export interface Observation {
+  readonly type: 'OBSERVED' | 'UNOBSERVED'
+  readonly source: string
+  // biome-ignore lint/suspicious/noExplicitAny: the value's shape is its observer's
+  readonly value: any
+  readonly atMs: number
+}
+
+// ── Judgements ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** What a record is worth. */
 export interface Judgement {
   readonly verdict: Verdict
   readonly reason: string
   readonly times: readonly MeasuredTime[]
+  /** What each claim saw, of the last round. */
+  readonly claims: readonly (ClaimResult & { readonly name: string })[]
 }
 
 export interface MeasuredTime {
@@ -136,5 +242,21 @@ export interface MeasuredTime {
   readonly share: number
   readonly lowerMs: number
   readonly upperMs: number
+  readonly partsMs: Readonly<Record<string, number>>
   readonly valuesMs: readonly number[]
+}
+
+/** Whether an event is one of a watched object. */
+export function isChange(event: RecordedEvent): event is ObjectEvent {
+  return event.type === 'ADDED' || event.type === 'MODIFIED' || event.type === 'DELETED'
+}
+
+/** Whether an event shows an object that is there. */
+export function isPresent(event: RecordedEvent): event is ObjectEvent {
+  return event.type === 'ADDED' || event.type === 'MODIFIED'
+}
+
+/** Whether an event is an observation of one source. */
+export function isFrom(source: string, event: RecordedEvent): event is Observation {
+  return event.type === 'OBSERVED' && event.source === source
 }

@@ -3,6 +3,7 @@ import type { Images } from '#kit/images'
 import type { Kube, KubeObject } from '#kit/kube'
 import type { Progress } from '#kit/progress'
 import type { Condition } from '#kit/wait'
+import type { LoadGenerator } from './load.ts'
 import type { Scenario } from './scenario.ts'
 
 export type Digest = `sha256:${string}`
@@ -17,6 +18,8 @@ export interface Cluster {
   readonly kubeconfig: string
   readonly kube: Kube
   readonly can: Readonly<Record<Capability, boolean>>
+  /** What it has from the start, so that no part of ours installs it again. */
+  readonly brings: Readonly<Record<'metricsServer', boolean>>
   /** Host and port where this machine pushes; the nodes pull through it under the images' upstream names. */
   readonly registry: string
   /** The address on this machine of a published service. */
@@ -198,6 +201,10 @@ export interface TimingProfile {
   readonly recreate: TimingProfile['selfHeal']
   /** Argo CD compares every Application after this long even if nothing told it to. */
   readonly reconciliationMs: number
+  /** Scrapes, windows and waits of monitoring are written for production; here they are this many times as fast. */
+  readonly speedup: number
+  /** How often the HPA looks at its metrics. */
+  readonly hpaSyncMs: number
 }
 
 /** The composition root: an adopter edits the one object of this type. */
@@ -208,4 +215,5 @@ export interface Stack {
   /** Opens the remote that Argo CD reads for a cluster. */
   readonly git: (cluster: Cluster, signal: AbortSignal) => Promise<GitRemote>
   readonly timing: Readonly<Record<TimingProfile['name'], TimingProfile>>
+  readonly load: LoadGenerator
 }

@@ -41,3 +41,12 @@ function parsePort(text: string): number {
   if (/^\d+$/.test(text) && port >= 1024 && port <= 65_000) return port
   throw new InvalidArgumentError('A block begins at a port between 1024 and 65000.')
 }
+
+/** A parser of whole numbers within limits, for an option's value. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value
+    throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`)
+  }
+}

@@ -14,7 +14,7 @@ test.after(async () => {
   await writeReports(results)
 })
 
-for (const scenario of selectScenarios(stack, 'proof', [])) {
+for (const scenario of selectScenarios(stack, 'proof')) {
   for (const mutant of [undefined, ...scenario.mutants]) {
     const name = mutant === undefined ? `${scenario.name} holds` : `${scenario.name} is ${mutant.expect} with ${mutant.name}`
     test(

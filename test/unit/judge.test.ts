@@ -1,11 +1,11 @@
-import { type Judgement, judge, percentile, type RunRecord, type Scenario } from '#core'
+import { isChange, type Judgement, judge, percentile, type RunRecord, type Scenario } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { assert, suite } from '../suite.ts'
 
 const test = suite('judge')
 
 const selfHeal = { noticedMs: 200, comparedMs: 300, syncedMs: 500 }
-const timing = { name: 'local', selfHeal, recreate: selfHeal, reconciliationMs: 9000 } as const
+const timing = { name: 'local', selfHeal, recreate: selfHeal, reconciliationMs: 9000, speedup: 15, hpaSyncMs: 5000 } as const
 const object = (value: string, uid = 'a'): KubeObject => ({ apiVersion: 'v1', kind: 'Thing', metadata: { name: 'x', uid }, value })
 const scenario: Scenario = {
   name: 'edit',
@@ -13,21 +13,29 @@ const scenario: Scenario = {
   about: '',
   steady: [{ name: 'calm', look: async () => ({ ok: true, seen: 'calm' }) }],
   watches: [],
-  undo: async () => [],
-  act: async () => {},
-  bit: { name: 'the edit', timeoutMs: 1, matches: ({ object: { value } }) => value === 'bad' },
-  healed: { name: 'the healing', timeoutMs: 1, matches: ({ object: { value } }) => value === 'good' },
+  steps: () => [
+    { kind: 'act', name: 'edit', run: async () => {} },
+    { kind: 'until', isBite: true, name: 'the edit', timeoutMs: 1, matches: (event) => isChange(event) && event.object.value === 'bad' },
+    { kind: 'until', name: 'the healing', timeoutMs: 1, matches: (event) => isChange(event) && event.object.value === 'good' },
+  ],
   bounds: ({ selfHeal }) => [{ name: 'reverted', lowerMs: 20, partsMs: selfHeal }],
   mutants: [],
 }
 const calm = { name: 'calm', ok: true, seen: 'calm' }
 
+const begun = (step: string, atMs: number) => ({ type: 'BEGUN' as const, step, atMs })
+
 /** A run whose object is edited 10 ms after the act and healed `healMs` later. */
 function recordOf(healMs: number | undefined, changes: Partial<RunRecord> = {}): RunRecord {
   const event = (value: string, atMs: number) => ({ type: 'MODIFIED' as const, object: object(value), atMs })
-  const events = [event('good', 900), event('bad', 1010), ...(healMs === undefined ? [] : [event('good', 1010 + healMs)])]
+  const events = [
+    event('good', 900),
+    begun('edit', 1000),
+    event('bad', 1010),
+    ...(healMs === undefined ? [] : [event('good', 1010 + healMs)]),
+  ]
   return {
-    format: 1,
+    format: 2,
     id: 'r',
     scenario: 'edit',
     kind: 'proof',
@@ -39,7 +47,7 @@ function recordOf(healMs: number | undefined, changes: Partial<RunRecord> = {}):
     versions: {},
     steadyBefore: [calm],
     steadyAfter: [calm],
-    rounds: [{ actedAtMs: 1000, before: [object('good')], events, endedAtMs: 3000 }],
+    rounds: [{ before: [object('good')], events, startedAtMs: 1000, endedAtMs: 3010 }],
     ...changes,
   }
 }
@@ -49,7 +57,7 @@ const verdictOf = (record: RunRecord): Judgement => judge(record, scenario, timi
 test('held when the healing is within the sum of the named parts', () => {
   const { verdict, times } = verdictOf(recordOf(1000))
   assert.is(verdict, 'held')
-  assert.equal(times, [{ bound: 'reverted', share: 1, lowerMs: 20, upperMs: 1000, valuesMs: [1000] }])
+  assert.equal(times, [{ bound: 'reverted', share: 1, lowerMs: 20, upperMs: 1000, partsMs: selfHeal, valuesMs: [1000] }])
 })
 
 test('violated a millisecond beyond the bound', () => {
@@ -82,9 +90,9 @@ test('violated when it never heals', () => {
 
 test('not injected when the edit was never seen, even if the state is good', () => {
   const calmRound = {
-    actedAtMs: 1000,
     before: [object('good')],
-    events: [{ type: 'MODIFIED' as const, object: object('good'), atMs: 1100 }],
+    events: [begun('edit', 1000), { type: 'MODIFIED' as const, object: object('good'), atMs: 1100 }],
+    startedAtMs: 1000,
     endedAtMs: 2000,
   }
   assert.is(verdictOf(recordOf(100, { rounds: [calmRound] })).verdict, 'not injected')
@@ -92,9 +100,9 @@ test('not injected when the edit was never seen, even if the state is good', () 
 
 test('an edit from before the act is not taken for it', () => {
   const early = {
-    actedAtMs: 2000,
     before: [object('good')],
-    events: [{ type: 'MODIFIED' as const, object: object('bad'), atMs: 1010 }],
+    events: [{ type: 'MODIFIED' as const, object: object('bad'), atMs: 1010 }, begun('edit', 2000)],
+    startedAtMs: 900,
     endedAtMs: 3000,
   }
   assert.is(verdictOf(recordOf(100, { rounds: [early] })).verdict, 'not injected')
@@ -121,6 +129,27 @@ test('no data without a round, without a steady start, or without a look after t
 
 test('violated when the state is not steady after the undo', () => {
   assert.is(verdictOf(recordOf(100, { steadyAfter: [{ ...calm, ok: false, seen: 'storm' }] })).verdict, 'violated')
+})
+
+test('a mutant is not red because its undo failed', () => {
+  const late: Scenario = { ...scenario, mutants: [{ name: 'late', expect: 'violated' }] }
+  const record = recordOf(100, { mutant: 'late', steadyAfter: [{ ...calm, ok: false, seen: 'storm' }] })
+  assert.is(judge(record, late, timing).verdict, 'aborted')
+})
+
+test('a claim that is untrue violates, one without data is no data', () => {
+  const claiming = (outcome: 'true' | 'false' | 'no data') =>
+    judge(recordOf(100), { ...scenario, claims: () => [{ name: 'all served', check: () => ({ outcome, seen: '7' }) }] }, timing)
+  assert.is(claiming('true').verdict, 'held')
+  assert.equal(claiming('true').claims, [{ name: 'all served', outcome: 'true', seen: '7' }])
+  assert.equal([claiming('false').verdict, claiming('false').reason], ['violated', 'all served: 7'])
+  assert.is(claiming('no data').verdict, 'no data')
+})
+
+test('a bound may lie between any two steps', () => {
+  const bounds = () => [{ name: 'bitten', from: 'edit', to: 'the edit', lowerMs: 0, partsMs: { all: 5 } }]
+  assert.equal(judge(recordOf(100), { ...scenario, bounds }, timing).times[0]?.valuesMs, [10])
+  assert.is(judge(recordOf(100), { ...scenario, bounds }, timing).verdict, 'violated')
 })
 
 test('aborted comes before everything else', () => {

@@ -16,13 +16,16 @@ const test = suite('render')
 
 const scenario = { name: 'edit', kind: 'proof' } as Scenario
 const record = { startedAt: '2026-01-01T00:00:00.000Z', endedAt: '2026-01-01T00:00:02.500Z' } as RunRecord
-const times = [{ bound: 'reverted', share: 1, lowerMs: 20, upperMs: 1500, valuesMs: [100, 300, 200] }]
+const times = [
+  { bound: 'reverted', share: 1, lowerMs: 20, upperMs: 1500, partsMs: { seenMs: 500, healedMs: 1000 }, valuesMs: [100, 300, 200] },
+]
+const claims = [{ name: 'served', outcome: 'true', seen: '12 requests' }] as const
 
 function resultOf(verdict: Verdict, mutant?: Pick<Mutant, 'name' | 'expect'>): Result {
   return {
     record,
     scenario,
-    judgement: { verdict, reason: 'why <&> not', times },
+    judgement: { verdict, reason: 'why <&> not', times, claims },
     path: 'r.json',
     ...(mutant === undefined ? {} : { mutant }),
   }
@@ -56,8 +59,20 @@ test('exitCode() of a mutant that is not red is 1', () => {
 test('renderTable() shows the verdict, the reason and the spread', () => {
   assert.is(
     renderTable([resultOf('held')]),
-    '✓ edit: held: why <&> not\n    reverted: n 3, min 100, p50 200, p95 300, max 300 ms (bound 20 to 1500)',
+    [
+      '✓ edit: held: why <&> not',
+      '    reverted: n 3, min 100, p50 200, p95 300, max 300 ms (bound 20 to 1500 = seen 500 + healed 1000)',
+      '    served: 12 requests',
+    ].join('\n'),
   )
+})
+
+test('renderTable() ends with k of n and the spread of what ran more than once, red runs included', () => {
+  const last = renderTable([resultOf('held'), resultOf('violated')])
+    .split('\n')
+    .slice(-2)
+  assert.is(last[0], '✗ edit: 1 of 2 held')
+  assert.match(last[1] ?? '', /reverted: n 6, min 100/)
 })
 
 test('renderJunit() is well-formed and counts failures', () => {

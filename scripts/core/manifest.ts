@@ -1,0 +1,95 @@
+/** Manifests of parts: their own YAML files, and upstream's, pinned by their hash. */
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseAllDocuments } from 'yaml'
+import { Failure } from '#kit/errors'
+import { goModuleDir } from '#kit/go'
+import { sha256 } from '#kit/hash'
+import type { KubeObject } from '#kit/kube'
+import { cacheDir, ensureDir, root } from '#kit/paths'
+import type { Target } from './types.ts'
+
+/** A file of upstream's that is never committed here: the Go module and the release carry the same bytes. */
+export interface PinnedManifest {
+  /** Named in errors. */
+  readonly of: string
+  readonly goMod: string
+  readonly module: string
+  /** In the module's folder. */
+  readonly path: string
+  readonly url: string
+  readonly sha256: string
+}
+
+/** The objects of a YAML file; `path` is relative to the project's root. */
+export async function readManifest(path: string): Promise<KubeObject[]> {
+  return objectsOf(await readFile(join(root, path), 'utf8'))
+}
+
+/**
+ * The objects of a pinned manifest, from a copy that was checked and parsed before: parsing Argo CD's 33,000 lines of YAML takes
+ * most of a second.
+ * @throws Failure where its bytes are not those that were pinned.
+ */
+export async function readPinned(manifest: PinnedManifest): Promise<KubeObject[]> {
+  const checked = join(ensureDir(join(cacheDir, 'manifests')), `${manifest.sha256}.json`)
+  const known = await readFile(checked, 'utf8').catch(() => undefined)
+  if (known !== undefined) return JSON.parse(known) as KubeObject[]
+  const text = await fromModule(manifest).catch(() => fromRelease(manifest))
+  const found = sha256(text)
+  if (found !== manifest.sha256) {
+    throw new Failure({ what: `Cannot use the manifest of ${manifest.of}`, why: `its SHA-256 is ${found} instead of ${manifest.sha256}` })
+  }
+  const objects = objectsOf(text)
+  await writeFile(`${checked}.${process.pid}`, JSON.stringify(objects))
+  await rename(`${checked}.${process.pid}`, checked)
+  return objects
+}
+
+async function fromModule({ goMod, module, path }: PinnedManifest): Promise<string> {
+  return readFile(join(await goModuleDir(goMod, module), path), 'utf8')
+}
+
+async function fromRelease({ of, url }: PinnedManifest): Promise<string> {
+  const response = await fetch(url)
+  if (!response.ok) throw new Failure({ what: `Cannot fetch the manifest of ${of}`, why: `${url} answered ${response.status}` })
+  return response.text()
+}
+
+function objectsOf(text: string): KubeObject[] {
+  return parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? [])
+}
+
+interface Container {
+  readonly name: string
+  readonly image: string
+}
+
+/** A workload with `change` made to each of its containers; any other object as it is. */
+export function mapContainers(object: KubeObject, change: (container: Container) => object): KubeObject {
+  const pod = object.spec?.template?.spec
+  if (pod?.containers === undefined) return object
+  const spec = {
+    ...pod,
+    containers: pod.containers.map(change),
+    ...(pod.initContainers === undefined ? {} : { initContainers: pod.initContainers.map(change) }),
+  }
+  return { ...object, spec: { ...object.spec, template: { ...object.spec.template, spec } } }
+}
+
+/** A workload with its images by digest. */
+export function withDigests(object: KubeObject, target: Target): KubeObject {
+  return mapContainers(object, (container) => ({ ...container, image: byDigest(container.image, target) }))
+}
+
+/**
+ * An image as a manifest names it, by the digest that this stack stored: `quay.io/argoproj/argocd:v3.5.7` becomes
+ * `quay.io/argoproj/argocd@sha256:…`.
+ * @throws Failure for an image that no part lists: a new version of a manifest brought it.
+ */
+export function byDigest(image: string, { images }: Target): string {
+  const repository = image.replace(/@.*$/, '').replace(/:[^/:]*$/, '')
+  const stored = images.get(repository.slice(repository.indexOf('/') + 1))
+  if (stored !== undefined) return `${repository}@${stored.digest}`
+  throw new Failure({ what: 'Cannot render the stack', why: `a manifest names the image '${image}', which no part lists` })
+}
