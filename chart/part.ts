@@ -1,5 +1,6 @@
 /** The service as a part of the platform: its image, its chart, its Application. */
 import { application, type ImageSpec, nodeBase, type Part, project, SOURCE_REF, type Target } from '#core'
+import { sped } from '#kit/duration'
 import type { KubeObject } from '#kit/kube'
 
 const NAME = 'service'
@@ -16,10 +17,15 @@ const KINDS = [
   { apiVersion: 'apps/v1', kind: 'Deployment' },
   { apiVersion: 'v1', kind: 'Service' },
   { apiVersion: 'v1', kind: 'ServiceAccount' },
+  { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' },
+  { apiVersion: 'monitoring.coreos.com/v1', kind: 'ServiceMonitor' },
 ]
+
+const SCRAPE_INTERVAL = '15s'
 
 export const service: Part = {
   name: NAME,
+  // A rollout of all five pods: five new ones, five on their way out, one more for the surge.
   namespaces: [{ name: 'dev', podSecurity: 'restricted', quota: { pods: '12', 'requests.cpu': '2', 'limits.memory': '4Gi' } }],
   images: [],
   release: serviceImage,
@@ -35,13 +41,23 @@ export const service: Part = {
  * The chart comes from the working tree, the digest from the environment's values. They stand in the Application itself:
  * Argo CD refuses values files from another revision of the same repository.
  */
-function serviceApplication({ repoUrl, environment, cluster }: Target, values: object): KubeObject {
+function serviceApplication(target: Target, values: object): KubeObject {
+  const { repoUrl, environment, cluster } = target
   const valueFiles = ['values.yaml', ...(cluster.kind === 'k3s' ? ['values-local.yaml'] : [])]
-  const helm = { releaseName: NAME, valueFiles, valuesObject: { environment, ...values } }
+  const helm = { releaseName: NAME, valueFiles, valuesObject: { ...targetValues(target), ...values } }
   return application({
     name: NAME,
     project: PROJECT,
     namespace: environment,
     sources: [{ repoURL: repoUrl, targetRevision: SOURCE_REF, path: 'chart', helm }],
   })
+}
+
+function targetValues({ environment, timing }: Target): object {
+  return {
+    environment,
+    faults: environment === 'prod' ? 'off' : 'on',
+    metrics: { interval: sped(SCRAPE_INTERVAL, timing.speedup) },
+    autoscaling: { scaleDownStabilizationSeconds: timing.hpa.scaleInWindowMs / 1000 },
+  }
 }

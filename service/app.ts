@@ -2,8 +2,11 @@
  * The service's core: a Web-standard `fetch(Request) => Response` without a port.
  * Express serves it here; Elysia's `.mount()` or a test can call it as it is.
  */
-import { HttpError, json, type Route, toErrorResponse } from './http.ts'
+import { withFaults } from './faults.ts'
+import { HttpError, json, type Route } from './http.ts'
+import { createMetrics } from './metrics.ts'
 import { listProducts } from './products.ts'
+import { createHandler, type Handler } from './router.ts'
 
 /** Where a process is in its life; only a ready one wants traffic. */
 export type Phase = 'starting' | 'ready' | 'draining'
@@ -19,10 +22,13 @@ export interface AppOptions {
   readonly routes?: readonly Route[]
   /** Told about each error that is not an HttpError. @default nobody */
   readonly onError?: (error: unknown, request: Request) => void
+  /** Whether requests may ask for faults. @default false */
+  readonly faults?: boolean
 }
 
-export interface App {
-  readonly fetch: (request: Request) => Promise<Response>
+export interface App extends Handler {
+  /** What Prometheus asks, on a port of its own: it is not for users. */
+  readonly metrics: Handler
   readonly phase: Phase
   /** Ready for traffic. A draining app stays draining. */
   start(): void
@@ -33,22 +39,15 @@ export interface App {
 const MAX_LIMIT = 100
 
 export function createApp(options: AppOptions = {}): App {
+  const { environment = 'development', version = 'unknown', pod = 'local', onError = () => {} } = options
   let phase: Phase = 'starting'
-  const routes = [...builtInRoutes(options.environment ?? 'development', () => phase), ...(options.routes ?? [])]
-  const table = Map.groupBy(routes, (route) => route.path)
-  const identity = { 'x-pod': options.pod ?? 'local', 'x-version': options.version ?? 'unknown' }
-
-  async function fetch(request: Request): Promise<Response> {
-    try {
-      return await finish(await answer(table, request), request, identity)
-    } catch (thrown) {
-      if (!(thrown instanceof HttpError)) options.onError?.(thrown, request)
-      return finish(toErrorResponse(thrown), request, identity)
-    }
-  }
+  const routes = [...builtInRoutes(environment, () => phase), ...(options.routes ?? [])]
+  const metrics = createMetrics(routes)
+  const common = { identity: { 'x-pod': pod, 'x-version': version }, onError }
 
   return {
-    fetch,
+    ...createHandler(options.faults ? withFaults(routes) : routes, { ...common, begin: metrics.begin }),
+    metrics: createHandler([metrics.route], common),
     get phase() {
       return phase
     },
@@ -64,29 +63,9 @@ export function createApp(options: AppOptions = {}): App {
 function builtInRoutes(environment: string, phase: () => Phase): readonly Route[] {
   return [
     { method: 'GET', path: '/api/products', handle: async (_, url) => json(await listProducts(limitOf(url))) },
-    { method: 'GET', path: '/health', handle: () => json({ status: 'healthy', environment }) },
-    { method: 'GET', path: '/ready', handle: () => json({ status: phase() }, phase() === 'ready' ? 200 : 503) },
+    { method: 'GET', path: '/health', isProbe: true, handle: () => json({ status: 'healthy', environment }) },
+    { method: 'GET', path: '/ready', isProbe: true, handle: () => json({ status: phase() }, phase() === 'ready' ? 200 : 503) },
   ]
-}
-
-async function answer(table: ReadonlyMap<string, readonly Route[]>, request: Request): Promise<Response> {
-  const url = new URL(request.url)
-  const routes = table.get(url.pathname)
-  if (routes === undefined) throw new HttpError(404, 'Not found')
-  const method = request.method === 'HEAD' ? 'GET' : request.method
-  const route = routes.find((each) => each.method === method)
-  if (route !== undefined) return await route.handle(request, url)
-  const allow = routes.flatMap((each) => (each.method === 'GET' ? ['GET', 'HEAD'] : [each.method])).join(', ')
-  throw new HttpError(405, `Method ${request.method} is not allowed: use ${allow}`, { allow })
-}
-
-/** Stamps who answered, and leaves the body out for HEAD. */
-async function finish(response: Response, request: Request, identity: Readonly<Record<string, string>>): Promise<Response> {
-  const headers = new Headers(response.headers)
-  for (const [name, value] of Object.entries(identity)) headers.set(name, value)
-  const isHead = request.method === 'HEAD'
-  if (isHead) await response.body?.cancel()
-  return new Response(isHead ? null : response.body, { status: response.status, headers })
 }
 
 function limitOf(url: URL): number {

@@ -5,6 +5,13 @@ export interface Route {
   /** The exact path: it is also the route's name wherever routes are counted. */
   readonly path: string
   readonly handle: (request: Request, url: URL) => Response | Promise<Response>
+  /** Asked by the cluster, not by users: never counted, never faulted. @default false */
+  readonly isProbe?: boolean
+}
+
+/** The methods that routes of one path answer: HEAD comes with GET. */
+export function methodsOf(routes: readonly Route[]): string[] {
+  return routes.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
 }
 
 /** Thrown by a route: answered as `{"error": message}` with this status. */

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type App, createApp } from './app.ts'
 import type { Route } from './http.ts'
 import { createLog, errorFields, type Log } from './log.ts'
-import { type RunningServer, serve } from './server.ts'
+import { type RunningServer, type Served, type ServeOptions, serve } from './server.ts'
 import { readSettings, type Settings, SettingsError } from './settings.ts'
 
 export interface RunOptions {
@@ -17,6 +17,9 @@ export interface RunOptions {
   readonly routes?: readonly Route[]
 }
 
+/** Scrapes in flight are cut then. */
+const METRICS_STOP_MS = 500
+
 /** @returns the exit code: 0 after a complete drain, 1 when it could not listen or had to cut requests, 2 on a malformed variable */
 export async function run(options: RunOptions): Promise<number> {
   try {
@@ -24,14 +27,38 @@ export async function run(options: RunOptions): Promise<number> {
     const log = createLog(options.stdout, { pod: settings.pod, version: settings.version })
     const app = createApp({ ...settings, routes: options.routes ?? [], onError: reportTo(log) })
     const signalled = nextSignal(options.signals)
-    const server = await serve(app, { ...settings, log })
-    app.start()
-    log('info', 'listening', { url: server.url, environment: settings.environment })
-    log('info', 'draining', { signal: await signalled, drainMs: settings.drainMs })
-    return await drain({ app, server, settings, log })
+    const metrics = await listen(app.metrics, { host: settings.metricsHost, port: settings.metricsPort, log, portName: 'METRICS_PORT' })
+    try {
+      const server = await listen(app, { ...settings, log, portName: 'PORT' })
+      app.start()
+      log('info', 'listening', { url: server.url, metrics: metrics.url, environment: settings.environment })
+      log('info', 'draining', { signal: await signalled, drainMs: settings.drainMs })
+      return await drain({ app, server, settings, log })
+    } finally {
+      // Last, so that the drain itself is seen.
+      await metrics.stop(METRICS_STOP_MS)
+    }
   } catch (thrown) {
     options.stderr(`${sentenceOf(thrown)}\n`)
     return thrown instanceof SettingsError ? 2 : 1
+  }
+}
+
+/** @throws StartError */
+async function listen(handler: Served, { portName, ...options }: ServeOptions & { readonly portName: string }): Promise<RunningServer> {
+  try {
+    return await serve(handler, options)
+  } catch (cause) {
+    throw new StartError(cause, portName)
+  }
+}
+
+/** A port that cannot be listened on: the message is one sentence for the person who set it. */
+class StartError extends Error {
+  constructor(cause: unknown, portName: string) {
+    const { message, code } = cause as NodeJS.ErrnoException
+    const next = code === 'EADDRINUSE' ? `. Set ${portName} to a free port` : ''
+    super(`Cannot start the service: ${message}${next}`, { cause })
   }
 }
 
@@ -64,8 +91,6 @@ function reportTo(log: Log): (error: unknown, request: Request) => void {
 }
 
 function sentenceOf(thrown: unknown): string {
-  if (thrown instanceof SettingsError) return thrown.message
-  if (!(thrown instanceof Error)) return String(thrown)
-  if ('code' in thrown && thrown.code === 'EADDRINUSE') return `Cannot start the service: ${thrown.message}. Set PORT to a free port`
-  return 'syscall' in thrown ? `Cannot start the service: ${thrown.message}` : (thrown.stack ?? thrown.message)
+  if (thrown instanceof SettingsError || thrown instanceof StartError) return thrown.message
+  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
 }

@@ -4,9 +4,14 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import express from 'express'
 import { hasLongRest, sendResponse, toRequest } from './adapter.ts'
-import type { App } from './app.ts'
-import { toErrorResponse } from './http.ts'
+import type { Phase } from './app.ts'
 import { errorFields, type Log } from './log.ts'
+import type { Handler } from './router.ts'
+
+export interface Served extends Handler {
+  /** A draining one tells its clients to connect elsewhere. @default 'ready' */
+  readonly phase?: Phase
+}
 
 export interface ServeOptions {
   readonly host: string
@@ -38,9 +43,9 @@ const STOP_POLL_MS = 25
 const STOP_QUIET_MS = 250
 
 /** @returns once it listens; @throws the listen error, such as EADDRINUSE */
-export async function serve(app: App, options: ServeOptions): Promise<RunningServer> {
+export async function serve(app: Served, options: ServeOptions): Promise<RunningServer> {
   const open = new Set<ServerResponse>()
-  const handle = createHandler(app, options)
+  const handle = createListener(app, options)
   const server = createServer(LIMITS, express().disable('x-powered-by').disable('etag').use(track(open, handle)))
   await listen(server, options)
   const { port } = server.address() as AddressInfo
@@ -64,7 +69,7 @@ function track(open: Set<ServerResponse>, handle: Handle): Handle {
   }
 }
 
-function createHandler(app: App, { bodyLimitBytes = 65_536, log }: ServeOptions): Handle {
+function createListener(app: Served, { bodyLimitBytes = 65_536, log }: ServeOptions): Handle {
   return async (req, res) => {
     const gone = new AbortController()
     res.once('close', () => gone.abort())
@@ -80,7 +85,7 @@ function createHandler(app: App, { bodyLimitBytes = 65_536, log }: ServeOptions)
       try {
         return await app.fetch(toRequest(req, { bodyLimitBytes, signal: gone.signal }))
       } catch (thrown) {
-        return toErrorResponse(thrown)
+        return app.refuse(thrown, req.method ?? '')
       }
     }
   }

@@ -30,3 +30,19 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- fail "No image to run: set image.digest (sha256:…) or image.tag" -}}
 {{- end -}}
 {{- end }}
+
+{{/* What Prometheus finds the metrics by, beside the selector. */}}
+{{- define "service.metricsLabel" -}}
+app.kubernetes.io/component: metrics
+{{- end }}
+
+{{/* A process that is killed within its own limits loses requests that it had accepted. */}}
+{{- define "service.gracePeriodSeconds" -}}
+{{- $v := .Values -}}
+{{- /* A second for the metrics to close and the process to end. */ -}}
+{{- $needMs := add (mul 1000 $v.preStopSeconds) $v.drainMs $v.stopMs 1000 -}}
+{{- if gt $needMs (mul 1000 $v.terminationGracePeriodSeconds) -}}
+{{- fail (printf "A pod may need %d ms to end (preStopSeconds %d, drainMs %d, stopMs %d, and 1 s), more than terminationGracePeriodSeconds %d" $needMs (int $v.preStopSeconds) (int $v.drainMs) (int $v.stopMs) (int $v.terminationGracePeriodSeconds)) -}}
+{{- end -}}
+{{- int $v.terminationGracePeriodSeconds -}}
+{{- end }}

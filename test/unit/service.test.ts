@@ -1,16 +1,12 @@
-/** The service: one table of cases for the bare handler and for Express, then a drain and the process itself. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { EventEmitter, once } from 'node:events'
+/** The service: one table of cases for the bare handler and for Express, then how its server stops. */
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { createApp } from '../../service/app.ts'
 import { HttpError, json, type Route } from '../../service/http.ts'
-import { run } from '../../service/run.ts'
 import { serve } from '../../service/server.ts'
-import { readSettings } from '../../service/settings.ts'
 import { assert, suite } from '../suite.ts'
+import { countsOf, slowRoute } from './service-fixture.ts'
 
 const test = suite('service')
 
@@ -19,6 +15,8 @@ interface Case {
   /** @default 'GET' */
   readonly method?: string
   readonly body?: string
+  /** Its header `x-fault`. */
+  readonly fault?: string
   readonly status: number
   readonly expected?: unknown
   /** @default '' */
@@ -27,6 +25,7 @@ interface Case {
 
 const BODY_LIMIT = 1_000
 const LIMIT_ERROR = { error: "Parameter 'limit' must be one whole number from 1 to 100" }
+const FAULT_ERROR = { error: "Header x-fault must be one or more of status=400..599, delay=0..10000, cpu=0..1000, joined by ';'" }
 const FIRST = { id: 1, name: 'Anchor', price: 49.99 }
 
 const CONTRACT: readonly Case[] = [
@@ -58,7 +57,46 @@ const CONTRACT: readonly Case[] = [
   { path: '/echo', method: 'POST', body: 'ahoy', status: 200, expected: { received: 'ahoy' } },
   { path: '/conflict', status: 409, expected: { error: 'Conflict' } },
   { path: '/bug', status: 500, expected: { error: 'Internal error' } },
+  { path: '/metrics', status: 404, expected: { error: 'Not found' } },
+  { path: '/api/products', fault: 'status=503', status: 503, expected: { error: 'Status 503 was asked for by x-fault' } },
+  { path: '/api/products', method: 'HEAD', fault: 'status=500', status: 500 },
+  { path: '/api/products?limit=x', fault: 'status=429', status: 429 },
+  { path: '/api/products?limit=1', fault: ' cpu=1 ; delay=1', status: 200, expected: [FIRST] },
+  { path: '/echo', method: 'POST', body: 'ahoy', fault: 'delay=0', status: 200, expected: { received: 'ahoy' } },
+  ...[
+    '',
+    'x',
+    'status',
+    'status=200',
+    'status=600',
+    'status=503;',
+    'status=503;status=503',
+    'delay=10001',
+    'cpu=1001',
+    'cpu=-1',
+    'cpu=1.5',
+  ].map((fault) => ({ path: '/api/products', fault, status: 400, expected: FAULT_ERROR })),
+  { path: '/health', fault: 'status=503', status: 200 },
+  { path: '/ready', fault: 'nonsense', status: 200 },
+  { path: '/nowhere', fault: 'status=503', status: 404 },
+  { path: '/api/products', method: 'POST', fault: 'status=503', status: 405, allow: 'GET, HEAD' },
 ]
+
+/** What the contract must have counted, by `method endpoint status`. */
+const COUNTED = Object.fromEntries(
+  [...Map.groupBy(CONTRACT.filter(isCounted), ({ method = 'GET', path, status }) => `${method} ${endpointOf(path)} ${status}`)]
+    .map(([key, cases]) => [key, cases.length] as const)
+    .toSorted(),
+)
+
+function endpointOf(path: string): string {
+  const [plain = ''] = path.split('?')
+  return ['/api/products', '/echo', '/conflict', '/bug'].includes(plain) ? plain : 'unknown'
+}
+
+function isCounted({ path }: Case): boolean {
+  return path !== '/health' && path !== '/ready'
+}
 
 const ROUTES: readonly Route[] = [
   { method: 'POST', path: '/echo', handle: async (given) => json({ received: await given.text() }) },
@@ -79,15 +117,15 @@ const ROUTES: readonly Route[] = [
 ]
 
 function startedApp(onError: (error: unknown) => void = () => {}) {
-  const app = createApp({ environment: 'test', version: 'v1', pod: 'pod-1', routes: ROUTES, onError })
+  const app = createApp({ environment: 'test', version: 'v1', pod: 'pod-1', faults: true, routes: ROUTES, onError })
   app.start()
   return app
 }
 
 async function checkCase(each: Case, send: (path: string, init: RequestInit) => Promise<Response>): Promise<void> {
-  const { path, method = 'GET', body } = each
-  const response = await send(path, body === undefined ? { method } : { method, body })
-  const name = `${method} ${path}`
+  const { path, method = 'GET', body = null, fault } = each
+  const response = await send(path, { method, body, headers: fault === undefined ? {} : { 'x-fault': fault } })
+  const name = `${method} ${path} ${fault ?? ''}`
   const text = await response.text()
   assert.is(response.status, each.status, `${name}: status`)
   assert.is(response.headers.get('allow') ?? '', each.allow ?? '', `${name}: allow`)
@@ -102,11 +140,14 @@ async function checkCase(each: Case, send: (path: string, init: RequestInit) => 
 test('app.fetch() answers every case of the contract', async () => {
   const app = startedApp()
   for (const each of CONTRACT) await checkCase(each, (path, init) => app.fetch(new Request(`http://test.local${path}`, init)))
+  assert.equal(await countsOf(app), COUNTED)
 })
 
 test('Express answers every case of the contract on a port', async () => {
-  const server = await serve(startedApp(), { host: '127.0.0.1', port: 0 })
+  const app = startedApp()
+  const server = await serve(app, { host: '127.0.0.1', port: 0 })
   for (const each of CONTRACT) await checkCase(each, (path, init) => fetch(`${server.url}${path}`, init))
+  assert.equal(await countsOf(app), COUNTED)
   assert.is(await server.stop(5_000), 0)
 })
 
@@ -161,11 +202,15 @@ test('the server refuses a body over its bound with 413, declared or streamed', 
   await server.stop(5_000)
 })
 
-test('the server answers 400 to what has no Web form, and lives on', async () => {
-  const server = await serve(startedApp(), { host: '127.0.0.1', port: 0 })
+test('the server answers 400 to what has no Web form, stamped and counted, and lives on', async () => {
+  const app = startedApp()
+  const server = await serve(app, { host: '127.0.0.1', port: 0 })
   const statusOf = (method: string, path: string) =>
     new Promise<number | undefined>((resolve, reject) => {
-      request(server.url, { method, path }, (res) => resolve(res.resume().statusCode))
+      request(server.url, { method, path }, (res) => {
+        assert.is(res.headers['x-pod'], 'pod-1')
+        resolve(res.resume().statusCode)
+      })
         .on('error', reject)
         .end()
     })
@@ -173,6 +218,7 @@ test('the server answers 400 to what has no Web form, and lives on', async () =>
   assert.is(await statusOf('TRACE', '/health'), 400)
   assert.is(await statusOf('GET', 'http://elsewhere.test/health'), 200)
   assert.is(await statusOf('GET', '/health'), 200)
+  assert.equal(await countsOf(app), { 'OPTIONS unknown 400': 1, 'other unknown 400': 1 })
   await server.stop(5_000)
 })
 
@@ -215,141 +261,11 @@ test('stop() cuts what is still in flight at its limit, and says how many', asyn
   await slow
 })
 
-test('run() drains on SIGTERM: not ready but serving, then the slow request finishes, then 0', async () => {
-  const { route, entered, release } = slowRoute()
-  const running = startRun({ PORT: '0', DRAIN_MS: '600' }, [route])
-  const url = await running.url()
-  const slow = fetch(`${url}/slow`)
-  await entered
-  assert.is((await fetch(`${url}/ready`)).status, 200)
-  running.signals.emit('SIGTERM')
-  await sleep(50)
-  const ready = await fetch(`${url}/ready`)
-  assert.is(ready.status, 503)
-  assert.is(ready.headers.get('connection'), 'close')
-  assert.is((await fetch(`${url}/api/products`)).status, 200)
-  await sleep(800)
-  await assert.rejects(fetch(`${url}/health`), /fetch failed/)
-  running.signals.emit('SIGTERM')
-  release()
-  assert.is((await slow).status, 200)
-  assert.is(await running.code, 0)
-  assert.equal(running.messages(), ['listening', 'draining', 'stopped'])
-})
-
-test('run() gives 1 and a log line when it has to cut a request', async () => {
-  const { route, entered } = slowRoute()
-  const running = startRun({ PORT: '0', STOP_MS: '100' }, [route])
-  const slow = assert.rejects(fetch(`${await running.url()}/slow`), /fetch failed/)
-  await entered
-  running.signals.emit('SIGINT')
-  assert.is(await running.code, 1)
-  assert.is(running.messages().at(-1), 'stopped at the limit: requests in flight were cut')
-  await slow
-})
-
-test('run() says in one sentence that its port is taken, and gives 1', async () => {
-  const server = await serve(startedApp(), { host: '127.0.0.1', port: 0 })
-  const { port } = new URL(server.url)
-  const running = startRun({ PORT: port }, [])
-  assert.is(await running.code, 1)
-  assert.equal(running.stderr, [
-    `Cannot start the service: listen EADDRINUSE: address already in use 127.0.0.1:${port}. Set PORT to a free port\n`,
-  ])
-  await server.stop(1_000)
-})
-
-test('readSettings() has defaults for a laptop: loopback, 8080, no drain delay', () => {
-  const expected = { host: '127.0.0.1', port: 8080, environment: 'development', version: 'unknown', pod: 'local', drainMs: 0, stopMs: 8000 }
-  assert.equal(readSettings({}), expected)
-  assert.equal(readSettings({ PORT: '', ENV: '' }), expected)
-})
-
-test('readSettings() refuses each malformed variable with its name, value and what was expected', () => {
-  const cases: [Record<string, string>, string][] = [
-    [{ PORT: 'abc' }, 'PORT is "abc", expected a whole number from 0 to 65535'],
-    [{ PORT: '65536' }, 'PORT is "65536", expected a whole number from 0 to 65535'],
-    [{ PORT: '-1' }, 'PORT is "-1", expected a whole number from 0 to 65535'],
-    [{ DRAIN_MS: '1.5' }, 'DRAIN_MS is "1.5", expected a whole number from 0 to 20000'],
-    [{ STOP_MS: '9001' }, 'STOP_MS is "9001", expected a whole number from 0 to 9000'],
-    [{ VERSION: 'a\nb' }, 'VERSION is "a\\nb", expected 1 to 128 ASCII characters without spaces'],
-    [{ HOST: ' ' }, 'HOST is " ", expected 1 to 128 ASCII characters without spaces'],
-  ]
-  for (const [env, message] of cases) {
-    assert.throws(
-      () => readSettings(env),
-      (error: Error) => error.message === `Cannot start the service: ${message}`,
-    )
-  }
-})
-
-test(
-  'main.ts ends with 2 and one sentence on a malformed variable, and with 0 on SIGTERM',
-  async () => {
-    const bad = startMain({ PORT: 'abc' })
-    assert.equal(await bad.ended, [2, null])
-    assert.is(bad.output(), 'Cannot start the service: PORT is "abc", expected a whole number from 0 to 65535\n')
-    const good = startMain({ PORT: '0' })
-    await once(good.child.stdout as NodeJS.EventEmitter, 'data')
-    good.child.kill('SIGTERM')
-    assert.equal(await good.ended, [0, null])
-    const lines = good.output().trim().split('\n')
-    assert.equal(
-      lines.map((line) => JSON.parse(line).message),
-      ['listening', 'draining', 'stopped'],
-    )
-  },
-  { timeoutMs: 60_000 },
-)
-
-/** A route that answers once it is released. */
-function slowRoute() {
-  const entered = Promise.withResolvers<void>()
-  const released = Promise.withResolvers<void>()
-  const handle = async () => {
-    entered.resolve()
-    await released.promise
-    return json({ slow: true })
-  }
-  const route: Route = { method: 'GET', path: '/slow', handle }
-  return { route, entered: entered.promise, release: () => released.resolve() }
-}
-
 function appWithSlowRoute() {
   const { route, entered, release } = slowRoute()
   const app = createApp({ routes: [route] })
   app.start()
   return { app, entered, release }
-}
-
-function startRun(env: Record<string, string>, routes: readonly Route[]) {
-  const signals = new EventEmitter()
-  const lines = new EventEmitter()
-  const stdout: { message: string; url?: string }[] = []
-  const stderr: string[] = []
-  const listening = once(lines, 'line')
-  const keep = (line: string) => {
-    stdout.push(JSON.parse(line))
-    lines.emit('line')
-  }
-  return {
-    signals,
-    stderr,
-    code: run({ env, signals, routes, stdout: keep, stderr: (line) => stderr.push(line) }),
-    messages: () => stdout.map((line) => line.message),
-    url: async () => {
-      await listening
-      return stdout[0]?.url ?? ''
-    },
-  }
-}
-
-function startMain(env: Record<string, string>): { child: ChildProcess; ended: Promise<unknown[]>; output: () => string } {
-  const main = fileURLToPath(new URL('../../service/main.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), main], { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
-  return { child, ended: once(child, 'close'), output: () => output }
 }
 
 test.run()
