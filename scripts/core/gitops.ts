@@ -20,6 +20,12 @@ export interface ApplicationSpec {
   readonly sources: readonly object[]
 }
 
+/**
+ * Without an end: an Application may hold objects whose kinds another one has yet to define, and once its retries were spent Argo CD
+ * would leave a commit alone, with nobody there to help. Each try takes the newest commit.
+ */
+const RETRY = { limit: -1, refresh: true, backoff: { duration: '2s', factor: 1, maxDuration: '2s' } }
+
 /** An Application with the platform's sync policy: automated, pruning, self-healing, with retries. */
 export function application({ name, project = PLATFORM_PROJECT, namespace, sources }: ApplicationSpec): KubeObject {
   return {
@@ -33,7 +39,7 @@ export function application({ name, project = PLATFORM_PROJECT, namespace, sourc
       syncPolicy: {
         automated: { prune: true, selfHeal: true },
         syncOptions: ['ServerSideApply=true'],
-        retry: { limit: 5, backoff: { duration: '2s', factor: 2, maxDuration: '30s' } },
+        retry: RETRY,
       },
     },
   }

@@ -81,12 +81,26 @@ function problemOf({ status }: KubeObject): string | undefined {
     ({ type, message }) => type === 'InvalidSpecError' || (type === 'ComparisonError' && !PASSING.test(message)),
   )
   if (found !== undefined) return shorten(found.message)
-  const operation = status?.operationState
-  const attempted = operation?.syncResult?.revisions ?? [operation?.syncResult?.revision]
-  const isCurrent = isDeepStrictEqual(attempted, status?.sync?.revisions ?? [status?.sync?.revision]) // else it failed for an older commit
-  const spent = operation?.phase === 'Failed' && isCurrent && (operation.retryCount ?? 0) >= 5
-  return spent ? shorten(operation.message ?? 'sync failed') : undefined
+  return failedAgain(status)
 }
+
+/** Retries never end (see gitops.ts), so one that fails so often has failed for good. */
+const FAILURES_ALLOWED = 10
+
+/** What the last attempts to sync the compared commit failed of; undefined while it may pass. */
+function failedAgain(status: KubeObject['status']): string | undefined {
+  const { operationState: operation, sync } = status ?? {}
+  const attempted = operation?.syncResult?.revisions ?? [operation?.syncResult?.revision]
+  const isCurrent = isDeepStrictEqual(attempted, sync?.revisions ?? [sync?.revision]) // else it failed for an older commit
+  // Between two attempts the operation is running and finished at once.
+  const failed = operation?.phase === 'Failed' || (operation?.phase === 'Running' && operation.finishedAt !== undefined)
+  const message = operation?.message ?? 'sync failed'
+  const isForGood = failed && isCurrent && (operation.retryCount ?? 0) >= FAILURES_ALLOWED
+  return isForGood && !PASSING.test(message) && !UNDEFINED_KIND.test(message) ? shorten(message) : undefined
+}
+
+/** Another Application defines the kind, and has not come to it yet. */
+const UNDEFINED_KIND = /could not find the requested resource|no matches for kind/i
 
 /** What comes and goes while pods start. */
 const PASSING = /connection refused|connection reset|Unavailable|no such host|i\/o timeout|deadline exceeded|EOF|unable to resolve/i

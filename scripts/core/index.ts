@@ -1,6 +1,8 @@
 /** `#core`: the language of the house. */
 
+export * from './alerting.ts'
 export * from './announce.ts'
+export * from './evidence.ts'
 export * from './gitops.ts'
 export * from './health.ts'
 export * from './images.ts'
@@ -9,6 +11,8 @@ export * from './journal.ts'
 export * from './judge.ts'
 export * from './load.ts'
 export * from './manifest.ts'
+export * from './observe.ts'
+export * from './pause.ts'
 export * from './record.ts'
 export * from './render.ts'
 export * from './run.ts'

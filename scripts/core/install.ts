@@ -94,14 +94,21 @@ async function bootstrap(stack: Stack, target: Target, { progress, signal }: Run
   const parts = stack.parts.filter((part) => part.bootstraps)
   const objects = (await Promise.all(parts.map(async (part) => (await part.rendered?.(target)) ?? []))).flat()
   const workloads = objects.filter(({ kind }) => kind === 'Deployment' || kind === 'StatefulSet').map(refOf)
-  const prepare = () => Promise.all(parts.map((part) => part.prepare?.(target.cluster)))
-  if (await canSync(kube, workloads)) return void (await prepare())
+  if (await canSync(kube, workloads)) return prepareParts(stack, target.cluster, { progress, signal })
   await progress.step('Bootstrap Argo CD and Git', async (note) => {
-    await applyAll(kube, [...stack.parts.flatMap((part) => part.namespaces.flatMap(namespaceObjects)), ownNamespace()])
-    await prepare()
+    await applyAll(kube, [ownNamespace()])
+    await prepareParts(stack, target.cluster, { progress, signal })
     await applyAll(kube, objects)
     await waitForWorkloads(kube, workloads, { signal, onSeen: note })
   })
+}
+
+/** What the parts make themselves goes into their namespaces, which a stack that is there lacks where a part is new. */
+async function prepareParts(stack: Stack, cluster: Cluster, run: Run): Promise<void> {
+  const present = new Set((await cluster.kube.list({ apiVersion: 'v1', kind: 'Namespace' })).map(({ metadata }) => metadata.name))
+  const missing = stack.parts.flatMap(({ namespaces }) => namespaces).filter(({ name }) => !present.has(name))
+  await applyAll(cluster.kube, missing.flatMap(namespaceObjects))
+  await Promise.all(stack.parts.map((part) => part.prepare?.(cluster, run)))
 }
 
 /** Whether Argo CD can read Git and all that it needs is there: what is broken beyond that, it mends itself. */

@@ -6,6 +6,7 @@ import { Failure } from '#kit/errors'
 import { goModuleDir } from '#kit/go'
 import { sha256 } from '#kit/hash'
 import type { KubeObject } from '#kit/kube'
+import { createOnce } from '#kit/limit'
 import { cacheDir, ensureDir, root } from '#kit/paths'
 import type { Target } from './types.ts'
 
@@ -26,12 +27,18 @@ export async function readManifest(path: string): Promise<KubeObject[]> {
   return objectsOf(await readFile(join(root, path), 'utf8'))
 }
 
+const once = createOnce<readonly KubeObject[]>()
+
 /**
- * The objects of a pinned manifest, from a copy that was checked and parsed before: parsing Argo CD's 33,000 lines of YAML takes
- * most of a second.
+ * The objects of a pinned manifest, read once a run from a copy that was checked and parsed before: parsing Argo CD's 33,000
+ * lines of YAML takes most of a second.
  * @throws Failure where its bytes are not those that were pinned.
  */
-export async function readPinned(manifest: PinnedManifest): Promise<KubeObject[]> {
+export function readPinned(manifest: PinnedManifest): Promise<readonly KubeObject[]> {
+  return once(manifest.sha256, () => readChecked(manifest))
+}
+
+async function readChecked(manifest: PinnedManifest): Promise<KubeObject[]> {
   const checked = join(ensureDir(join(cacheDir, 'manifests')), `${manifest.sha256}.json`)
   const known = await readFile(checked, 'utf8').catch(() => undefined)
   if (known !== undefined) return JSON.parse(known) as KubeObject[]
@@ -63,6 +70,7 @@ function objectsOf(text: string): KubeObject[] {
 interface Container {
   readonly name: string
   readonly image: string
+  readonly args?: readonly string[]
 }
 
 /** A workload with `change` made to each of its containers; any other object as it is. */

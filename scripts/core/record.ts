@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Failure, messageOf } from '#kit/errors'
 import { ensureDir, reportsDir } from '#kit/paths'
 import { pending, ready, waitFor } from '#kit/wait'
+import { LOAD_SOURCE, SUMMARY_SOURCE } from './evidence.ts'
 import { journal, settle } from './journal.ts'
 import { plannedRounds } from './judge.ts'
 import type { Act, Context, Mutant, Round, RunRecord, Scenario, SignalResult, StartLoad, Step, Undo } from './scenario.ts'
@@ -148,14 +149,14 @@ async function perform(step: Act, context: Context, { round, tape }: { round: nu
 async function startLoad({ name, profile }: StartLoad, { cluster, load, signal }: Context, tape: Tape): Promise<AsyncDisposable> {
   const entry = await journal(cluster.kube, `load ${profile.name}`, load.undo(profile))
   tape.mark('BEGUN', name)
-  const { observed, failed } = tape.tell('load')
+  const { observed, failed } = tape.tell(LOAD_SOURCE)
   const running = await load.start(profile, { cluster, signal, onSecond: observed }).catch(async (thrown) => {
     await settle(cluster.kube, entry)
     throw thrown
   })
   tape.mark('DONE', name)
   running.done.then(
-    (summary) => tape.tell('load summary').observed(summary, Date.now()),
+    (summary) => tape.tell(SUMMARY_SOURCE).observed(summary, Date.now()),
     (thrown) => failed(messageOf(thrown)),
   )
   return {

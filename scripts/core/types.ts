@@ -3,6 +3,7 @@ import type { Images } from '#kit/images'
 import type { Kube, KubeObject } from '#kit/kube'
 import type { Progress } from '#kit/progress'
 import type { Condition } from '#kit/wait'
+import type { Alerting } from './alerting.ts'
 import type { LoadGenerator } from './load.ts'
 import type { Scenario } from './scenario.ts'
 
@@ -176,8 +177,8 @@ export interface Part {
   applications(target: Target, values: Readonly<Record<string, unknown>>): readonly KubeObject[]
   /** Argo CD needs this part before it can sync anything: it is applied directly first, and adopted by its Application. */
   readonly bootstraps?: boolean
-  /** Makes what must not stand in Git: secrets. Safe to run again. */
-  prepare?(cluster: Cluster): Promise<void>
+  /** Makes what must not stand in Git: secrets. Its namespaces are there. Safe to run again. */
+  prepare?(cluster: Cluster, run: Run): Promise<void>
   /** What else must hold besides Synced and Healthy. Looks once; `terminal` ends the wait for the whole stack. */
   ready?(target: Target): Promise<Condition<void>>
   /** Lines for the person who brought the stack up. */
@@ -203,8 +204,11 @@ export interface TimingProfile {
   readonly reconciliationMs: number
   /** Scrapes, windows and waits of monitoring are written for production; here they are this many times as fast. */
   readonly speedup: number
-  /** How often the HPA looks at its metrics. */
-  readonly hpaSyncMs: number
+  /**
+   * Autoscaling: how often the HPA looks, how often usage is measured, how long it holds before it scales in, how long a pod takes to
+   * serve.
+   */
+  readonly hpa: Readonly<Record<'syncMs' | 'usageMs' | 'scaleInWindowMs' | 'podStartMs', number>>
 }
 
 /** The composition root: an adopter edits the one object of this type. */
@@ -216,4 +220,5 @@ export interface Stack {
   readonly git: (cluster: Cluster, signal: AbortSignal) => Promise<GitRemote>
   readonly timing: Readonly<Record<TimingProfile['name'], TimingProfile>>
   readonly load: LoadGenerator
+  readonly alerting: Alerting
 }

@@ -85,19 +85,19 @@ function toMatch(step: Until, { index, atMs }: Cursor, { events, before, endedAt
   return { why: 'unseen', seen: `${step.name} was not seen within ${endedAtMs - atMs} ms` }
 }
 
-function throughNone(step: Never, { atMs }: Cursor, round: Round): Stride {
+function throughNone(step: Never, { index, atMs }: Cursor, round: Round): Stride {
   const endMs = atMs + step.forMs
-  const found = within(round.events, atMs, endMs).find((event) => step.matches(event))
+  const found = until(round.events.slice(index), endMs).find((event) => step.matches(event))
   if (found !== undefined) return { why: 'broken', seen: `not '${step.name}': it was seen ${found.atMs - atMs} ms into it` }
   return atEnd(step, endMs, round)
 }
 
-function throughAll(step: Always, { atMs }: Cursor, round: Round): Stride {
+function throughAll(step: Always, { index, atMs }: Cursor, round: Round): Stride {
   const endMs = atMs + step.forMs
-  const inForce = round.events.findLast((event) => event.atMs < atMs && step.concerns(event))
+  const inForce = round.events.slice(0, index).findLast((event) => step.concerns(event))
   const concerned = [
     ...(inForce === undefined ? [] : [inForce]),
-    ...within(round.events, atMs, endMs).filter((event) => step.concerns(event)),
+    ...until(round.events.slice(index), endMs).filter((event) => step.concerns(event)),
   ]
   const broken = concerned.find((event) => !step.holds(event))
   if (broken !== undefined) return { why: 'broken', seen: `not '${step.name}': untrue ${broken.atMs - atMs} ms into it` }
@@ -112,5 +112,4 @@ function atEnd(step: Step, endMs: number, { events, endedAtMs }: Round): Stride 
   return { index: index < 0 ? events.length : index, atMs: endMs }
 }
 
-const within = (events: readonly RecordedEvent[], fromMs: number, toMs: number) =>
-  events.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs)
+const until = (events: readonly RecordedEvent[], endMs: number) => events.filter(({ atMs }) => atMs <= endMs)

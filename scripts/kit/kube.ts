@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HttpMethod, KubeConfig, RequestContext, Watch } from '@kubernetes/client-node'
-import { fetch } from 'undici'
+import { fetch, type Response } from 'undici'
 import { Failure, messageOf } from './errors.ts'
 
 export interface KubeObject {
@@ -120,11 +120,28 @@ export class Kube {
   }
 
   /** A raw request; `path` is below the server's address. */
-  async request(
-    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  async request(method: Method, path: string, content?: { body: object; type: string }): Promise<unknown> {
+    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS)
+    const response = await this.#send(method, path, { signal, ...(content === undefined ? {} : { content }) })
+    const text = await response.text()
+    return text === '' || !response.headers.get('content-type')?.includes('json') ? text : JSON.parse(text)
+  }
+
+  /**
+   * The lines of an answer as they come, such as a log that is followed. It ends with the answer; an unfinished last line is
+   * left out. @throws when the connection breaks or the signal aborts.
+   */
+  async *lines(path: string, signal: AbortSignal): AsyncGenerator<string> {
+    const { body } = await this.#send('GET', path, { signal })
+    if (body !== null) yield* splitLines(body)
+  }
+
+  /** @throws KubeError for any answer but a success. */
+  async #send(
+    method: Method,
     path: string,
-    content?: { body: object; type: string },
-  ): Promise<unknown> {
+    { content, signal }: { content?: { body: object; type: string }; signal: AbortSignal },
+  ): Promise<Response> {
     const cluster = this.#config.getCurrentCluster()
     if (cluster === null) throw new Failure({ what: 'Cannot reach the cluster', why: 'the kubeconfig has no current cluster' })
     const context = new RequestContext(`${cluster.server}${path}`, HttpMethod[method])
@@ -135,14 +152,13 @@ export class Kube {
       headers: { ...context.getHeaders(), ...(content === undefined ? {} : { 'content-type': content.type }) },
       ...(content === undefined ? {} : { body: JSON.stringify(content.body) }),
       ...(dispatcher === undefined ? {} : { dispatcher }),
-      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      signal,
     }).catch((thrown) => {
       const why = messageOf((thrown as Error).cause ?? thrown)
       throw new Failure({ what: `Cannot reach the API server at ${cluster.server}`, why, next: 'Run npm run local:up' }, thrown)
     })
-    const text = await response.text()
-    if (!response.ok) throw new KubeError(`${method} ${path.split('?')[0]}`, response.status, apiMessage(text))
-    return text === '' || !response.headers.get('content-type')?.includes('json') ? text : JSON.parse(text)
+    if (!response.ok) throw new KubeError(`${method} ${path.split('?')[0]}`, response.status, apiMessage(await response.text()))
+    return response
   }
 
   async #watchForever(ref: ListRef, { onEvent, signal }: { onEvent: (event: WatchEvent) => void; signal: AbortSignal }): Promise<void> {
@@ -231,6 +247,7 @@ export class Kube {
   }
 }
 
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 type Emit = (type: WatchEvent['type'], object: KubeObject) => void
 
 /** Between two connections objects may have come, changed and gone. */
@@ -239,6 +256,17 @@ function catchUp(known: ReadonlyMap<string | undefined, KubeObject>, items: read
   for (const [uid, object] of [...known]) if (!present.has(uid)) emit('DELETED', object)
   for (const item of items) {
     if (known.get(item.metadata.uid)?.metadata.resourceVersion !== item.metadata.resourceVersion) emit('ADDED', item)
+  }
+}
+
+/** Complete lines of a text that comes in pieces, which may cut lines and letters anywhere. */
+export async function* splitLines(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  for await (const piece of pieces) {
+    const lines = (rest + decoder.decode(piece, { stream: true })).split('\n')
+    rest = lines.pop() ?? ''
+    yield* lines
   }
 }
 

@@ -1,4 +1,4 @@
-/** Command-line tools that checks need, compiled once for this machine from `local/tools/<name>/go.mod`. */
+/** Command-line tools that checks need, compiled once for this machine from the go.mod that pins them. */
 import type { GoBinary } from '../core/types.ts'
 import { goBuild } from './go.ts'
 
@@ -14,6 +14,8 @@ const TOOLS = {
     package: 'github.com/zricethezav/gitleaks/v8',
     ldflags: ['-X github.com/zricethezav/gitleaks/v8/version.Version=8.30.1'],
   },
+  promtool: { goMod: 'alerts/prometheus/module', package: 'github.com/prometheus/prometheus/cmd/promtool' },
+  amtool: { goMod: 'alerts/alertmanager/module', package: 'github.com/prometheus/alertmanager/cmd/amtool' },
 } satisfies Record<string, GoBinary>
 
 export type ToolName = keyof typeof TOOLS

@@ -40,6 +40,11 @@ test('never: broken by a match within its time, kept by one after it', () => {
   assert.is(walk([act, never], roundOf([begun('act', 100), saw(9, 1101)])).reached.get('a nine'), 1100)
 })
 
+test('never: what ended the step before is not held against it', () => {
+  assert.is(walk([act, until(9), never], roundOf([begun('act', 100), saw(9, 200)])).stop, undefined)
+  assert.is(walk([act, until(9), never], roundOf([begun('act', 100), saw(9, 200), saw(9, 200)])).stop?.why, 'broken')
+})
+
 test('never: not shown by a round that ended before its time', () => {
   assert.is(walk([act, never], roundOf([begun('act', 100)], 1099)).stop?.why, 'unfinished')
 })
