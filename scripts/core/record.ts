@@ -7,6 +7,7 @@ import { pending, ready, waitFor } from '#kit/wait'
 import { LOAD_SOURCE, SUMMARY_SOURCE } from './evidence.ts'
 import { journal, settle } from './journal.ts'
 import { plannedRounds } from './judge.ts'
+import { startLoad } from './load.ts'
 import type { Act, Context, Mutant, Round, RunRecord, Scenario, SignalResult, StartLoad, Step, Undo } from './scenario.ts'
 import { startTape, type Tape } from './tape.ts'
 import { stepsOf, walk } from './walk.ts'
@@ -133,7 +134,7 @@ async function oneRound(scenario: Scenario, context: Context, { round, steps, on
   for (const step of steps) {
     onNote(step.name)
     if (step.kind === 'act') await perform(step, context, { round, tape })
-    else if (step.kind === 'load') loads.use(await startLoad(step, context, tape))
+    else if (step.kind === 'load') loads.use(await sendLoad(step, context, tape))
     else if (!(await seen(step, { steps, soFar, tape, signal: context.signal }))) break
   }
   return soFar()
@@ -146,25 +147,16 @@ async function perform(step: Act, context: Context, { round, tape }: { round: nu
 }
 
 /** Every second of it goes to the record; its end, too. */
-async function startLoad({ name, profile }: StartLoad, { cluster, load, signal }: Context, tape: Tape): Promise<AsyncDisposable> {
-  const entry = await journal(cluster.kube, `load ${profile.name}`, load.undo(profile))
+async function sendLoad({ name, profile }: StartLoad, context: Context, tape: Tape): Promise<AsyncDisposable> {
   tape.mark('BEGUN', name)
   const { observed, failed } = tape.tell(LOAD_SOURCE)
-  const running = await load.start(profile, { cluster, signal, onSecond: observed }).catch(async (thrown) => {
-    await settle(cluster.kube, entry)
-    throw thrown
-  })
+  const running = await startLoad(profile, context, observed)
   tape.mark('DONE', name)
   running.done.then(
     (summary) => tape.tell(SUMMARY_SOURCE).observed(summary, Date.now()),
     (thrown) => failed(messageOf(thrown)),
   )
-  return {
-    async [Symbol.asyncDispose]() {
-      await running[Symbol.asyncDispose]()
-      await settle(cluster.kube, entry)
-    },
-  }
+  return running
 }
 
 interface Seeing {

@@ -10,7 +10,7 @@ import { record, save } from './record.ts'
 import { exitCode, type Result, renderJson, renderJunit } from './render.ts'
 import type { Context, Mutant, Scenario } from './scenario.ts'
 import { readStatus } from './status.ts'
-import type { Run, Stack } from './types.ts'
+import type { Run, ServiceName, Stack } from './types.ts'
 
 /** What a command says that needs a cluster and finds none. */
 export function noCluster(what: string, name: string): Explanation {
@@ -90,6 +90,34 @@ export async function openRun(stack: Stack, { name, progress, signal }: Run & { 
   }
 }
 
+const ANSWER_TIMEOUT_MS = 5_000
+
+/** @throws UserError naming the first service that evidence comes from and that does not answer. */
+export async function checkAnswering({ cluster }: Pick<Context, 'cluster'>, scenarios: readonly Scenario[]): Promise<void> {
+  for (const service of new Set(scenarios.flatMap(({ asks = [] }) => asks))) {
+    const why = await cluster.fetch(service, HEALTH[service], { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }).then(
+      ({ ok, status }) => (ok ? undefined : `answers ${status}`),
+      () => 'does not answer',
+    )
+    if (why === undefined) continue
+    throw new UserError({
+      what: 'Cannot start a run',
+      why: `${service} ${why} at ${cluster.address(service)}`,
+      next: 'See what is wrong with npm run local:status, and mend it with npm run local:up',
+    })
+  }
+}
+
+/** Where each service says that it can be used. */
+const HEALTH: Readonly<Record<ServiceName, string>> = {
+  git: '/healthz',
+  service: '/ready',
+  argocd: '/healthz',
+  prometheus: '/-/ready',
+  alertmanager: '/-/ready',
+  sink: '/health',
+}
+
 export interface RunChoice {
   /** Each mutant in place of the scenario itself. @default false */
   readonly mutate?: boolean
@@ -103,6 +131,7 @@ export async function runAll(
   scenarios: readonly Scenario[],
   { mutate = false, repeat = 1 }: RunChoice,
 ): Promise<{ results: Result[]; exitCode: number }> {
+  await checkAnswering(run.context, scenarios)
   const results: Result[] = []
   const runs = scenarios.flatMap((scenario) => (mutate ? scenario.mutants : [undefined]).map((mutant) => ({ scenario, mutant })))
   for (const { scenario, mutant } of runs) {

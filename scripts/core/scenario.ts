@@ -5,7 +5,7 @@
  */
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
 import type { LoadGenerator, LoadProfile } from './load.ts'
-import type { Capability, Cluster, TimingProfile } from './types.ts'
+import type { Capability, Cluster, ServiceName, TimingProfile } from './types.ts'
 
 export interface Scenario {
   /** Kebab-case. */
@@ -14,6 +14,8 @@ export interface Scenario {
   /** One sentence: what is done and why it heals. */
   readonly about: string
   readonly needs?: readonly Capability[]
+  /** Services that its evidence comes from: a run that could only end without data is refused. @default none */
+  readonly asks?: readonly ServiceName[]
   /** Only run by name or with `--all`: the default set is bounded in time. @default false */
   readonly isExtra?: boolean
   /** How often the steps are repeated within one run. @default 1 */

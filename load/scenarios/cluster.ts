@@ -1,0 +1,102 @@
+/** What the proofs of autoscaling read from the cluster's objects. */
+import { type Context, type Evidence, isPresent, type RecordedEvent, refOfApplication, type Signal } from '#core'
+import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
+
+const NAMESPACE = 'dev'
+export const NAME = 'service'
+export const HPA: ObjectRef = { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler', name: NAME, namespace: NAMESPACE }
+export const DEPLOYMENT: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: NAME, namespace: NAMESPACE }
+export const MIN = 2
+export const MAX = 5
+/** Below this share of its target the HPA asks for fewer pods than MAX: 4 of 5. */
+const LOW_SHARE = (MAX - 1) / MAX
+
+export const WATCHES: readonly ListRef[] = [
+  { apiVersion: HPA.apiVersion, kind: HPA.kind, namespace: NAMESPACE },
+  { apiVersion: DEPLOYMENT.apiVersion, kind: DEPLOYMENT.kind, namespace: NAMESPACE },
+  { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', namespace: NAMESPACE, labelSelector: `kubernetes.io/service-name=${NAME}` },
+  { apiVersion: 'v1', kind: 'Event', namespace: NAMESPACE },
+]
+
+const isOf = (event: RecordedEvent, kind: string, name = NAME) =>
+  isPresent(event) && event.object.kind === kind && event.object.metadata.name === name
+
+/** The HPA of an event, if it is one. */
+export function hpaOf(event: RecordedEvent): KubeObject | undefined {
+  return isOf(event, HPA.kind) && isPresent(event) ? event.object : undefined
+}
+
+/** The replicas that a Deployment asks for, if the event is one of it. */
+export function replicasOf(event: RecordedEvent): number | undefined {
+  return isOf(event, DEPLOYMENT.kind) && isPresent(event) ? event.object.spec.replicas : undefined
+}
+
+/** Mean CPU of the pods in percent of their request, as the HPA saw it last, with its target. */
+export function cpuOf(hpa: KubeObject | undefined): { percent: number; targetPercent: number } | undefined {
+  const isCpu = (metric: { resource?: { name: string } }) => metric.resource?.name === 'cpu'
+  const percent = hpa?.status?.currentMetrics?.find(isCpu)?.resource.current.averageUtilization
+  const targetPercent = hpa?.spec.metrics?.find(isCpu)?.resource.target.averageUtilization
+  return percent === undefined || targetPercent === undefined ? undefined : { percent, targetPercent }
+}
+
+/** Whether the HPA saw more than its pods should carry. */
+export function sawHighCpu(event: RecordedEvent): boolean {
+  const cpu = cpuOf(hpaOf(event))
+  return cpu !== undefined && cpu.percent > REAL_TARGET_PERCENT * 1.1
+}
+
+/** Whether the HPA saw so little that five pods are too many. */
+export function sawLowCpu(event: RecordedEvent): boolean {
+  const cpu = cpuOf(hpaOf(event))
+  return cpu !== undefined && cpu.percent <= REAL_TARGET_PERCENT * LOW_SHARE
+}
+
+/** Git's target: evidence of load must not move with a mutant that changes it. */
+const REAL_TARGET_PERCENT = 70
+
+/** An event of the HPA itself that names the metric: a rollout's surge or a hand's scaling has none. */
+export function isRescaleByCpu(event: RecordedEvent): boolean {
+  if (!isPresent(event) || event.object.kind !== 'Event' || event.object.involvedObject?.kind !== HPA.kind) return false
+  return event.object.reason === 'SuccessfulRescale' && /cpu resource utilization .*above target/.test(event.object.message)
+}
+
+/** The pods that an EndpointSlice offers traffic to. */
+export function readyPods(event: RecordedEvent): string[] | undefined {
+  if (!isPresent(event) || event.object.kind !== 'EndpointSlice') return undefined
+  const endpoints = (event.object.endpoints ?? []) as { conditions?: { ready?: boolean }; targetRef?: { name: string } }[]
+  return endpoints.filter(({ conditions }) => conditions?.ready === true).map(({ targetRef }) => targetRef?.name ?? '')
+}
+
+export const hasReady = (count: number) => (event: RecordedEvent) => readyPods(event)?.length === count
+
+/** The pods of the first moment at which so many were ready. */
+export function podsWhenReady({ events }: Pick<Evidence, 'events'>, count: number): string[] {
+  return events.map(readyPods).find((pods) => pods?.length === count) ?? []
+}
+
+/** A condition of the HPA, such as `ScalingActive`. */
+export function conditionOf(hpa: KubeObject | undefined, type: string): string | undefined {
+  return hpa?.status?.conditions?.find((each: { type: string }) => each.type === type)?.status
+}
+
+/** Nothing rolls out, and the HPA has its metric, and needs no more than its least. */
+export const atRest: Signal = {
+  name: `the service runs ${MIN} pods, and the HPA sees their CPU`,
+  async look({ cluster: { kube } }: Context) {
+    const [deployment, hpa, application] = await Promise.all([kube.get(DEPLOYMENT), kube.get(HPA), kube.get(refOfApplication(NAME))])
+    const { replicas, readyReplicas, updatedReplicas } = deployment?.status ?? {}
+    const cpu = cpuOf(hpa)
+    const state = `${application?.status?.sync?.status}/${application?.status?.health?.status}`
+    const calm = replicas === MIN && readyReplicas === MIN && updatedReplicas === MIN && conditionOf(hpa, 'ScalingActive') === 'True'
+    const seen = `${readyReplicas ?? 0} of ${replicas ?? 0} ready, CPU ${cpu?.percent ?? 'unknown'} %, ${state}`
+    return { ok: calm && cpu !== undefined && cpu.percent < cpu.targetPercent && state === 'Synced/Healthy', seen }
+  },
+}
+
+/** Where the metrics come from, wherever the cluster keeps it. @throws Error where nothing serves them */
+export async function metricsServer({ cluster: { kube } }: Context): Promise<ObjectRef> {
+  const api = await kube.get({ apiVersion: 'apiregistration.k8s.io/v1', kind: 'APIService', name: 'v1beta1.metrics.k8s.io' })
+  const namespace = api?.spec?.service?.namespace
+  if (namespace === undefined) throw new Error('Nothing in the cluster serves metrics.k8s.io')
+  return { apiVersion: 'apps/v1', kind: 'Deployment', name: 'metrics-server', namespace }
+}

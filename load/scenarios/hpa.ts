@@ -1,0 +1,257 @@
+/** The HPA adds pods under load and takes them away after it, and keeps still while it is blind. */
+import {
+  type Claim,
+  type Context,
+  isFrom,
+  LOAD_SOURCE,
+  type LoadProfile,
+  loadMeasured,
+  loadSeconds,
+  type Mutant,
+  noRequestFailed,
+  pauseSelfHeal,
+  type RecordedEvent,
+  type Scenario,
+  type Step,
+  SUMMARY_SOURCE,
+  type TimingProfile,
+  type Undo,
+} from '#core'
+import { saturating } from '../profiles.ts'
+import {
+  atRest,
+  conditionOf,
+  DEPLOYMENT,
+  HPA,
+  hasReady,
+  hpaOf,
+  isRescaleByCpu,
+  MAX,
+  MIN,
+  metricsServer,
+  NAME,
+  podsWhenReady,
+  replicasOf,
+  sawHighCpu,
+  sawLowCpu,
+  WATCHES,
+} from './cluster.ts'
+
+const LOAD = 'load'
+const FIVE_READY = `${MAX} pods are ready`
+const LOW_SEEN = 'the HPA sees low CPU'
+const SCALES_IN = 'the HPA begins to scale in'
+const TWO_READY = `${MIN} pods are ready again`
+const REPLICAS_MUST_STAY = `${MAX} replicas are kept while the HPA is blind`
+/** Fewer answers than this could have come by without a pod being in service. */
+const LEAST_ANSWERS = 5
+
+/** Two looks of a controller are a little more or less than its period apart. */
+const TIMER_JITTER_MS = 500
+
+const scaleLoad: LoadProfile = saturating({ name: 'scale', heavyMs: 45_000, lightMs: 75_000 })
+const blindLoad: LoadProfile = saturating({ name: 'blind', heavyMs: 45_000, lightMs: 0 })
+
+const isLight = (event: RecordedEvent) => isFrom(LOAD_SOURCE, event) && event.value.stage === 'light'
+const isSummary = (event: RecordedEvent) => isFrom(SUMMARY_SOURCE, event)
+const wantsFewer = (event: RecordedEvent) => (replicasOf(event) ?? MAX) < MAX
+
+/** Two samples of usage, a look of the HPA; a further step where the first did not go all the way; then pods start. */
+const scaleOutParts = ({ hpa }: TimingProfile) => ({
+  usageMs: 2 * hpa.usageMs,
+  syncMs: hpa.syncMs,
+  furtherStepMs: hpa.usageMs + hpa.syncMs,
+  podStartMs: hpa.podStartMs,
+})
+const sum = (parts: Readonly<Record<string, number>>) => Object.values(parts).reduce((all, ms) => all + ms, 0)
+
+function scaleOut(timing: TimingProfile, profile: LoadProfile): Step[] {
+  const timeoutMs = 2 * sum(scaleOutParts(timing))
+  return [
+    { kind: 'load', name: LOAD, profile },
+    { kind: 'until', isBite: true, name: 'the HPA sees CPU above its target', timeoutMs, matches: sawHighCpu },
+    { kind: 'until', name: 'the HPA rescales and names CPU', timeoutMs, matches: isRescaleByCpu },
+    { kind: 'until', name: FIVE_READY, timeoutMs, matches: hasReady(MAX) },
+  ]
+}
+
+const eachPodAnswered: Claim = {
+  name: `each of the ${MAX} pods answered`,
+  check(evidence) {
+    const pods = podsWhenReady(evidence, MAX)
+    const answers = pods.map((pod) => loadSeconds(evidence).reduce((all, { byPod }) => all + (byPod[pod] ?? 0), 0))
+    const seen = answers.length === 0 ? `there were never ${MAX}` : `${answers.join(', ')} requests`
+    return { outcome: answers.length === MAX && answers.every((count) => count >= LEAST_ANSWERS) ? 'true' : 'false', seen }
+  },
+}
+
+/** Changes objects that Argo CD would put right at once. */
+function broken(name: string, expect: Mutant['expect'], patches: (context: Context) => Promise<{ patch: Undo; undo: Undo }>): Mutant {
+  return {
+    name,
+    expect,
+    async break(context) {
+      const { kube } = context.cluster
+      const pause = pauseSelfHeal(NAME, 'metrics-server')
+      const { patch, undo } = await patches(context)
+      return {
+        async apply() {
+          await pause.apply(kube)
+          for (const step of patch) if (step.op === 'patch') await kube.mergePatch(step.ref, step.patch)
+        },
+        undo: [...undo, ...pause.undo],
+      }
+    },
+  }
+}
+
+/** An HPA with another spec; everything else stays as it is. */
+const hpaWith = (name: string, change: (spec: HpaSpec) => object): Mutant =>
+  broken(name, 'violated', async ({ cluster }) => {
+    const spec = (await cluster.kube.get(HPA))?.spec as HpaSpec
+    return {
+      patch: [{ op: 'patch', ref: HPA, patch: { spec: change(spec) } }],
+      undo: [{ op: 'patch', ref: HPA, patch: { spec: { metrics: spec.metrics, behavior: spec.behavior } } }],
+    }
+  })
+
+interface HpaSpec {
+  readonly metrics: readonly { readonly resource: { readonly target: object } }[]
+  readonly behavior: { readonly scaleDown: object }
+}
+
+const targetOutOfReach = hpaWith('target-out-of-reach', ({ metrics }) => ({
+  metrics: metrics.map((metric) => ({
+    ...metric,
+    resource: { ...metric.resource, target: { type: 'Utilization', averageUtilization: 500 } },
+  })),
+}))
+const scaleInDisabled = hpaWith('scale-in-disabled', () => ({ behavior: { scaleDown: { selectPolicy: 'Disabled' } } }))
+const noWindow = hpaWith('no-window', () => ({ behavior: { scaleDown: { stabilizationWindowSeconds: 0 } } }))
+
+const setMetricsServer = async (context: Context, replicas: number): Promise<Undo> => [
+  { op: 'patch', ref: await metricsServer(context), patch: { spec: { replicas } } },
+]
+const metricsGone = broken('metrics-gone', 'not injected', async (context) => ({
+  patch: await setMetricsServer(context, 0),
+  undo: await setMetricsServer(context, 1),
+}))
+
+export const hpaScales: Scenario = {
+  name: 'hpa-scales',
+  kind: 'proof',
+  about: `Load drives the service from ${MIN} to ${MAX} pods; after it the HPA waits its window and goes back to ${MIN}; no request fails.`,
+  steady: [atRest],
+  watches: WATCHES,
+  steps: (timing) => [
+    ...scaleOut(timing, scaleLoad),
+    { kind: 'until', name: 'the load eases', timeoutMs: 60_000, matches: isLight },
+    { kind: 'until', name: LOW_SEEN, timeoutMs: 4 * timing.hpa.usageMs, matches: sawLowCpu },
+    { kind: 'until', name: SCALES_IN, timeoutMs: 2 * timing.hpa.scaleInWindowMs + 4 * timing.hpa.syncMs, matches: wantsFewer },
+    { kind: 'until', name: TWO_READY, timeoutMs: 2 * timing.hpa.scaleInWindowMs + 4 * timing.hpa.syncMs, matches: hasReady(MIN) },
+    { kind: 'until', name: 'the load ends', timeoutMs: 90_000, matches: isSummary },
+  ],
+  claims: () => [loadMeasured(scaleLoad), noRequestFailed(500), eachPodAnswered],
+  bounds: (timing) => [
+    // No usage is measured, looked at and answered by new pods within two seconds: that would be someone else's scaling.
+    { name: `${MAX} ready after the load began`, from: LOAD, to: FIVE_READY, lowerMs: 2_000, partsMs: scaleOutParts(timing) },
+    {
+      name: 'held before scaling in',
+      from: LOW_SEEN,
+      to: SCALES_IN,
+      // The last look that saw high CPU was at most one sync before the first that saw it low.
+      lowerMs: timing.hpa.scaleInWindowMs - timing.hpa.syncMs - TIMER_JITTER_MS,
+      partsMs: { windowMs: timing.hpa.scaleInWindowMs, lookMs: timing.hpa.syncMs, nextLookMs: timing.hpa.syncMs },
+    },
+    {
+      name: `${MIN} ready after scaling in began`,
+      from: SCALES_IN,
+      to: TWO_READY,
+      lowerMs: 0,
+      partsMs: { windowMs: timing.hpa.scaleInWindowMs, syncMs: 2 * timing.hpa.syncMs, endpointsMs: 5_000 },
+    },
+  ],
+  mutants: [
+    targetOutOfReach,
+    scaleInDisabled,
+    noWindow,
+    metricsGone,
+    { name: 'no-load', expect: 'not injected', skipAct: true, holdMs: 10_000 },
+  ],
+}
+
+const BLIND_ACT = 'take the metrics away'
+
+/** The load is over, so only blindness keeps the pods; longer than the window, or the window would be what was proven. */
+const blindMs = ({ hpa }: TimingProfile) => hpa.scaleInWindowMs + 2 * hpa.usageMs + 3 * hpa.syncMs
+
+export const hpaBlind: Scenario = {
+  name: 'hpa-blind',
+  kind: 'proof',
+  about: `With ${MAX} pods and no load the metrics go away: the HPA keeps all ${MAX}; when they are back it goes to ${MIN}.`,
+  isExtra: true,
+  steady: [atRest],
+  watches: WATCHES,
+  undo: async (context) => [...(await setMetricsServer(context, 1)), ...pauseSelfHeal('metrics-server').undo],
+  steps: (timing) => [
+    ...scaleOut(timing, blindLoad),
+    {
+      kind: 'act',
+      name: BLIND_ACT,
+      async run(context) {
+        await pauseSelfHeal('metrics-server').apply(context.cluster.kube)
+        await patchAll(context, await setMetricsServer(context, 0))
+      },
+    },
+    {
+      kind: 'until',
+      name: 'the HPA says that it has no metrics',
+      timeoutMs: 60_000,
+      matches: (event) => conditionOf(hpaOf(event), 'ScalingActive') === 'False',
+    },
+    { kind: 'until', name: 'the load ends', timeoutMs: 90_000, matches: isSummary },
+    {
+      kind: 'always',
+      name: REPLICAS_MUST_STAY,
+      forMs: blindMs(timing),
+      concerns: (event) => replicasOf(event) !== undefined,
+      holds: (event) => replicasOf(event) === MAX,
+    },
+    { kind: 'act', name: 'give the metrics back', run: async (context) => patchAll(context, await setMetricsServer(context, 1)) },
+    { kind: 'until', name: TWO_READY, timeoutMs: 180_000, matches: hasReady(MIN) },
+  ],
+  claims: () => [loadMeasured(blindLoad), noRequestFailed(300)],
+  bounds: (timing) => [
+    {
+      name: `${MIN} ready after the metrics came back`,
+      from: 'give the metrics back',
+      to: TWO_READY,
+      lowerMs: 1_000,
+      partsMs: {
+        serverStartMs: 30_000,
+        usageMs: 2 * timing.hpa.usageMs,
+        windowMs: timing.hpa.scaleInWindowMs,
+        syncMs: 2 * timing.hpa.syncMs,
+        endpointsMs: 5_000,
+      },
+    },
+  ],
+  mutants: [
+    { name: 'metrics-left-up', expect: 'violated', steps: (steps) => steps.filter(({ name }) => name !== BLIND_ACT) },
+    { name: 'scaled-by-hand', expect: 'violated', steps: withHandScaling },
+  ],
+}
+
+/** Someone takes pods away while the HPA is blind: the watch must see it. */
+function withHandScaling(steps: readonly Step[]): readonly Step[] {
+  const scale: Step = {
+    kind: 'act',
+    name: 'scale by hand',
+    run: async ({ cluster }) => void (await cluster.kube.mergePatch(DEPLOYMENT, { spec: { replicas: 3 } })),
+  }
+  return steps.flatMap((step) => (step.name === REPLICAS_MUST_STAY ? [scale, step] : [step]))
+}
+
+async function patchAll({ cluster: { kube } }: Context, steps: Undo): Promise<void> {
+  for (const step of steps) if (step.op === 'patch') await kube.mergePatch(step.ref, step.patch)
+}
