@@ -1,0 +1,127 @@
+/** What alert proofs write down: every evaluation of a rule, and every message at the sink. */
+import { type Context, type Evidence, isFrom, type Observer, polled, type RecordedEvent, type Signal } from '#core'
+import type { KubeObject } from '#kit/kube'
+import { type AskProm, promAlerts, promFormat, promRules, promSamples, type Sample } from '#kit/prom'
+import { type Message, sinkMessages } from '../sink/client.ts'
+
+export const MESSAGES = 'messages at the sink'
+const LOOK_MS = 500
+/** Each look asks this far back, so that a look that failed loses nothing. */
+const BACK = '30s'
+
+/** Asks the cluster's Prometheus. */
+export const prometheus =
+  ({ cluster }: Pick<Context, 'cluster'>): AskProm =>
+  (path, init) =>
+    cluster.fetch('prometheus', path, init)
+
+/** One evaluation of an alert's rule group. */
+export interface Evaluation {
+  readonly state: 'inactive' | 'pending' | 'firing'
+  /** The recorded series that the alert judges; undefined where it has no value. */
+  readonly value: number | undefined
+}
+
+/**
+ * Every evaluation of an alert, by the samples that Prometheus itself stored: no state between two looks is missed. The group
+ * also records a series, whose samples show that it was evaluated even where the alert has none.
+ */
+export function evaluations(alert: string, recorded: { readonly always: string; readonly value: string }): Observer {
+  return polled({
+    name: alert,
+    everyMs: LOOK_MS,
+    begin(context, sinceMs) {
+      const read = (selector: string) => promSamples(prometheus(context), `${selector}[${BACK}]`)
+      let toldUpToMs = sinceMs
+      return async () => {
+        const [always, values, alerts] = await Promise.all([
+          read(recorded.always),
+          read(recorded.value),
+          read(`ALERTS{alertname="${alert}"}`),
+        ])
+        const fresh = [...new Set(always.map(({ atMs }) => atMs))].filter((atMs) => atMs > toldUpToMs)
+        toldUpToMs = fresh.at(-1) ?? toldUpToMs
+        const valueAt = (atMs: number) => values.find((each) => each.atMs === atMs)?.value
+        return fresh.map((atMs) => ({ atMs, value: { state: stateAt(alerts, atMs), value: valueAt(atMs) } satisfies Evaluation }))
+      }
+    },
+  })
+}
+
+function stateAt(alerts: readonly Sample[], atMs: number): Evaluation['state'] {
+  const states = alerts.filter((each) => each.atMs === atMs).map(({ labels }) => labels.alertstate)
+  if (states.includes('firing')) return 'firing'
+  return states.includes('pending') ? 'pending' : 'inactive'
+}
+
+/** Every message of one alert, as the sink received it. */
+export function messages(alert: string): Observer {
+  return polled({
+    name: MESSAGES,
+    everyMs: LOOK_MS,
+    begin({ cluster, signal }, since) {
+      let afterId = 0
+      return async () => {
+        const { messages: fresh } = await sinkMessages(cluster, { alert, since, afterId, signal })
+        afterId = fresh.at(-1)?.id ?? afterId
+        return fresh.map((message) => ({ value: message, atMs: message.receivedAtMs }))
+      }
+    },
+  })
+}
+
+/** Whether an event is an evaluation that found the alert in a state. */
+export const isState = (alert: string, state: Evaluation['state']) => (event: RecordedEvent) =>
+  isFrom(alert, event) && (event.value as Evaluation).state === state
+
+/** Whether an event is a message of a state. */
+export const isMessage = (state: Message['state']) => (event: RecordedEvent) =>
+  isFrom(MESSAGES, event) && (event.value as Message).state === state
+
+export function messagesOf({ events }: Pick<Evidence, 'events'>, state: Message['state']): Message[] {
+  return events.filter(isMessage(state)).flatMap((event) => ('value' in event ? [event.value as Message] : []))
+}
+
+export function evaluationsOf(
+  { events }: Pick<Evidence, 'events'>,
+  alert: string,
+): { readonly atMs: number; readonly evaluation: Evaluation }[] {
+  return events.flatMap((event) => (isFrom(alert, event) ? [{ atMs: event.atMs, evaluation: event.value as Evaluation }] : []))
+}
+
+/** Nothing of an earlier run is still pending or firing. */
+export function quiet(alert: string): Signal {
+  return {
+    name: `${alert} is inactive`,
+    async look(context) {
+      const alerts = await promAlerts(prometheus(context))
+      const state = alerts.find(({ labels }) => labels.alertname === alert)?.state ?? 'inactive'
+      return { ok: state === 'inactive', seen: state }
+    },
+  }
+}
+
+/** The rule that Prometheus evaluates is the one that the cluster's object holds: a change takes its time to be loaded. */
+export function ruleLoaded(alert: string): Signal {
+  return {
+    name: `Prometheus has loaded ${alert} as it stands in the cluster`,
+    async look(context) {
+      const ask = prometheus(context)
+      const [objects, groups] = await Promise.all([
+        context.cluster.kube.list({ apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule' }),
+        promRules(ask),
+      ])
+      const wanted = exprOf(objects, alert)
+      const loaded = groups.flatMap(({ rules }) => rules).find(({ name, type }) => name === alert && type === 'alerting')?.query
+      if (wanted === undefined || loaded === undefined)
+        return { ok: false, seen: wanted === undefined ? 'no object has it' : 'it is not loaded' }
+      const [a, b] = await Promise.all([promFormat(ask, wanted), promFormat(ask, loaded)])
+      return { ok: a === b, seen: a === b ? 'loaded' : `still ${b}` }
+    },
+  }
+}
+
+function exprOf(objects: readonly KubeObject[], alert: string): string | undefined {
+  const rules = objects.flatMap(({ spec }) => spec.groups).flatMap((group: { rules: { alert?: string; expr: string }[] }) => group.rules)
+  return rules.find((rule) => rule.alert === alert)?.expr
+}
