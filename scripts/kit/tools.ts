@@ -16,6 +16,7 @@ const TOOLS = {
   },
   promtool: { goMod: 'alerts/prometheus/module', package: 'github.com/prometheus/prometheus/cmd/promtool' },
   amtool: { goMod: 'alerts/alertmanager/module', package: 'github.com/prometheus/alertmanager/cmd/amtool' },
+  actionlint: { goMod: 'local/tools/actionlint', package: 'github.com/rhysd/actionlint/cmd/actionlint' },
 } satisfies Record<string, GoBinary>
 
 export type ToolName = keyof typeof TOOLS
