@@ -1,7 +1,13 @@
 /** The composition root: what the platform is made of. An adopter edits this file. */
 import { defineStack } from '#core'
+import { monitoring } from './alerts/part.ts'
+import { alerting } from './alerts/rehearsal.ts'
+import { alertSink } from './alerts/sink/part.ts'
 import { argocd } from './argocd/part.ts'
 import { service } from './chart/part.ts'
+import { createLoadGenerator } from './load/generator.ts'
+import { load } from './load/part.ts'
+import { profiles } from './load/profiles.ts'
 import { gitServer, openGit } from './local/git-server/part.ts'
 import { localClusters } from './local/local.ts'
 
@@ -16,8 +22,10 @@ export const stack = defineStack({
       ],
     }),
   },
-  parts: [gitServer, argocd, service],
+  parts: [gitServer, argocd, ...monitoring, alertSink, load, service],
   git: openGit,
+  load: createLoadGenerator({ profiles, target: 'http://service.dev.svc.cluster.local' }),
+  alerting,
   timing: {
     local: {
       name: 'local',
@@ -25,7 +33,7 @@ export const stack = defineStack({
       recreate: { noticedMs: 200, comparedMs: 300, syncedMs: 500 },
       reconciliationMs: 15_000,
       speedup: 15,
-      hpaSyncMs: 5_000,
+      hpa: { syncMs: 5_000, usageMs: 10_000, scaleInWindowMs: 20_000, podStartMs: 5_000 },
     },
     production: {
       name: 'production',
@@ -33,7 +41,7 @@ export const stack = defineStack({
       recreate: { noticedMs: 1_000, comparedMs: 4_000, syncedMs: 10_000 },
       reconciliationMs: 180_000,
       speedup: 1,
-      hpaSyncMs: 15_000,
+      hpa: { syncMs: 15_000, usageMs: 15_000, scaleInWindowMs: 300_000, podStartMs: 30_000 },
     },
   },
 })

@@ -17,7 +17,7 @@ import {
 } from '#core'
 import { type AlertTiming, alertTiming, type Expected, expectFiring, expectResolved } from '../rules.ts'
 import { noErrors, ruleWith, sinkAway } from './mutants.ts'
-import { evaluations, evaluationsOf, isMessage, isState, messages, messagesOf, quiet, ruleLoaded } from './observers.ts'
+import { evaluations, evaluationsOf, isMessage, isState, messages, messagesOf, quiet, ruleLoaded, withoutErrors } from './observers.ts'
 
 export const ALERT = 'HighErrorRate'
 /** The same on every clock: only times are shortened. */
@@ -55,7 +55,7 @@ const ratioAbove = (limit: number) => (event: RecordedEvent) => isFrom(ALERT, ev
 const isAnyMessage = (event: RecordedEvent) => isMessage('firing')(event) || isMessage('resolved')(event)
 
 export const observes = [evaluations(ALERT, { always: TRAFFIC, value: RATIO }), messages(ALERT)]
-export const steady = [quiet(ALERT), ruleLoaded(ALERT)]
+export const steady = [quiet(ALERT), withoutErrors(RATIO), ruleLoaded(ALERT)]
 
 /** Messages travel, and computers take their time. */
 const DELIVERY_MS = 5_000
@@ -218,7 +218,8 @@ function justBelow(timing: TimingProfile): Claim {
       const values = inStage.flatMap(({ evaluation }) => evaluation.value ?? [])
       const [low, high] = [Math.min(...values), Math.max(...values)]
       const enough = values.length >= (windowMs / evaluationMs) * 0.8
-      const seen = `${values.length} evaluations, ${(low * 100).toFixed(1)} to ${(high * 100).toFixed(1)} %`
+      const seen =
+        values.length === 0 ? 'no evaluation' : `${values.length} evaluations, ${(low * 100).toFixed(1)} to ${(high * 100).toFixed(1)} %`
       return { outcome: enough && low > BELOW_SHARE * 0.75 && high < THRESHOLD ? 'true' : 'no data', seen }
     },
   }

@@ -1,7 +1,7 @@
 /** What alert proofs write down: every evaluation of a rule, and every message at the sink. */
 import { type Context, type Evidence, isFrom, type Observer, polled, type RecordedEvent, type Signal } from '#core'
 import type { KubeObject } from '#kit/kube'
-import { type AskProm, promAlerts, promFormat, promRules, promSamples, type Sample } from '#kit/prom'
+import { type AskProm, promAlerts, promFormat, promQuery, promRules, promSamples, type Sample } from '#kit/prom'
 import { type Message, sinkMessages } from '../sink/client.ts'
 
 export const MESSAGES = 'messages at the sink'
@@ -97,6 +97,17 @@ export function quiet(alert: string): Signal {
       const alerts = await promAlerts(prometheus(context))
       const state = alerts.find(({ labels }) => labels.alertname === alert)?.state ?? 'inactive'
       return { ok: state === 'inactive', seen: state }
+    },
+  }
+}
+
+/** No error of an earlier run is left in the rule's windows: it would be taken for one of this run. */
+export function withoutErrors(recorded: string): Signal {
+  return {
+    name: `${recorded} is 0, or nothing is asked`,
+    async look(context) {
+      const worst = Math.max(0, ...(await promQuery(prometheus(context), recorded)).map(({ value }) => value))
+      return { ok: worst === 0, seen: `${(worst * 100).toFixed(1)} %` }
     },
   }
 }

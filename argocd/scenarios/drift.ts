@@ -1,13 +1,13 @@
 /** Argo CD's self-heal: a hand edit is reverted and a deleted object comes back. */
 import {
-  ARGOCD_NAMESPACE,
   type Bound,
   type Context,
   isChange,
   isPresent,
   type Mutant,
+  pauseSelfHeal,
   type RecordedEvent,
-  ROOT_APPLICATION,
+  refOfApplication,
   type Scenario,
   type TimingProfile,
 } from '#core'
@@ -23,10 +23,6 @@ const BITE_TIMEOUT_MS = 5_000
 const HEAL_TIMEOUT_MS = 30_000
 const MUTANT_HOLD_MS = 30_000
 
-const APPLICATION = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: ARGOCD_NAMESPACE }
-const SERVICE_APPLICATION: ObjectRef = { ...APPLICATION, name: 'service' }
-const ROOT: ObjectRef = { ...APPLICATION, name: ROOT_APPLICATION }
-
 const isEdited = ({ kind, metadata }: KubeObject) => kind === EDITED.kind && metadata.name === EDITED.name
 const isDeleted = ({ kind, metadata }: KubeObject) => kind === DELETED.kind && metadata.name === DELETED.name
 
@@ -36,7 +32,7 @@ const strangeValue = (round: number) => 50 + round
 const inSync = {
   name: 'the service is Synced and Healthy, and no operation runs',
   async look({ cluster }: Context) {
-    const application = await cluster.kube.get(SERVICE_APPLICATION)
+    const application = await cluster.kube.get(refOfApplication('service'))
     const status = application?.status
     const running = application?.operation !== undefined || status?.operationState?.phase === 'Running'
     const seen = `${status?.sync?.status}/${status?.health?.status}${running ? ', an operation runs' : ''}`
@@ -53,23 +49,13 @@ const healBounds = ({ name, lowerMs, partsMs }: Bound, { reconciliationMs }: Tim
   { name: `${name}, each`, lowerMs, partsMs: { ...partsMs, missedByWatchMs: reconciliationMs } },
 ]
 
-/** Off for the child and for the root, which would at once put the child's policy back. */
 const selfHealOff: Mutant = {
   name: 'self-heal-off',
   expect: 'violated',
   holdMs: MUTANT_HOLD_MS,
   async break({ cluster: { kube } }) {
-    const policy = (on: boolean) => ({ spec: { syncPolicy: { automated: { prune: true, selfHeal: on } } } })
-    return {
-      async apply() {
-        await kube.mergePatch(ROOT, policy(false))
-        await kube.mergePatch(SERVICE_APPLICATION, policy(false))
-      },
-      undo: [
-        { op: 'patch', ref: SERVICE_APPLICATION, patch: policy(true) },
-        { op: 'patch', ref: ROOT, patch: policy(true) },
-      ],
-    }
+    const { apply, undo } = pauseSelfHeal('service')
+    return { apply: () => apply(kube), undo }
   },
 }
 

@@ -81,7 +81,8 @@ function doneAt(step: Step, events: readonly RecordedEvent[], fallbackMs: number
 
 function toMatch(step: Until, { index, atMs }: Cursor, { events, before, endedAtMs }: Round): Stride {
   const found = events.findIndex((event, i) => i >= index && step.matches(event, before))
-  if (found >= 0) return { index: found + 1, atMs: events[found]?.atMs ?? atMs }
+  // What shows that an act took effect may at once show what came of it; any other event serves one step only.
+  if (found >= 0) return { index: step.isBite === true ? found : found + 1, atMs: events[found]?.atMs ?? atMs }
   return { why: 'unseen', seen: `${step.name} was not seen within ${endedAtMs - atMs} ms` }
 }
 

@@ -1,12 +1,14 @@
-/** Every proof of the stack, and every mutant of it, through the engine. */
+/** The default set of proofs, through the engine; and one proof's mutants, since an engine that cannot go red proves nothing. */
 
-import { isGood, openRun, type Result, renderTable, runOne, selectScenarios, writeReports } from '#core'
+import { checkAnswering, isGood, openRun, type Result, renderTable, runOne, selectScenarios, writeReports } from '#core'
 import { createProgress } from '#kit/progress'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { clusterName } from './stack.ts'
 
-const PROOF_TIMEOUT_MS = 180_000
+const PROOF_TIMEOUT_MS = 300_000
+/** The others are a series of their own: npm run prove -- --all --mutate. */
+const MUTATED = 'hand-edit'
 const results: Result[] = []
 const test = suite('proofs')
 
@@ -15,13 +17,14 @@ test.after(async () => {
 })
 
 for (const scenario of selectScenarios(stack, 'proof')) {
-  for (const mutant of [undefined, ...scenario.mutants]) {
+  for (const mutant of [undefined, ...(scenario.name === MUTATED ? scenario.mutants : [])]) {
     const name = mutant === undefined ? `${scenario.name} holds` : `${scenario.name} is ${mutant.expect} with ${mutant.name}`
     test(
       name,
       async ({ signal }) => {
         using progress = createProgress()
         await using run = await openRun(stack, { name: clusterName, progress, signal })
+        await checkAnswering(run.context, [scenario])
         const result = await runOne(run, scenario, mutant)
         results.push(result)
         progress.say(renderTable([result]))

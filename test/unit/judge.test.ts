@@ -5,7 +5,14 @@ import { assert, suite } from '../suite.ts'
 const test = suite('judge')
 
 const selfHeal = { noticedMs: 200, comparedMs: 300, syncedMs: 500 }
-const timing = { name: 'local', selfHeal, recreate: selfHeal, reconciliationMs: 9000, speedup: 15, hpaSyncMs: 5000 } as const
+const timing = {
+  name: 'local',
+  selfHeal,
+  recreate: selfHeal,
+  reconciliationMs: 9000,
+  speedup: 15,
+  hpa: { syncMs: 5000, usageMs: 10_000, scaleInWindowMs: 20_000, podStartMs: 5000 },
+} as const
 const object = (value: string, uid = 'a'): KubeObject => ({ apiVersion: 'v1', kind: 'Thing', metadata: { name: 'x', uid }, value })
 const scenario: Scenario = {
   name: 'edit',

@@ -30,6 +30,11 @@ test('until: one event does not serve two steps', () => {
   assert.is(walk([act, until(1), until(1)], roundOf([begun('act', 100), saw(1, 200)])).stop?.why, 'unseen')
 })
 
+test('until: the event that shows the bite may show what came of it, too', () => {
+  const bite: Step = { kind: 'until', isBite: true, name: 'bite', timeoutMs: 1, matches: (event) => sees(event, 1) }
+  assert.is(walk([act, bite, until(1)], roundOf([begun('act', 100), saw(1, 200)])).stop, undefined)
+})
+
 test('evidence counts at its own time, however late it was told', () => {
   const { reached } = walk([act, until(1), until(2)], roundOf([begun('act', 100), saw(2, 300), saw(1, 200)]))
   assert.is(reached.get('see 2'), 300)
