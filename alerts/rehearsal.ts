@@ -11,6 +11,9 @@ const ENDS_AFTER_MS = 300_000
 const ARRIVES_WITHIN_MS = 60_000
 const LONG_POLL_MS = 10_000
 
+/** Filled in when an alert fires. */
+const TEMPLATE = /(?:\{\{.*?\}\})+/g
+
 type Rule = PromRuleGroup['rules'][number]
 
 /** One alert's labels decide its route; ours says in a label of its own that it is a rehearsal. */
@@ -26,7 +29,7 @@ export const alerting: Alerting = {
     return (await alertRules(cluster)).map(({ name, labels, annotations }) => ({
       name,
       severity: labels?.severity ?? 'unknown',
-      about: annotations?.description ?? '',
+      about: (annotations?.summary ?? '').replaceAll(TEMPLATE, '…'),
     }))
   },
   async rehearse(name, { cluster, progress, signal }) {

@@ -1,6 +1,6 @@
 /** `npm run alert`: fires one alert, shows it arriving, resolves it, shows that too. */
 
-import { noCluster, type Receipt } from '#core'
+import { checkAnswering, noCluster, type Receipt } from '#core'
 import { UserError } from '#kit/errors'
 import { type ClusterFlags, type JsonFlags, withJson, withName } from '#kit/flags'
 import { main } from '#kit/main'
@@ -21,6 +21,7 @@ await main<Flags>({
   async run({ flags: { name, list, json }, args: [alert], progress, signal }) {
     const cluster = await stack.clusters.local.find(name)
     if (cluster === undefined) throw new UserError(noCluster('Cannot fire an alert', name))
+    await checkAnswering(cluster, ['prometheus', 'alertmanager', 'sink'])
     const known = list || alert === undefined ? await stack.alerting.list(cluster) : []
     if (list) {
       const lines = known.map((each) => `${each.name} (${each.severity})\n    ${each.about}`)

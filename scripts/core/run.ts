@@ -10,7 +10,7 @@ import { record, save } from './record.ts'
 import { exitCode, type Result, renderJson, renderJunit } from './render.ts'
 import type { Context, Mutant, Scenario } from './scenario.ts'
 import { readStatus } from './status.ts'
-import type { Run, ServiceName, Stack } from './types.ts'
+import type { Cluster, Run, ServiceName, Stack } from './types.ts'
 
 /** What a command says that needs a cluster and finds none. */
 export function noCluster(what: string, name: string): Explanation {
@@ -92,16 +92,16 @@ export async function openRun(stack: Stack, { name, progress, signal }: Run & { 
 
 const ANSWER_TIMEOUT_MS = 5_000
 
-/** @throws UserError naming the first service that evidence comes from and that does not answer. */
-export async function checkAnswering({ cluster }: Pick<Context, 'cluster'>, scenarios: readonly Scenario[]): Promise<void> {
-  for (const service of new Set(scenarios.flatMap(({ asks = [] }) => asks))) {
+/** @throws UserError naming the first of these services that does not answer. */
+export async function checkAnswering(cluster: Cluster, services: Iterable<ServiceName>): Promise<void> {
+  for (const service of new Set(services)) {
     const why = await cluster.fetch(service, HEALTH[service], { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }).then(
       ({ ok, status }) => (ok ? undefined : `answers ${status}`),
       () => 'does not answer',
     )
     if (why === undefined) continue
     throw new UserError({
-      what: 'Cannot start a run',
+      what: 'Cannot begin',
       why: `${service} ${why} at ${cluster.address(service)}`,
       next: 'See what is wrong with npm run local:status, and mend it with npm run local:up',
     })
@@ -131,7 +131,10 @@ export async function runAll(
   scenarios: readonly Scenario[],
   { mutate = false, repeat = 1 }: RunChoice,
 ): Promise<{ results: Result[]; exitCode: number }> {
-  await checkAnswering(run.context, scenarios)
+  await checkAnswering(
+    run.context.cluster,
+    scenarios.flatMap(({ asks = [] }) => asks),
+  )
   const results: Result[] = []
   const runs = scenarios.flatMap((scenario) => (mutate ? scenario.mutants : [undefined]).map((mutant) => ({ scenario, mutant })))
   for (const { scenario, mutant } of runs) {

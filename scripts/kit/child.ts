@@ -1,7 +1,6 @@
 /** Runs a TypeScript file of ours in a Node process of its own, with a time limit that nothing in it can outlive. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
+import { exitOf, feedLines, signalGroup } from './group.ts'
 
 export interface ChildOptions {
   readonly args?: readonly string[]
@@ -52,34 +51,14 @@ export async function runChild(file: string, options: ChildOptions = {}): Promis
   const exitCode = await exitOf(child)
   clearTimeout(timer)
   signal?.removeEventListener('abort', stop)
-  killGroup(child, 'SIGKILL') // what it left behind would hold its pipes open, and more
+  signalGroup(child, 'SIGKILL') // what it left behind would hold its pipes open, and more
   if (child.connected) await heard // a message may arrive after its sender has ended
   await Promise.all(lines)
   signal?.throwIfAborted()
   return { message, exitCode, timedOut, ms: performance.now() - started }
 }
 
-function exitOf(child: ChildProcess): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
-    child.once('error', reject)
-    child.once('exit', (code) => resolve(code ?? undefined))
-  })
-}
-
 function end(child: ChildProcess): void {
-  killGroup(child, 'SIGTERM')
-  setTimeout(() => killGroup(child, 'SIGKILL'), GRACE_MS).unref()
-}
-
-function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
-  try {
-    if (child.pid !== undefined) process.kill(-child.pid, signal)
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw thrown
-  }
-}
-
-async function feedLines(stream: Readable | null, onLine: ChildOptions['onLine']): Promise<void> {
-  if (stream === null) return
-  for await (const line of createInterface({ input: stream })) onLine?.(line)
+  signalGroup(child, 'SIGTERM')
+  setTimeout(() => signalGroup(child, 'SIGKILL'), GRACE_MS).unref()
 }

@@ -1,14 +1,13 @@
 /** Runs the steps of a GitHub job on a machine without GitHub, in a fresh clone, and says of each step what it was. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { readdir, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join, relative, sep } from 'node:path'
-import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import { Failure } from './errors.ts'
 import { ExecError, exec } from './exec.ts'
+import { exitOf, feedLines, signalGroup } from './group.ts'
 import { formatMs, type Progress } from './progress.ts'
 import { runStage } from './stage.ts'
 import type { ActionStep, Condition, Job, ScriptStep, Step } from './workflow.ts'
@@ -232,7 +231,7 @@ async function runBash(file: string, { cwd, env, timeoutMs, signal, onLine }: Ba
   process.once('exit', kill)
   const lines = [child.stdout, child.stderr].map((stream) => feedLines(stream, onLine))
   try {
-    return { exitCode: await exitOf(child), timedOut }
+    return { exitCode: await exitOf(child).catch(withoutBash), timedOut }
   } finally {
     clearTimeout(timer)
     clearTimeout(killer)
@@ -243,23 +242,8 @@ async function runBash(file: string, { cwd, env, timeoutMs, signal, onLine }: Ba
   }
 }
 
-function exitOf(child: ChildProcess): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
-    child.once('error', ({ message }) => reject(new Failure({ what: 'Cannot run a step', why: message, next: 'Put bash on the PATH' })))
-    child.once('exit', (code) => resolve(code ?? undefined))
-  })
-}
-
-function signalGroup(child: ChildProcess, name: NodeJS.Signals): void {
-  try {
-    if (child.pid !== undefined) process.kill(-child.pid, name)
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw thrown
-  }
-}
-
-async function feedLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
-  for await (const line of createInterface({ input: stream })) onLine(line)
+function withoutBash(thrown: Error): never {
+  throw new Failure({ what: 'Cannot run a step', why: thrown.message, next: 'Put bash on the PATH' }, thrown)
 }
 
 /** What npm tells the command that it runs, and what GitHub would tell a job. */

@@ -24,7 +24,7 @@ for (const scenario of selectScenarios(stack, 'proof')) {
       async ({ signal }) => {
         using progress = createProgress()
         await using run = await openRun(stack, { name: clusterName, progress, signal })
-        await checkAnswering(run.context, [scenario])
+        await checkAnswering(run.context.cluster, scenario.asks ?? [])
         const result = await runOne(run, scenario, mutant)
         results.push(result)
         progress.say(renderTable([result]))
