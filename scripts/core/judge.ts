@@ -80,11 +80,11 @@ function late({ times }: Facts): Decision | undefined {
 }
 
 /** A mutant must be red by what it breaks, not by what its undo leaves behind: that is a failure of the run. */
-function unsteadyAfter({ record, scenario }: Facts): Decision | undefined {
+function unsteadyAfter({ record }: Facts): Decision | undefined {
   const changed = record.steadyAfter.find((result) => !result.ok)
   if (changed !== undefined)
     return [record.mutant === undefined ? 'violated' : 'aborted', `not steady after the undo: ${changed.name}: ${changed.seen}`]
-  const looked = record.steadyAfter.length >= scenario.steady.length
+  const looked = record.steadyAfter.length >= record.steadyBefore.length
   return looked ? undefined : ['no data', 'the steady state was not looked at after the undo']
 }
 
