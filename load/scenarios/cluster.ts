@@ -15,7 +15,6 @@ export const WATCHES: readonly ListRef[] = [
   { apiVersion: HPA.apiVersion, kind: HPA.kind, namespace: NAMESPACE },
   { apiVersion: DEPLOYMENT.apiVersion, kind: DEPLOYMENT.kind, namespace: NAMESPACE },
   { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', namespace: NAMESPACE, labelSelector: `kubernetes.io/service-name=${NAME}` },
-  { apiVersion: 'v1', kind: 'Event', namespace: NAMESPACE },
 ]
 
 const isOf = (event: RecordedEvent, kind: string, name = NAME) =>
@@ -54,10 +53,16 @@ export function sawLowCpu(event: RecordedEvent): boolean {
 /** Git's target: evidence of load must not move with a mutant that changes it. */
 const REAL_TARGET_PERCENT = 70
 
-/** An event of the HPA itself that names the metric: a rollout's surge or a hand's scaling has none. */
-export function isRescaleByCpu(event: RecordedEvent): boolean {
-  if (!isPresent(event) || event.object.kind !== 'Event' || event.object.involvedObject?.kind !== HPA.kind) return false
-  return event.object.reason === 'SuccessfulRescale' && /cpu resource utilization .*above target/.test(event.object.message)
+/**
+ * The HPA itself scaled out, and by CPU: a rollout's surge or a hand's scaling leaves its status alone. Not by its Events: a
+ * controller drops them after 25 about one object.
+ */
+export function scaledOutByCpu(event: RecordedEvent, before: readonly KubeObject[]): boolean {
+  const status = hpaOf(event)?.status
+  const active = status?.conditions?.find(({ type }: { type: string }) => type === 'ScalingActive')
+  const scaledBefore = before.find(({ kind }) => kind === HPA.kind)?.status?.lastScaleTime
+  const names = active?.status === 'True' && /cpu resource/.test(active.message)
+  return names && status.desiredReplicas > MIN && status.lastScaleTime !== scaledBefore
 }
 
 /** The pods that an EndpointSlice offers traffic to. */

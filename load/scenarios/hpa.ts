@@ -25,7 +25,6 @@ import {
   HPA,
   hasReady,
   hpaOf,
-  isRescaleByCpu,
   MAX,
   MIN,
   metricsServer,
@@ -34,6 +33,7 @@ import {
   replicasOf,
   sawHighCpu,
   sawLowCpu,
+  scaledOutByCpu,
   WATCHES,
 } from './cluster.ts'
 
@@ -70,7 +70,7 @@ function scaleOut(timing: TimingProfile, profile: LoadProfile): Step[] {
   return [
     { kind: 'load', name: LOAD, profile },
     { kind: 'until', isBite: true, name: 'the HPA sees CPU above its target', timeoutMs, matches: sawHighCpu },
-    { kind: 'until', name: 'the HPA rescales and names CPU', timeoutMs, matches: isRescaleByCpu },
+    { kind: 'until', name: 'the HPA scales out by CPU', timeoutMs, matches: scaledOutByCpu },
     { kind: 'until', name: FIVE_READY, timeoutMs, matches: hasReady(MAX) },
   ]
 }
