@@ -8,7 +8,7 @@ import { stack } from '../holdfast.config.ts'
 
 await main<ClusterFlags & JsonFlags>({
   name: 'local:status',
-  summary: 'Shows nodes, Applications, pods and addresses.',
+  summary: 'Shows nodes, Applications, pods, autoscalers, targets, alerts and addresses.',
   example: 'npm run --silent local:status -- --json',
   declare: (command) => withJson(withName(command)),
   async run({ flags: { name, json } }) {

@@ -1,7 +1,4 @@
 /** The Git server inside the cluster: what Argo CD reads, where the working tree is pushed. */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { parseAllDocuments } from 'yaml'
 import {
   application,
   type Cluster,
@@ -11,9 +8,10 @@ import {
   HOLDFAST_NAMESPACE,
   type ImageSpec,
   type Part,
+  readManifest,
   renderedSource,
   SOURCE_REF,
-  type Target,
+  withDigests,
 } from '#core'
 import { Failure } from '#kit/errors'
 import type { KubeObject } from '#kit/kube'
@@ -43,7 +41,9 @@ export const gitServer: Part = {
   namespaces: [{ name: NAMESPACE, podSecurity: 'restricted', quota: { pods: '4', 'limits.memory': '1Gi', persistentvolumeclaims: '2' } }],
   images: [gitImage],
   bootstraps: true,
-  rendered: async (target) => (await manifest()).map((object) => withDigest(object, target)),
+  // Its namespace is made with its quota, as every namespace of the stack.
+  rendered: async (target) =>
+    (await readManifest(MANIFEST)).filter(({ kind }) => kind !== 'Namespace').map((object) => withDigests(object, target)),
   applications: (target) => [application({ name: 'git', namespace: NAMESPACE, sources: [renderedSource('git', target)] })],
   prepare,
   scenarios: [],
@@ -99,18 +99,4 @@ async function operatorCredential({ kube }: Cluster): Promise<Pick<Credential, '
       next: 'Run npm run local:up',
     })
   return { user: read('user'), password: read('password') }
-}
-
-async function manifest(): Promise<KubeObject[]> {
-  const text = await readFile(join(root, MANIFEST), 'utf8')
-  const objects = parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? [])
-  return objects.filter(({ kind }) => kind !== 'Namespace') // made with its quota, as every namespace of the stack
-}
-
-function withDigest(object: KubeObject, { images }: Target): KubeObject {
-  if (object.kind !== 'Deployment') return object
-  const image = `docker.io/${gitImage.name}@${images.get(gitImage.name)?.digest}`
-  const pod = object.spec.template.spec
-  const spec = { ...pod, containers: pod.containers.map((container: object) => ({ ...container, image })) }
-  return { ...object, spec: { ...object.spec, template: { ...object.spec.template, spec } } }
 }

@@ -14,7 +14,7 @@ import {
 } from './gitops.ts'
 import { currentPods, isCompared, podProblem, type Revisions, stackCondition } from './health.ts'
 import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
-import type { Cluster, GitRemote, Run, Stack, StoredImage, Target, UpRequest } from './types.ts'
+import type { Cluster, GitRemote, Part, Run, Stack, StoredImage, Target, UpRequest } from './types.ts'
 
 const APPLICATIONS = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: ARGOCD_NAMESPACE }
 const PODS = { apiVersion: 'v1', kind: 'Pod' }
@@ -91,16 +91,22 @@ async function push(stack: Stack, target: Target, git: GitRemote): Promise<Insta
 /** Applies what Argo CD needs before it can sync, itself and the Git server, unless both are there. It adopts them. */
 async function bootstrap(stack: Stack, target: Target, { progress, signal }: Run): Promise<void> {
   const { kube } = target.cluster
-  const parts = stack.parts.filter((part) => part.bootstraps)
-  const objects = (await Promise.all(parts.map(async (part) => (await part.rendered?.(target)) ?? []))).flat()
+  const [first, later] = [stack.parts.filter((part) => part.bootstraps), stack.parts.filter((part) => !part.bootstraps)]
+  const objects = await renderedBy(first, target)
   const workloads = objects.filter(({ kind }) => kind === 'Deployment' || kind === 'StatefulSet').map(refOf)
   if (await canSync(kube, workloads)) return prepareParts(stack, target.cluster, { progress, signal })
   await progress.step('Bootstrap Argo CD and Git', async (note) => {
     await applyAll(kube, [ownNamespace()])
     await prepareParts(stack, target.cluster, { progress, signal })
-    await applyAll(kube, objects)
+    // Argo CD reads the API's whole schema anew with every definition that comes, so they come before it runs.
+    const definitions = (await renderedBy(later, target)).filter(({ kind }) => kind === 'CustomResourceDefinition')
+    await applyAll(kube, [...definitions, ...objects])
     await waitForWorkloads(kube, workloads, { signal, onSeen: note })
   })
+}
+
+async function renderedBy(parts: readonly Part[], target: Target): Promise<KubeObject[]> {
+  return (await Promise.all(parts.map(async (part) => (await part.rendered?.(target)) ?? []))).flat()
 }
 
 /** What the parts make themselves goes into their namespaces, which a stack that is there lacks where a part is new. */

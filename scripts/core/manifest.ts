@@ -71,6 +71,7 @@ interface Container {
   readonly name: string
   readonly image: string
   readonly args?: readonly string[]
+  readonly env?: readonly object[]
 }
 
 /** A workload with `change` made to each of its containers; any other object as it is. */
@@ -100,4 +101,12 @@ export function byDigest(image: string, { images }: Target): string {
   const stored = images.get(repository.slice(repository.indexOf('/') + 1))
   if (stored !== undefined) return `${repository}@${stored.digest}`
   throw new Failure({ what: 'Cannot render the stack', why: `a manifest names the image '${image}', which no part lists` })
+}
+
+/**
+ * A definition without the descriptions of its fields: they are two thirds and more of it, which the API server keeps in memory and
+ * Argo CD compares again and again. A field that is itself called `description` is a schema, and stays.
+ */
+export function withoutDescriptions(definition: KubeObject): KubeObject {
+  return JSON.parse(JSON.stringify(definition, (key, value) => (key === 'description' && typeof value === 'string' ? undefined : value)))
 }

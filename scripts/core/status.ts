@@ -1,4 +1,7 @@
 /** What runs, as data and as a table. */
+import { messageOf } from '#kit/errors'
+import type { KubeObject } from '#kit/kube'
+import { promAlerts, promTargets } from '#kit/prom'
 import { ARGOCD_NAMESPACE } from './gitops.ts'
 import { type ApplicationState, applicationState, podProblem } from './health.ts'
 import { type Cluster, SERVICE_NAMES, type Stack } from './types.ts'
@@ -15,19 +18,38 @@ export interface Status {
     readonly restarts: number
     readonly problem: string
   }[]
+  readonly autoscalers: readonly {
+    readonly name: string
+    readonly namespace: string
+    readonly replicas: number
+    readonly wanted: number
+    readonly min: number
+    readonly max: number
+    /** Of what the pods request, in percent; absent while it is not measured. */
+    readonly cpu?: number
+    readonly cpuTarget?: number
+  }[]
+  /** What Prometheus sees, or why it cannot be asked; absent where none is published. */
+  readonly monitoring?: Monitoring | { readonly problem: string }
   readonly addresses: Readonly<Record<string, string>>
   readonly healthy: boolean
+}
+
+export interface Monitoring {
+  readonly targets: readonly { readonly job: string; readonly instance: string; readonly up: boolean; readonly error: string }[]
+  readonly alerts: readonly { readonly name: string; readonly state: string; readonly severity: string; readonly since: string }[]
 }
 
 /** Asks the cluster once. */
 export async function readStatus(stack: Stack, cluster: Cluster): Promise<Status> {
   const { kube } = cluster
   const ours = new Set(stack.parts.flatMap((part) => part.namespaces.map(({ name }) => name)))
-  const [nodes, applications, pods, services] = await Promise.all([
+  const [nodes, applications, pods, services, autoscalers] = await Promise.all([
     kube.list({ apiVersion: 'v1', kind: 'Node' }),
     kube.list({ apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: ARGOCD_NAMESPACE }),
     kube.list({ apiVersion: 'v1', kind: 'Pod' }),
     kube.list({ apiVersion: 'v1', kind: 'Service' }),
+    kube.list({ apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' }),
   ])
   const published = services.filter(({ spec }) => spec.type === 'NodePort').map(({ metadata }) => metadata.name)
   const status = {
@@ -40,14 +62,62 @@ export async function readStatus(stack: Stack, cluster: Cluster): Promise<Status
     })),
     applications: applications.map(applicationState),
     pods: pods.filter(({ metadata }) => ours.has(metadata.namespace ?? '')).map(podState),
+    autoscalers: autoscalers.map(autoscalerState),
+    ...(published.includes('prometheus') ? { monitoring: await readMonitoring(cluster) } : {}),
     addresses: Object.fromEntries(SERVICE_NAMES.filter((name) => published.includes(name)).map((name) => [name, cluster.address(name)])),
   }
   return { ...status, healthy: isHealthy(status) }
 }
 
+/** The rest is shown also where Prometheus does not answer. */
+async function readMonitoring(cluster: Cluster): Promise<NonNullable<Status['monitoring']>> {
+  const ask = (path: string, init?: RequestInit) => cluster.fetch('prometheus', path, init)
+  try {
+    const [targets, alerts] = await Promise.all([promTargets(ask), promAlerts(ask)])
+    return {
+      targets: targets.map(({ labels, health, lastError }) => ({
+        job: labels.job ?? '',
+        instance: labels.instance ?? '',
+        up: health === 'up',
+        error: lastError,
+      })),
+      alerts: alerts.map(({ labels, state, activeAt }) => ({
+        name: labels.alertname ?? '',
+        state,
+        severity: labels.severity ?? '',
+        since: activeAt,
+      })),
+    }
+  } catch (thrown) {
+    return { problem: messageOf(thrown) }
+  }
+}
+
+function autoscalerState({ metadata, spec, status }: KubeObject): Status['autoscalers'][number] {
+  const [cpu, cpuTarget] = [utilization(status?.currentMetrics, 'current'), utilization(spec.metrics, 'target')]
+  return {
+    name: metadata.name,
+    namespace: metadata.namespace ?? '',
+    replicas: status?.currentReplicas ?? 0,
+    wanted: status?.desiredReplicas ?? 0,
+    min: spec.minReplicas ?? 1,
+    max: spec.maxReplicas,
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(cpuTarget === undefined ? {} : { cpuTarget }),
+  }
+}
+
+type ResourceMetric = {
+  readonly resource?: { readonly name: string } & Partial<Record<'current' | 'target', { averageUtilization?: number }>>
+}
+
+function utilization(metrics: readonly ResourceMetric[] | undefined, side: 'current' | 'target'): number | undefined {
+  return metrics?.find(({ resource }) => resource?.name === 'cpu')?.resource?.[side]?.averageUtilization
+}
+
 type Pods = Status['pods']
 
-function podState(pod: Awaited<ReturnType<Cluster['kube']['list']>>[number]): Pods[number] {
+function podState(pod: KubeObject): Pods[number] {
   const statuses = (pod.status?.containerStatuses ?? []) as { restartCount: number }[]
   return {
     name: pod.metadata.name,
@@ -87,12 +157,39 @@ export function renderStatus(status: Status): string {
       ['POD', 'READY', 'RESTARTS', ''],
       status.pods.map(({ namespace, name, ready, restarts, problem }) => [`${namespace}/${name}`, yes(ready), String(restarts), problem]),
     ),
+    ...autoscalerLines(status),
+    ...monitoringLines(status),
     '',
     ...table(['SERVICE', 'ADDRESS'], Object.entries(status.addresses)),
     '',
     `Kubeconfig: ${status.kubeconfig}`,
     status.healthy ? 'Everything is Synced and Healthy' : 'Something is not healthy: see above',
   ].join('\n')
+}
+
+function autoscalerLines({ autoscalers }: Status): string[] {
+  if (autoscalers.length === 0) return []
+  const percent = (value: number | undefined) => (value === undefined ? 'unknown' : `${value} %`)
+  const rows = autoscalers.map(({ namespace, name, replicas, wanted, min, max, cpu, cpuTarget }) => [
+    `${namespace}/${name}`,
+    replicas === wanted ? `${replicas}` : `${replicas} → ${wanted}`,
+    `${min} to ${max}`,
+    `${percent(cpu)} of ${percent(cpuTarget)}`,
+  ])
+  return ['', ...table(['AUTOSCALER', 'PODS', 'LIMITS', 'PROCESSOR'], rows)]
+}
+
+function monitoringLines({ monitoring }: Status): string[] {
+  if (monitoring === undefined) return []
+  if ('problem' in monitoring) return ['', monitoring.problem]
+  const { targets, alerts } = monitoring
+  const jobs = Object.entries(Object.groupBy(targets, ({ job }) => job)).toSorted(([a], [b]) => a.localeCompare(b))
+  const rows = jobs.map(([job, of = []]) => {
+    const up = of.filter((target) => target.up).length
+    return [job, `${up} of ${of.length}`, of.find((target) => !target.up)?.error ?? '']
+  })
+  const firing = alerts.map(({ name, state, severity, since }) => [name, state, severity, since.slice(0, 19).replace('T', ' ')])
+  return ['', ...table(['TARGETS', 'UP', ''], rows), '', ...table(['ALERT', 'STATE', 'SEVERITY', 'SINCE (UTC)'], firing)]
 }
 
 const yes = (value: boolean) => (value ? 'yes' : 'no')

@@ -52,16 +52,30 @@ test('Degraded and OutOfSync are pending: both may pass', () => {
   assert.is(applicationCondition(app({ ...synced, sync: { ...sync, status: 'OutOfSync' } }), wanted).state, 'pending')
 })
 
-test('a sync that failed with all its retries spent is terminal', () => {
-  const operationState = {
-    phase: 'Failed',
-    retryCount: 5,
-    message: 'one or more objects failed to apply',
-    syncResult: { revisions: ['aaa', 'bbb'] },
-  }
-  assert.is(applicationCondition(app({ ...synced, operationState }), wanted).state, 'terminal')
-  const older = { ...operationState, syncResult: { revisions: ['old', 'bbb'] } }
-  assert.is.not(applicationCondition(app({ ...synced, operationState: older }), wanted).state, 'terminal')
+const failing = {
+  phase: 'Running',
+  finishedAt: '2026-01-01T00:10:00Z',
+  retryCount: 10,
+  message: 'one or more objects failed to apply',
+  syncResult: { revisions: ['aaa', 'bbb'] },
+}
+const whileFailing = (change: object) => applicationCondition(app({ ...synced, operationState: { ...failing, ...change } }), wanted).state
+
+test('a sync that fails again and again is terminal', () => {
+  assert.is(whileFailing({}), 'terminal')
+  assert.is(whileFailing({ phase: 'Failed' }), 'terminal')
+})
+
+test('a sync that fails is not terminal at first, for an older commit, or while it is tried again', () => {
+  assert.is.not(whileFailing({ retryCount: 9 }), 'terminal')
+  assert.is.not(whileFailing({ syncResult: { revisions: ['old', 'bbb'] } }), 'terminal')
+  assert.is.not(whileFailing({ finishedAt: undefined }), 'terminal')
+})
+
+test('a kind that another Application has yet to define is waited for', () => {
+  const message =
+    'one or more synchronization tasks are not valid: failed to discover server resources for group version monitoring.coreos.com/v1: the server could not find the requested resource'
+  assert.is.not(whileFailing({ message, retryCount: 99 }), 'terminal')
 })
 
 test('podProblem() names an image that cannot be pulled', () => {

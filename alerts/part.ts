@@ -1,0 +1,24 @@
+/** Monitoring as parts of the platform, each with an Application of its own. */
+import { application, type Part, renderedSource } from '#core'
+import { alertmanager } from './alertmanager/part.ts'
+import { metricsServer } from './metrics-server/part.ts'
+import { nodeExporter } from './node-exporter/part.ts'
+import { MONITORING_NAMESPACE, prometheusOperator } from './operator/part.ts'
+import { prometheus } from './prometheus/part.ts'
+import { renderRules } from './rules.ts'
+import { alertFires, alertKeepsQuiet } from './scenarios/error-rate.ts'
+import { alertmanagerRestarted } from './scenarios/restart.ts'
+
+const alertRules: Part = {
+  name: 'alert-rules',
+  namespaces: [],
+  images: [],
+  rendered: async ({ timing }) => renderRules(timing),
+  applications: (target) => [
+    application({ name: 'alert-rules', namespace: MONITORING_NAMESPACE, sources: [renderedSource('alert-rules', target)] }),
+  ],
+  scenarios: [alertFires, alertKeepsQuiet, alertmanagerRestarted],
+}
+
+/** The operator defines the kinds of all others. */
+export const monitoring: readonly Part[] = [prometheusOperator, prometheus, alertRules, alertmanager, nodeExporter, metricsServer]
