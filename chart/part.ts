@@ -58,6 +58,6 @@ function targetValues({ environment, timing }: Target): object {
     environment,
     faults: environment === 'prod' ? 'off' : 'on',
     metrics: { interval: sped(SCRAPE_INTERVAL, timing.speedup) },
-    autoscaling: { scaleDownStabilizationSeconds: timing.hpa.scaleInWindowMs / 1000 },
+    autoscaling: { scaleDownStabilizationSeconds: Math.ceil(timing.hpa.scaleInWindowMs / 1000) },
   }
 }

@@ -13,7 +13,7 @@ const MINUTE_MS = 60_000
 /** How long one file may take, and how many run at once; files that share a cluster run one by one. */
 const FOLDERS = {
   unit: { timeoutMs: MINUTE_MS, atOnce: 2 },
-  config: { timeoutMs: 10 * MINUTE_MS, atOnce: 1 },
+  config: { timeoutMs: 15 * MINUTE_MS, atOnce: 1 },
   contract: { timeoutMs: 15 * MINUTE_MS, atOnce: 1 },
   live: { timeoutMs: 30 * MINUTE_MS, atOnce: 1 },
 }

@@ -3,10 +3,10 @@ import { type Context, type Mutant, pauseSelfHeal, type UndoStep } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { refOf } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
+import { MONITORING_NAMESPACE } from '../operator/part.ts'
 import { ruleLoaded } from './observers.ts'
 
-const NAMESPACE = 'monitoring'
-const SINK: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'sink', namespace: NAMESPACE }
+const SINK: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'sink', namespace: MONITORING_NAMESPACE }
 const LOAD_TIMEOUT_MS = 90_000
 
 export const noErrors: Mutant = { name: 'no-load', expect: 'not injected', skipAct: true, holdMs: 10_000 }
@@ -62,9 +62,9 @@ export function ruleWith(name: string, alert: string, change: (rule: Rule) => Ru
 }
 
 async function ruleObject({ cluster: { kube } }: Context, alert: string): Promise<KubeObject> {
-  const objects = await kube.list({ apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule', namespace: NAMESPACE })
+  const objects = await kube.list({ apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule', namespace: MONITORING_NAMESPACE })
   const found = objects.find(({ spec }) => spec.groups.some((group: { rules: Rule[] }) => group.rules.some((rule) => rule.alert === alert)))
-  if (found === undefined) throw new Error(`No PrometheusRule in ${NAMESPACE} has the alert ${alert}`)
+  if (found === undefined) throw new Error(`No PrometheusRule in ${MONITORING_NAMESPACE} has the alert ${alert}`)
   return found
 }
 
@@ -80,7 +80,12 @@ async function untilLoaded(context: Context, alert: string): Promise<void> {
 
 /** The kubelet renews a pod's ConfigMaps when the pod changes, and otherwise only about once a minute. */
 async function nudges({ cluster: { kube } }: Context): Promise<UndoStep[]> {
-  const pods = await kube.list({ apiVersion: 'v1', kind: 'Pod', namespace: NAMESPACE, labelSelector: 'app.kubernetes.io/name=prometheus' })
+  const pods = await kube.list({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    namespace: MONITORING_NAMESPACE,
+    labelSelector: 'app.kubernetes.io/name=prometheus',
+  })
   const patch = { metadata: { annotations: { 'holdfast.dev/nudged': new Date().toISOString() } } }
   return pods.map((pod) => ({ op: 'patch', ref: refOf(pod), patch }))
 }

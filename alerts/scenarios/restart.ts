@@ -13,11 +13,16 @@ import {
 } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { type Condition, pending, ready, waitFor } from '#kit/wait'
+import { MONITORING_NAMESPACE } from '../operator/part.ts'
 import { errorsFor, fireAndResolve, observes, oneOfEach, steady, untilArrived, untilResolved } from './error-rate.ts'
 
-const NAMESPACE = 'monitoring'
-const POD: ObjectRef = { apiVersion: 'v1', kind: 'Pod', name: 'alertmanager-alertmanager-0', namespace: NAMESPACE }
-const ALERTMANAGER: ObjectRef = { apiVersion: 'monitoring.coreos.com/v1', kind: 'Alertmanager', name: 'alertmanager', namespace: NAMESPACE }
+const POD: ObjectRef = { apiVersion: 'v1', kind: 'Pod', name: 'alertmanager-alertmanager-0', namespace: MONITORING_NAMESPACE }
+const ALERTMANAGER: ObjectRef = {
+  apiVersion: 'monitoring.coreos.com/v1',
+  kind: 'Alertmanager',
+  name: 'alertmanager',
+  namespace: MONITORING_NAMESPACE,
+}
 const RESTART = 'restart Alertmanager'
 const READY_AGAIN = 'Alertmanager is ready again'
 
@@ -71,7 +76,7 @@ export const alertmanagerRestarted: Scenario = {
   isExtra: true,
   asks: ['prometheus', 'alertmanager', 'sink'],
   steady: [...steady, answering],
-  watches: [{ apiVersion: 'v1', kind: 'Pod', namespace: NAMESPACE }],
+  watches: [{ apiVersion: 'v1', kind: 'Pod', namespace: MONITORING_NAMESPACE }],
   observes,
   steps: (timing) => {
     const [load, ...fired] = untilArrived(timing, restartLoad).map((step) => ({ ...step, isBite: false }) as Step)

@@ -227,7 +227,7 @@ test('a pod leaves the endpoints before its SIGTERM, and has the time to end', a
 
 /** The Application's values and objects for an environment. */
 function applicationOf(environment: Target['environment'], speedup: number) {
-  const timing = { speedup } as Target['timing']
+  const timing = { speedup, hpa: { scaleInWindowMs: 300_000 / speedup } } as Target['timing']
   const target: Target = { cluster: { kind: 'eks' } as Cluster, environment, timing, repoUrl: 'http://git/x.git', images: new Map() }
   const [project, application] = service.applications(target, { image: { digest: DIGEST } })
   return { values: application?.spec.sources[0].helm.valuesObject, allowed: project?.spec.namespaceResourceWhitelist }

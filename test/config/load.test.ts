@@ -107,7 +107,8 @@ async function checkRun(signal: AbortSignal): Promise<void> {
 
   const mixed = of('mixed')
   const faults = mixed.filter(({ status }) => status === 500).length
-  assert.ok(Math.abs(faults - mixed.length / 4) <= 1, `${faults} of ${mixed.length} are a quarter`)
+  // Spread evenly, so two off at most, where chance would be off by as much as six.
+  assert.ok(Math.abs(faults - mixed.length / 4) <= 2, `${faults} of ${mixed.length} are a quarter`)
   assert.ok(mixed.every(({ ok, pod, version }) => ok && pod.startsWith('pod-') && version === 'v1'))
   assert.is(service.asked.filter((each) => each.fault === 'status=500').length, faults)
 
