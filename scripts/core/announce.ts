@@ -21,7 +21,7 @@ export function upSummary(
     `  kubectl: export KUBECONFIG=${cluster.kubeconfig}`,
     '',
     `Next: npm run local:status${flag}   what runs`,
-    `      npm run prove${flag}          prove that drift is reverted`,
+    `      npm run prove${flag}          prove that it scales, alerts and heals`,
     `      npm run local:deploy${flag}   deploy a change of the working tree`,
     `      npm run local:down${flag}     remove it all`,
   ].join('\n')

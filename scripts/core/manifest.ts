@@ -71,7 +71,6 @@ interface Container {
   readonly name: string
   readonly image: string
   readonly args?: readonly string[]
-  readonly env?: readonly object[]
 }
 
 /** A workload with `change` made to each of its containers; any other object as it is. */

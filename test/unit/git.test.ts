@@ -89,12 +89,17 @@ test(
 function act(root: string, each: Action): void {
   if (each.do === 'write') write(root, each.path, Buffer.alloc(each.size, each.fill))
   else if (each.do === 'refill') refill(root, each.path, each.fill)
-  else if (each.do === 'remove') rmSync(join(root, each.path), { recursive: true, force: true })
+  else if (each.do === 'remove') remove(root, each.path)
   else if (each.do === 'rename') rename(root, each.path, each.to)
   else if (each.do === 'chmod') changeMode(root, each.path, each.mode)
   else if (each.do === 'symlink') write(root, each.path, each.target)
   else if (each.do === 'ignore') write(root, `${each.folder}.gitignore`, Buffer.from(`${each.patterns.join('\n')}\n`))
   else tryGit(root, each.args)
+}
+
+/** Not through a link: it may lead to itself, and what lies behind it is another entry's to remove. */
+function remove(root: string, path: string): void {
+  if (isFolder(root, dirname(path))) rmSync(join(root, path), { recursive: true, force: true })
 }
 
 function changeMode(root: string, path: string, mode: number): void {
@@ -124,10 +129,13 @@ function rename(root: string, from: string, to: string): void {
 
 /** Anything but a folder, and not reached through a link. */
 function isFile(root: string, path: string): boolean {
-  const parts = path.split('/')
-  const above = parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/'))
-  if (above.some((folder) => lstatSync(join(root, folder), { throwIfNoEntry: false })?.isDirectory() !== true)) return false
-  return lstatSync(join(root, path), { throwIfNoEntry: false })?.isDirectory() === false
+  return isFolder(root, dirname(path)) && lstatSync(join(root, path), { throwIfNoEntry: false })?.isDirectory() === false
+}
+
+/** Folders all the way down, and no link among them. */
+function isFolder(root: string, path: string): boolean {
+  const all = path.split('/').map((_, i, names) => names.slice(0, i + 1).join('/'))
+  return all.every((each) => lstatSync(join(root, each), { throwIfNoEntry: false })?.isDirectory() === true)
 }
 
 /** Some have nothing to do, and say so with an error. */

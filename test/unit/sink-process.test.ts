@@ -252,7 +252,9 @@ test('the part renders its objects into monitoring: image by digest, scrapes on 
   const deployment = await rendered('Deployment')
   assert.is(deployment.spec.template.spec.containers[0].image, 'docker.io/holdfast/alert-sink@sha256:ab')
   assert.is(deployment.spec.strategy.type, 'Recreate')
-  assert.equal((await rendered('ServiceMonitor', 15)).spec.endpoints, [{ port: 'http', path: '/metrics', interval: '2s' }])
+  assert.equal((await rendered('ServiceMonitor', 15)).spec.endpoints, [
+    { port: 'http', path: '/metrics', interval: '2s', scrapeTimeout: '2s' },
+  ])
   assert.is((await rendered('ServiceMonitor', 1)).spec.endpoints[0].interval, '30s')
   const [application] = alertSink.applications(targetWith(1), {})
   assert.is(application?.spec.sources[0].path, 'rendered/alert-sink')
