@@ -111,9 +111,9 @@ async function rounds(scenario: Scenario, context: Context, options: RecordOptio
     // A round begins on calm ground: what is still busy with the last one would answer for both.
     if (round > 0 && (await steadyState(scenario, context, STEADY_TIMEOUT_MS)).some(({ ok }) => !ok)) return
     const onNote = (note: string) => onStep?.(count === 1 ? note : `${round + 1} of ${count}: ${note}`)
-    const done = await oneRound(scenario, context, { round, steps, onNote })
-    into.push(done)
-    if (walk(steps, done).stop !== undefined) return // further rounds would start from a broken state
+    await oneRound(scenario, context, { round, steps, onNote, keep: (kept) => into.push(kept) })
+    const done = into.at(-1)
+    if (done === undefined || walk(steps, done).stop !== undefined) return // further rounds would start from a broken state
   }
 }
 
@@ -121,9 +121,11 @@ interface RoundOptions {
   readonly round: number
   readonly steps: readonly Step[]
   readonly onNote: (note: string) => void
+  readonly keep: (round: Round) => void
 }
 
-async function oneRound(scenario: Scenario, context: Context, { round, steps, onNote }: RoundOptions): Promise<Round> {
+/** What was seen is kept also where the round is cut short. */
+async function oneRound(scenario: Scenario, context: Context, { round, steps, onNote, keep }: RoundOptions): Promise<void> {
   const before = (await Promise.all(scenario.watches.map((ref) => context.cluster.kube.list(ref)))).flat()
   await using tape = await startTape(scenario, context)
   const begun = async () => (tape.events.length >= before.length ? ready(undefined) : pending(`${tape.events.length} objects`))
@@ -131,13 +133,16 @@ async function oneRound(scenario: Scenario, context: Context, { round, steps, on
   const startedAtMs = Date.now()
   const soFar = (): Round => ({ before, events: [...tape.events], startedAtMs, endedAtMs: Date.now() })
   await using loads = new AsyncDisposableStack()
-  for (const step of steps) {
-    onNote(step.name)
-    if (step.kind === 'act') await perform(step, context, { round, tape })
-    else if (step.kind === 'load') loads.use(await sendLoad(step, context, tape))
-    else if (!(await seen(step, { steps, soFar, tape, signal: context.signal }))) break
+  try {
+    for (const step of steps) {
+      onNote(step.name)
+      if (step.kind === 'act') await perform(step, context, { round, tape })
+      else if (step.kind === 'load') loads.use(await sendLoad(step, context, tape))
+      else if (!(await seen(step, { steps, soFar, tape, signal: context.signal }))) break
+    }
+  } finally {
+    keep(soFar())
   }
-  return soFar()
 }
 
 async function perform(step: Act, context: Context, { round, tape }: { round: number; tape: Tape }): Promise<void> {
