@@ -19,6 +19,8 @@ export const stack = defineStack({
         // Minutes become seconds: the proofs are the same, their bounds are summed from these.
         '--kube-controller-manager-arg=horizontal-pod-autoscaler-sync-period=5s',
         '--kube-controller-manager-arg=node-monitor-grace-period=20s',
+        // Usage is measured every 5 to 10 s instead of 10 to 20: the HPA sees load half as late.
+        '--kubelet-arg=housekeeping-interval=5s',
       ],
     }),
   },

@@ -97,10 +97,12 @@ export function adapt(object: KubeObject, target: Target): KubeObject {
   return namespaced
 }
 
-/** Argo CD knows when a Prometheus is healthy, and takes any Alertmanager for it. */
-const AVAILABLE = `\
-for _, condition in ipairs(obj.status and obj.status.conditions or {}) do
-  if condition.type == "Available" and condition.status == "True" then
+/** Argo CD takes any Alertmanager for healthy, and a Prometheus by its pods of before a change. */
+const ROLLED_OUT = `\
+local status = obj.status or {}
+for _, condition in ipairs(status.conditions or {}) do
+  local current = condition.observedGeneration == obj.metadata.generation and status.updatedReplicas == status.replicas
+  if condition.type == "Available" and condition.status == "True" and current then
     return { status = "Healthy", message = "All instances are available" }
   end
 end
@@ -115,7 +117,8 @@ function settings({ timing }: Target): Readonly<Record<string, Readonly<Record<s
       'timeout.reconciliation.jitter': '0s',
       // Nothing here writes a status into Git, and leaving it out of every comparison is a third of their work.
       'resource.compareoptions': 'ignoreResourceStatusField: none\n',
-      'resource.customizations.health.monitoring.coreos.com_Alertmanager': AVAILABLE,
+      'resource.customizations.health.monitoring.coreos.com_Alertmanager': ROLLED_OUT,
+      'resource.customizations.health.monitoring.coreos.com_Prometheus': ROLLED_OUT,
     },
     'argocd-cmd-params-cm': {
       // Without this the fourth drift within minutes waits up to 18 s, the sixth 162 s (2 s × 3ⁿ): a proof of n rounds would measure the back-off.
