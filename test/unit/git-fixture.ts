@@ -164,13 +164,21 @@ function walk(root: string, folder: string): string[] {
   })
 }
 
-/** A tracked file is not ignored, whatever the patterns say: `check-ignore` knows. */
+/**
+ * A tracked file is not ignored, whatever the patterns say. `check-ignore` alone does not tell: a file that has taken the place of a
+ * tracked folder counts there as tracked, too.
+ */
 function ignoredOf(root: string, paths: readonly string[]): string[] {
+  const tracked = new Set(run(root, ['ls-files', '-z']).split('\0'))
+  return matchedByPatterns(root, paths).filter((path) => !tracked.has(path))
+}
+
+function matchedByPatterns(root: string, paths: readonly string[]): string[] {
   if (paths.length === 0) return []
   try {
     // './' keeps a name such as ':(top)x' from being read as an instruction.
     const asked = paths.map((path) => `./${path}`).join('\0')
-    return run(root, ['check-ignore', '-z', '--stdin'], asked)
+    return run(root, ['check-ignore', '--no-index', '-z', '--stdin'], asked)
       .split('\0')
       .map((path) => path.slice(2))
   } catch (thrown) {
