@@ -1,5 +1,5 @@
 /** Monitoring sees everything that it should, and neither it nor Git forgets anything when its pod is replaced. */
-import type { Cluster } from '#core'
+import { type Cluster, checkAnswering, type ServiceName } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { type AskProm, promQuery, promSamples, promTargets } from '#kit/prom'
 import { pending, ready, waitFor } from '#kit/wait'
@@ -10,6 +10,7 @@ import { runningCluster } from './stack.ts'
 /** A changed Secret reaches the pod that mounts it within 60 to 90 s, and monitors are in one. */
 const TARGETS_TIMEOUT_MS = 120_000
 const REPLACED_TIMEOUT_MS = 90_000
+const FORWARDED_TIMEOUT_MS = 20_000
 const TEST_TIMEOUT_MS = 130_000
 const test = suite('monitoring')
 
@@ -98,7 +99,7 @@ test(
     const series = 'up{job="apiserver"}[1h]'
     const before = await promSamples(ask, series)
     assert.ok(before.length > 0)
-    await replacePod('prometheus-prometheus-0', 'monitoring', signal)
+    await replacePod({ name: 'prometheus-prometheus-0', namespace: 'monitoring', service: 'prometheus' }, signal)
     const after = new Set((await promSamples(ask, series)).map(({ atMs }) => atMs))
     const oldest = before[Math.floor(before.length / 2)]?.atMs ?? 0 // the hour moves on meanwhile
     const lost = before.filter(({ atMs }) => atMs >= oldest && !after.has(atMs))
@@ -120,7 +121,7 @@ test(
     })
     const { silenceID } = (await posted.json()) as { silenceID: string }
     try {
-      await replacePod('alertmanager-alertmanager-0', 'monitoring', signal)
+      await replacePod({ name: 'alertmanager-alertmanager-0', namespace: 'monitoring', service: 'alertmanager' }, signal)
       const kept = (await (await cluster.fetch('alertmanager', `/api/v2/silence/${silenceID}`)).json()) as { status: { state: string } }
       assert.is(kept.status.state, 'active')
     } finally {
@@ -135,7 +136,7 @@ test(
   async ({ signal }) => {
     const before = await (await stack.git(cluster, signal)).readDeploy()
     const [pod] = await cluster.kube.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'git' })
-    await replacePod(pod?.metadata.name ?? '', 'git', signal)
+    await replacePod({ name: pod?.metadata.name ?? '', namespace: 'git', service: 'git' }, signal)
     const after = await (await stack.git(cluster, signal)).readDeploy()
     assert.ok(before.sha !== undefined)
     assert.is(after.sha, before.sha)
@@ -144,8 +145,14 @@ test(
   { timeoutMs: TEST_TIMEOUT_MS },
 )
 
-/** Deletes a pod as a node's drain would, and waits until another one is ready in its place. */
-async function replacePod(name: string, namespace: string, signal: AbortSignal): Promise<void> {
+interface Replaced {
+  readonly name: string
+  readonly namespace: string
+  readonly service: ServiceName
+}
+
+/** Deletes a pod as a node's drain would, and waits until another one is ready in its place and answers: the node forwards to it a little later. */
+async function replacePod({ name, namespace, service }: Replaced, signal: AbortSignal): Promise<void> {
   const ref: ObjectRef = { apiVersion: 'v1', kind: 'Pod', name, namespace }
   const uid = (await cluster.kube.get(ref))?.metadata.uid
   assert.ok(uid !== undefined, `no pod '${name}'`)
@@ -157,6 +164,11 @@ async function replacePod(name: string, namespace: string, signal: AbortSignal):
     return others.length === sameApp.length && others.some(isReady) ? ready(undefined) : pending(`${others.length} new pods`)
   }
   await waitFor(`another pod instead of ${name}`, look, { timeoutMs: REPLACED_TIMEOUT_MS, signal })
+  await waitFor(`${service} to answer`, async () => ready(await checkAnswering(cluster, [service])), {
+    timeoutMs: FORWARDED_TIMEOUT_MS,
+    everyMs: 100,
+    signal,
+  })
 }
 
 function isReady({ status }: KubeObject): boolean {
