@@ -5,11 +5,13 @@
 import { withFaults } from './faults.ts'
 import { HttpError, json, type Route } from './http.ts'
 import { createMetrics } from './metrics.ts'
-import { listProducts } from './products.ts'
-import { createHandler, type Handler } from './router.ts'
+import { createPodFaults, type PodFaultState } from './pod-faults.ts'
+import { createHandler, type Exchange, type Handler } from './router.ts'
+import { createMemoryStore, type Store } from './store.ts'
+import type { Trace } from './trace.ts'
 
-/** Where a process is in its life; only a ready one wants traffic. */
-export type Phase = 'starting' | 'ready' | 'draining'
+/** Where a process is in its life; only a ready one wants traffic. One that waits would be ready if its database answered. */
+export type Phase = 'starting' | 'waiting' | 'ready' | 'draining'
 
 export interface AppOptions {
   /** @default 'development' */
@@ -21,13 +23,21 @@ export interface AppOptions {
   /** Routes beside the built-in ones. @default none */
   readonly routes?: readonly Route[]
   /** Told about each error that is not an HttpError. @default nobody */
-  readonly onError?: (error: unknown, request: Request) => void
-  /** Whether requests may ask for faults. @default false */
+  readonly onError?: (error: unknown, request: Request, trace: Trace) => void
+  /** Told about each request but the probes', once its response is there. It must not throw. @default nobody */
+  readonly onExchange?: (exchange: Exchange) => void
+  /** Told when the pod's own faults begin and end. @default nobody */
+  readonly onPodFaults?: (state: PodFaultState) => void
+  /** Whether requests may ask for faults, and the metrics port for faults of the whole pod. @default false */
   readonly faults?: boolean
+  /** Whether traces that begin here are recorded: their `traceparent` says so. @default false */
+  readonly isSampled?: boolean
+  /** Where the products are. @default in memory */
+  readonly store?: Store
 }
 
 export interface App extends Handler {
-  /** What Prometheus asks, on a port of its own: it is not for users. */
+  /** What Prometheus asks, and with faults the pod's switchboard `/faults`, on a port of its own: it is not for users. */
   readonly metrics: Handler
   readonly phase: Phase
   /** Ready for traffic. A draining app stays draining. */
@@ -39,30 +49,36 @@ export interface App extends Handler {
 const MAX_LIMIT = 100
 
 export function createApp(options: AppOptions = {}): App {
-  const { environment = 'development', version = 'unknown', pod = 'local', onError = () => {} } = options
-  let phase: Phase = 'starting'
-  const routes = [...builtInRoutes(environment, () => phase), ...(options.routes ?? [])]
-  const metrics = createMetrics(routes)
-  const common = { identity: { 'x-pod': pod, 'x-version': version }, onError }
+  const { environment = 'development', version = 'unknown', pod = 'local', onError = () => {}, store = createMemoryStore() } = options
+  let stage: Exclude<Phase, 'waiting'> = 'starting'
+  const phase = () => (stage === 'ready' && !store.isReady() ? 'waiting' : stage)
+  const routes = [...builtInRoutes(environment, phase, store), ...(options.routes ?? [])]
+  const podFaults = options.faults ? createPodFaults({ onChange: options.onPodFaults }) : undefined
+  const metrics = createMetrics(routes, { faults: podFaults?.active })
+  const common = { identity: { 'x-pod': pod, 'x-version': version }, onError, isSampled: options.isSampled ?? false }
+  const onExchange = (exchange: Exchange) => {
+    metrics.count(exchange)
+    options.onExchange?.(exchange)
+  }
 
   return {
-    ...createHandler(options.faults ? withFaults(routes) : routes, { ...common, begin: metrics.begin }),
-    metrics: createHandler([metrics.route], common),
+    ...createHandler(podFaults?.wrap(withFaults(routes)) ?? routes, { ...common, onExchange }),
+    metrics: createHandler([metrics.route, ...(podFaults?.routes ?? [])], common),
     get phase() {
-      return phase
+      return phase()
     },
     start() {
-      if (phase === 'starting') phase = 'ready'
+      if (stage === 'starting') stage = 'ready'
     },
     drain() {
-      phase = 'draining'
+      stage = 'draining'
     },
   }
 }
 
-function builtInRoutes(environment: string, phase: () => Phase): readonly Route[] {
+function builtInRoutes(environment: string, phase: () => Phase, store: Store): readonly Route[] {
   return [
-    { method: 'GET', path: '/api/products', handle: async (_, url) => json(await listProducts(limitOf(url))) },
+    { method: 'GET', path: '/api/products', handle: async (_, url) => json(await store.listProducts(limitOf(url))) },
     { method: 'GET', path: '/health', isProbe: true, handle: () => json({ status: 'healthy', environment }) },
     { method: 'GET', path: '/ready', isProbe: true, handle: () => json({ status: phase() }, phase() === 'ready' ? 200 : 503) },
   ]

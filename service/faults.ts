@@ -1,5 +1,6 @@
 /** Faults that a request asks for by its header `x-fault`, such as `delay=250;cpu=40;status=503`. */
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createBurner } from './burn.ts'
 import { HttpError, type Route } from './http.ts'
 
 interface Faults {
@@ -15,7 +16,6 @@ const HEADER = 'x-fault'
 const PART = /^(status|delay|cpu)=(\d{1,5})$/
 const LIMITS = { status: { min: 400, max: 599 }, delay: { min: 0, max: 10_000 }, cpu: { min: 0, max: 1_000 } }
 const EXPECTED = Object.entries(LIMITS).map(([name, { min, max }]) => `${name}=${min}..${max}`)
-const SLICE_MS = 5
 
 /** The same routes, carrying out the faults that a request asks for before they answer. Probes stay as they are. */
 export function withFaults(routes: readonly Route[]): Route[] {
@@ -48,30 +48,4 @@ function parseFaults(header: string | null): Faults {
 function isAllowed([name, value]: readonly [string, number]): boolean {
   const limit = LIMITS[name as keyof typeof LIMITS]
   return limit !== undefined && value >= limit.min && value <= limit.max
-}
-
-/**
- * Burns CPU for one request after the other, in slices between which everything else has its turn. An event loop that is
- * busy until all of them are done fails its own readiness probe, and the HPA takes no metric from pods that are not ready.
- */
-function createBurner(): (ms: number, signal: AbortSignal) => Promise<void> {
-  let last: Promise<void> = Promise.resolve()
-  return (ms, signal) => {
-    last = last.then(() => burn(ms, signal))
-    return last
-  }
-}
-
-async function burn(ms: number, signal: AbortSignal): Promise<void> {
-  for (let leftMs = ms; leftMs > 0 && !signal.aborted; await turn()) leftMs -= burnSlice(Math.min(leftMs, SLICE_MS))
-}
-
-/** By CPU time: a pod that is throttled would burn next to nothing of a time by the clock. @returns the ms burnt */
-function burnSlice(ms: number): number {
-  const start = process.cpuUsage()
-  for (;;) {
-    const { user, system } = process.cpuUsage(start)
-    const burntMs = (user + system) / 1000
-    if (burntMs >= ms) return burntMs
-  }
 }

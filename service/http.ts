@@ -9,6 +9,9 @@ export interface Route {
   readonly isProbe?: boolean
 }
 
+/** The name of every path without a route: paths are the clients' words. */
+export const UNKNOWN_ROUTE = 'unknown'
+
 /** The methods that routes of one path answer: HEAD comes with GET. */
 export function methodsOf(routes: readonly Route[]): string[] {
   return routes.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))

@@ -4,8 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type App, createApp } from './app.ts'
 import type { Route } from './http.ts'
 import { createLog, errorFields, type Log } from './log.ts'
+import { PostgresStore } from './postgres-store.ts'
+import { type RunningProbes, startProbes } from './probes.ts'
+import { createReports, openSpans } from './reports.ts'
 import { type RunningServer, type Served, type ServeOptions, serve } from './server.ts'
 import { readSettings, type Settings, SettingsError } from './settings.ts'
+import { createMemoryStore, type Store } from './store.ts'
 
 export interface RunOptions {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -17,37 +21,64 @@ export interface RunOptions {
   readonly routes?: readonly Route[]
 }
 
-/** Scrapes in flight are cut then. */
-const METRICS_STOP_MS = 500
+/** Scrapes in flight are cut then, and spans that are not sent are lost. The chart counts with a second for all that comes last. */
+const LAST_STOP_MS = 500
 
 /** @returns the exit code: 0 after a complete drain, 1 when it could not listen or had to cut requests, 2 on a malformed variable */
 export async function run(options: RunOptions): Promise<number> {
   try {
-    const settings = readSettings(options.env)
-    const log = createLog(options.stdout, { pod: settings.pod, version: settings.version })
-    const app = createApp({ ...settings, routes: options.routes ?? [], onError: reportTo(log) })
-    const signalled = nextSignal(options.signals)
-    const metrics = await listen(app.metrics, { host: settings.metricsHost, port: settings.metricsPort, log, portName: 'METRICS_PORT' })
-    try {
-      const server = await listen(app, { ...settings, log, portName: 'PORT' })
-      app.start()
-      log('info', 'listening', { url: server.url, metrics: metrics.url, environment: settings.environment })
-      log('info', 'draining', { signal: await signalled, drainMs: settings.drainMs })
-      return await drain({ app, server, settings, log })
-    } finally {
-      // Last, so that the drain itself is seen.
-      await metrics.stop(METRICS_STOP_MS)
-    }
+    return await live(readSettings(options.env), options)
   } catch (thrown) {
     options.stderr(`${sentenceOf(thrown)}\n`)
     return thrown instanceof SettingsError ? 2 : 1
   }
 }
 
-/** @throws StartError */
-async function listen(handler: Served, { portName, ...options }: ServeOptions & { readonly portName: string }): Promise<RunningServer> {
+function openStore({ databaseUrl }: Settings, log: Log): Store {
+  return databaseUrl === undefined ? createMemoryStore() : new PostgresStore({ url: databaseUrl, log })
+}
+
+async function live(settings: Settings, { stdout, signals, routes = [] }: RunOptions): Promise<number> {
+  const log = createLog(stdout, { pod: settings.pod, version: settings.version })
+  const spans = await openSpans(settings, log)
+  const store = openStore(settings, log)
+  const app = createApp({ ...settings, store, routes, isSampled: spans !== undefined, ...createReports(log, settings, spans) })
+  const signalled = nextSignal(signals)
+  const probes = await openProbes(app, settings, log)
   try {
-    return await serve(handler, options)
+    const metrics = await listen(app.metrics, { host: settings.metricsHost, port: settings.metricsPort, log, portName: 'METRICS_PORT' })
+    try {
+      const server = await listen(app, { ...settings, log, portName: 'PORT' })
+      app.start()
+      probes.beat()
+      log('info', 'listening', { url: server.url, metrics: metrics.url, probes: probes.url, environment: settings.environment })
+      log('info', 'draining', { signal: await signalled, drainMs: settings.drainMs })
+      return await drain({ app, probes, server, settings, log })
+    } finally {
+      // So late that the drain itself is seen.
+      const [, isSent = true] = await Promise.all([metrics.stop(LAST_STOP_MS), spans?.stop(LAST_STOP_MS), store.close()])
+      if (!isSent) log('warn', 'spans were lost at the end')
+    }
+  } finally {
+    await probes.stop()
+  }
+}
+
+/** @throws StartError */
+function listen(handler: Served, { portName, ...options }: ServeOptions & { readonly portName: string }): Promise<RunningServer> {
+  return orStartError(serve(handler, options), portName)
+}
+
+/** @throws StartError */
+function openProbes(app: App, settings: Settings, log: Log): Promise<RunningProbes> {
+  const { probesHost: host, probesPort: port } = settings
+  const onError = (error: Error) => log('error', 'the probes ended', errorFields(error))
+  return orStartError(startProbes({ ...settings, host, port, phase: () => app.phase, onError }), 'PROBES_PORT')
+}
+
+async function orStartError<T>(listening: Promise<T>, portName: string): Promise<T> {
+  try {
+    return await listening
   } catch (cause) {
     throw new StartError(cause, portName)
   }
@@ -64,13 +95,15 @@ class StartError extends Error {
 
 interface Running {
   readonly app: App
+  readonly probes: RunningProbes
   readonly server: RunningServer
   readonly settings: Settings
   readonly log: Log
 }
 
-async function drain({ app, server, settings, log }: Running): Promise<number> {
+async function drain({ app, probes, server, settings, log }: Running): Promise<number> {
   app.drain()
+  probes.beat()
   await sleep(settings.drainMs)
   const cut = await server.stop(settings.stopMs)
   if (cut === 0) log('info', 'stopped')
@@ -83,11 +116,6 @@ function nextSignal(signals: EventEmitter): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT']) signals.on(signal, () => resolve(signal))
   })
-}
-
-function reportTo(log: Log): (error: unknown, request: Request) => void {
-  return (error, request) =>
-    log('error', 'request failed', { method: request.method, path: new URL(request.url).pathname, ...errorFields(error) })
 }
 
 function sentenceOf(thrown: unknown): string {

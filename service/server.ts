@@ -7,6 +7,7 @@ import { hasLongRest, sendResponse, toRequest } from './adapter.ts'
 import type { Phase } from './app.ts'
 import { errorFields, type Log } from './log.ts'
 import type { Handler } from './router.ts'
+import { traceFieldsOf } from './trace.ts'
 
 export interface Served extends Handler {
   /** A draining one tells its clients to connect elsewhere. @default 'ready' */
@@ -77,7 +78,8 @@ function createListener(app: Served, { bodyLimitBytes = 65_536, log }: ServeOpti
     // Clients that hold a connection to a draining process must look for another one.
     if (app.phase === 'draining' || hasLongRest(req, bodyLimitBytes)) res.setHeader('connection', 'close')
     await sendResponse(response, res).catch((error: unknown) => {
-      if (!gone.signal.aborted) log?.('error', 'response cut', { method: req.method, path: req.url, ...errorFields(error) })
+      if (!isClientGone(error))
+        log?.('error', 'response cut', { method: req.method, path: req.url, ...traceFieldsOf(response), ...errorFields(error) })
       res.destroy()
     })
 
@@ -89,6 +91,12 @@ function createListener(app: Served, { bodyLimitBytes = 65_536, log }: ServeOpti
       }
     }
   }
+}
+
+/** By its error: whatever cuts a response closes it first, so that its state says nothing. */
+function isClientGone(error: unknown): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException
+  return ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE'].includes(code)
 }
 
 function listen(server: Server, { host, port }: ServeOptions): Promise<void> {

@@ -1,6 +1,6 @@
 /** What the service's tests share. */
-import type { App } from '../../service/app.ts'
-import { json, type Route } from '../../service/http.ts'
+import { type App, type AppOptions, createApp } from '../../service/app.ts'
+import { HttpError, json, type Route } from '../../service/http.ts'
 
 /** A route that answers once it is released. */
 export function slowRoute() {
@@ -28,4 +28,29 @@ export async function countsOf(app: App): Promise<Record<string, number>> {
     return status === undefined || count === 0 ? [] : [[`${method} ${endpoint} ${status}`, count] as const]
   })
   return Object.fromEntries(counts.toSorted())
+}
+
+const ROUTES: readonly Route[] = [
+  { method: 'POST', path: '/echo', handle: async (given) => json({ received: await given.text() }) },
+  {
+    method: 'GET',
+    path: '/conflict',
+    handle: () => {
+      throw new HttpError(409, 'Conflict')
+    },
+  },
+  {
+    method: 'GET',
+    path: '/bug',
+    handle: () => {
+      throw new Error('a secret')
+    },
+  },
+]
+
+/** A ready app with routes that echo, refuse and throw, and with faults. */
+export function startedApp(options: AppOptions = {}): App {
+  const app = createApp({ environment: 'test', version: 'v1', pod: 'pod-1', faults: true, routes: ROUTES, ...options })
+  app.start()
+  return app
 }

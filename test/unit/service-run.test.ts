@@ -1,42 +1,44 @@
 /** The service's process: its settings, its drain, its exit codes. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { EventEmitter, once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { createApp } from '../../service/app.ts'
-import type { Route } from '../../service/http.ts'
-import { run } from '../../service/run.ts'
 import { serve } from '../../service/server.ts'
 import { readSettings } from '../../service/settings.ts'
 import { assert, suite } from '../suite.ts'
 import { slowRoute } from './service-fixture.ts'
+import { startMain, startRun } from './service-process.ts'
 
 const test = suite('service run')
 
-test('run() drains on SIGTERM: not ready but serving, then the slow request finishes, the metrics close, and 0', async () => {
+test('run() drains on SIGTERM: not ready but serving, then the slow request finishes, the metrics and the probes close, and 0', async () => {
   const { route, entered, release } = slowRoute()
   const running = startRun({ DRAIN_MS: '600' }, [route])
   const url = await running.url()
   const slow = fetch(`${url}/slow`)
   await entered
   assert.is((await fetch(`${url}/ready`)).status, 200)
+  const probe = async (path: string) => (await fetch(`${await running.probes()}${path}`)).status
+  assert.is(await probe('/ready'), 200)
   running.signals.emit('SIGTERM')
+  // Less than a heartbeat later.
   await sleep(50)
+  assert.is(await probe('/ready'), 503)
   const ready = await fetch(`${url}/ready`)
   assert.is(ready.status, 503)
   assert.is(ready.headers.get('connection'), 'close')
   assert.is((await fetch(`${url}/api/products`)).status, 200)
   await sleep(800)
   await assert.rejects(fetch(`${url}/health`), /fetch failed/)
+  assert.equal([await probe('/ready'), await probe('/health')], [503, 200], 'the probes answer as long as anything does')
   assert.match(
-    await (await fetch(await running.metrics())).text(),
+    await (await fetch(`${await running.metrics()}/metrics`)).text(),
     'app_requests_total{method="GET",endpoint="/api/products",status="200"} 1',
   )
   running.signals.emit('SIGTERM')
   release()
   assert.is((await slow).status, 200)
   assert.is(await running.code, 0)
-  await assert.rejects(fetch(await running.metrics()), /fetch failed/)
+  await assert.rejects(fetch(`${await running.metrics()}/metrics`), /fetch failed/)
+  await assert.rejects(probe('/health'), /fetch failed/)
   assert.equal(running.messages(), ['listening', 'draining', 'stopped'])
 })
 
@@ -54,7 +56,7 @@ test('run() gives 1 and a log line when it has to cut a request', async () => {
 test('run() says in one sentence which port is taken, and gives 1', async () => {
   const server = await serve(createApp(), { host: '127.0.0.1', port: 0 })
   const { port } = new URL(server.url)
-  for (const name of ['PORT', 'METRICS_PORT']) {
+  for (const name of ['PORT', 'METRICS_PORT', 'PROBES_PORT']) {
     const running = startRun({ [name]: port }, [])
     assert.is(await running.code, 1)
     assert.equal(running.stderr, [
@@ -70,6 +72,11 @@ test('readSettings() has defaults for a laptop: loopback, 8080, no drain delay',
     port: 8080,
     metricsHost: '127.0.0.1',
     metricsPort: 9464,
+    probesHost: '127.0.0.1',
+    probesPort: 8081,
+    heartbeatLimitMs: 10_000,
+    logRequests: true,
+    serviceName: 'service',
     environment: 'development',
     version: 'unknown',
     pod: 'local',
@@ -80,8 +87,20 @@ test('readSettings() has defaults for a laptop: loopback, 8080, no drain delay',
   assert.equal(readSettings({}), expected)
   assert.equal(readSettings({ PORT: '', ENV: '', FAULTS: 'off' }), expected)
   assert.is(readSettings({ FAULTS: 'on' }).faults, true)
+  assert.is(readSettings({ LOG_REQUESTS: 'off' }).logRequests, false)
   assert.is(readSettings({ HOST: '0.0.0.0' }).metricsHost, '0.0.0.0')
+  assert.is(readSettings({ HOST: '0.0.0.0' }).probesHost, '0.0.0.0')
+  assert.is(readSettings({ HOST: '0.0.0.0', PROBES_HOST: '::1' }).probesHost, '::1')
   assert.is(readSettings({ HOST: '0.0.0.0', METRICS_HOST: '::1' }).metricsHost, '::1')
+})
+
+test('readSettings() reads the address of traces as OpenTelemetry means it', () => {
+  const urlOf = (env: Record<string, string>) => readSettings(env).tracesUrl
+  assert.is(urlOf({}), undefined)
+  assert.is(urlOf({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' }), 'http://collector:4318/v1/traces')
+  assert.is(urlOf({ OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector/otlp/' }), 'https://collector/otlp/v1/traces')
+  const own = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://traces:4318/in', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' }
+  assert.is(urlOf(own), 'http://traces:4318/in')
 })
 
 test('readSettings() refuses each malformed variable with its name, value and what was expected', () => {
@@ -92,6 +111,15 @@ test('readSettings() refuses each malformed variable with its name, value and wh
     [{ DRAIN_MS: '1.5' }, 'DRAIN_MS is "1.5", expected a whole number from 0 to 20000'],
     [{ STOP_MS: '9001' }, 'STOP_MS is "9001", expected a whole number from 0 to 9000'],
     [{ METRICS_PORT: 'x' }, 'METRICS_PORT is "x", expected a whole number from 0 to 65535'],
+    [{ PROBES_PORT: '70000' }, 'PROBES_PORT is "70000", expected a whole number from 0 to 65535'],
+    [{ HEARTBEAT_LIMIT_MS: '499' }, 'HEARTBEAT_LIMIT_MS is "499", expected a whole number from 500 to 60000'],
+    [{ HEARTBEAT_LIMIT_MS: '60001' }, 'HEARTBEAT_LIMIT_MS is "60001", expected a whole number from 500 to 60000'],
+    [{ LOG_REQUESTS: 'yes' }, 'LOG_REQUESTS is "yes", expected on or off'],
+    [
+      { OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318' },
+      'OTEL_EXPORTER_OTLP_ENDPOINT is "collector:4318", expected an address such as http://collector:4318',
+    ],
+    [{ OTEL_SERVICE_NAME: 'a b' }, 'OTEL_SERVICE_NAME is "a b", expected 1 to 128 ASCII characters without spaces'],
     [{ FAULTS: 'true' }, 'FAULTS is "true", expected on or off'],
     [{ VERSION: 'a\nb' }, 'VERSION is "a\\nb", expected 1 to 128 ASCII characters without spaces'],
     [{ HOST: ' ' }, 'HOST is " ", expected 1 to 128 ASCII characters without spaces'],
@@ -110,8 +138,8 @@ test(
     const bad = startMain({ PORT: 'abc' })
     assert.equal(await bad.ended, [2, null])
     assert.is(bad.output(), 'Cannot start the service: PORT is "abc", expected a whole number from 0 to 65535\n')
-    const good = startMain({ PORT: '0', METRICS_PORT: '0' })
-    await once(good.child.stdout as NodeJS.EventEmitter, 'data')
+    const good = startMain({})
+    await good.listening
     good.child.kill('SIGTERM')
     assert.equal(await good.ended, [0, null])
     const lines = good.output().trim().split('\n')
@@ -122,39 +150,5 @@ test(
   },
   { timeoutMs: 60_000 },
 )
-
-function startRun(env: Record<string, string>, routes: readonly Route[]) {
-  const signals = new EventEmitter()
-  const lines = new EventEmitter()
-  const stdout: { message: string; url?: string; metrics?: string }[] = []
-  const stderr: string[] = []
-  const listening = once(lines, 'line')
-  const keep = (line: string) => {
-    stdout.push(JSON.parse(line))
-    lines.emit('line')
-  }
-  return {
-    signals,
-    stderr,
-    code: run({ env: { PORT: '0', METRICS_PORT: '0', ...env }, signals, routes, stdout: keep, stderr: (line) => stderr.push(line) }),
-    messages: () => stdout.map((line) => line.message),
-    url: async () => {
-      await listening
-      return stdout[0]?.url ?? ''
-    },
-    metrics: async () => {
-      await listening
-      return `${stdout[0]?.metrics}/metrics`
-    },
-  }
-}
-
-function startMain(env: Record<string, string>): { child: ChildProcess; ended: Promise<unknown[]>; output: () => string } {
-  const main = fileURLToPath(new URL('../../service/main.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), main], { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
-  return { child, ended: once(child, 'close'), output: () => output }
-}
 
 test.run()
