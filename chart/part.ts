@@ -1,5 +1,16 @@
-/** The service as a part of the platform: its image, its chart, its Application. */
-import { application, type ImageSpec, nodeBase, type Part, project, SOURCE_REF, type Target } from '#core'
+/** The service as a part of the platform: its image, its chart, its Application; and what may run in its environments. */
+import {
+  ARGOCD_NAMESPACE,
+  application,
+  type ImageSpec,
+  nodeBase,
+  type Part,
+  project,
+  readManifest,
+  renderedSource,
+  SOURCE_REF,
+  type Target,
+} from '#core'
 import { sped } from '#kit/duration'
 import type { KubeObject } from '#kit/kube'
 
@@ -18,23 +29,54 @@ const KINDS = [
   { apiVersion: 'v1', kind: 'Service' },
   { apiVersion: 'v1', kind: 'ServiceAccount' },
   { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' },
+  { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },
+  { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
   { apiVersion: 'monitoring.coreos.com/v1', kind: 'ServiceMonitor' },
 ]
 
 const SCRAPE_INTERVAL = '15s'
 
-export const service: Part = {
-  name: NAME,
-  // A rollout of all five pods: five new ones, five on their way out, one more for the surge.
-  namespaces: [{ name: 'dev', podSecurity: 'restricted', quota: { pods: '12', 'requests.cpu': '2', 'limits.memory': '4Gi' } }],
+export interface ServiceOptions {
+  /** The Secret, beside the service, with the address of its database under the key `url`. @default none: it keeps its data itself */
+  readonly databaseSecret?: string
+}
+
+export function service({ databaseSecret = '' }: ServiceOptions = {}): Part {
+  return {
+    name: NAME,
+    // A rollout of all five pods: five new ones, five on their way out, one more for the surge.
+    namespaces: [{ name: 'dev', podSecurity: 'restricted', quota: { pods: '12', 'requests.cpu': '2', 'limits.memory': '4Gi' } }],
+    images: [],
+    release: serviceImage,
+    applications: (target, values) => [
+      project({ name: PROJECT, namespaces: [target.environment], objects: KINDS }, target),
+      serviceApplication(target, { database: { secretName: databaseSecret }, ...values }),
+    ],
+    hints: ({ cluster }) => [`The service: curl ${cluster.address('service')}/api/products`],
+    scenarios: [],
+  }
+}
+
+const POLICIES = ['images-by-digest', 'run-as-non-root', 'cpu-and-memory-limits']
+
+/** What the API server refuses in the environments, whoever asks. Of the cluster, so not the chart's: its project allows none of these. */
+export const policies: Part = {
+  name: 'policies',
+  namespaces: [],
   images: [],
-  release: serviceImage,
-  applications: (target, values) => [
-    project({ name: PROJECT, namespaces: [target.environment], objects: KINDS }, target),
-    serviceApplication(target, values),
-  ],
-  hints: ({ cluster }) => [`The service: curl ${cluster.address('service')}/api/products`],
+  rendered: async () => (await Promise.all(POLICIES.map((name) => readManifest(`chart/policies/${name}.yaml`)))).flat(),
+  applications: (target) => [application({ name: 'policies', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('policies', target)] })],
   scenarios: [],
+}
+
+/**
+ * Replicas that the HPA wrote, by who wrote the field last: the controller manager, which on k3s is k3s itself. Anybody else's number
+ * is drift, so that a workload scaled to 0 by hand, which the HPA leaves alone, comes back.
+ */
+const LEFT_TO_THE_HPA = {
+  group: 'apps',
+  kind: 'Deployment',
+  managedFieldsManagers: ['kube-controller-manager', 'k3s'],
 }
 
 /**
@@ -50,6 +92,7 @@ function serviceApplication(target: Target, values: object): KubeObject {
     project: PROJECT,
     namespace: environment,
     sources: [{ repoURL: repoUrl, targetRevision: SOURCE_REF, path: 'chart', helm }],
+    ignoreDifferences: [LEFT_TO_THE_HPA],
   })
 }
 

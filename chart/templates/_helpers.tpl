@@ -4,11 +4,17 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- define "service.labels" -}}
+{{- define "service.podLabels" -}}
 {{ include "service.selector" . }}
 app.kubernetes.io/part-of: holdfast
 app.kubernetes.io/version: {{ include "service.version" . | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{/* Pods go without the chart: a new version of it alone would replace them all. */}}
+{{- define "service.labels" -}}
+{{ include "service.podLabels" . }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/* Tells builds apart in labels and in the x-version header: 12 digits of the digest, or the tag as a label value. */}}
@@ -45,4 +51,9 @@ app.kubernetes.io/component: metrics
 {{- fail (printf "A pod may need %d ms to end (preStopSeconds %d, drainMs %d, stopMs %d, and 1 s), more than terminationGracePeriodSeconds %d" $needMs (int $v.preStopSeconds) (int $v.drainMs) (int $v.stopMs) (int $v.terminationGracePeriodSeconds)) -}}
 {{- end -}}
 {{- int $v.terminationGracePeriodSeconds -}}
+{{- end }}
+
+{{/* How many pods there are at least. */}}
+{{- define "service.fewestPods" -}}
+{{- ternary .Values.autoscaling.minReplicas .Values.replicas .Values.autoscaling.enabled | int -}}
 {{- end }}

@@ -99,6 +99,13 @@ export class Kube {
     return (await this.request('POST', await this.#path(collection), { body: object, type: 'application/json' })) as KubeObject
   }
 
+  /** What would come of `create`, with all of admission and of validation; nothing is kept. @throws KubeError that says who refused. */
+  async dryRun(object: KubeObject): Promise<KubeObject> {
+    const { name: _name, ...collection } = refOf(object)
+    const path = `${await this.#path(collection)}?dryRun=All`
+    return (await this.request('POST', path, { body: object, type: 'application/json' })) as KubeObject
+  }
+
   async mergePatch(ref: ObjectRef, patch: object): Promise<KubeObject> {
     return (await this.request('PATCH', await this.#path(ref), { body: patch, type: 'application/merge-patch+json' })) as KubeObject
   }

@@ -1,87 +1,47 @@
-/** The chart: what it renders, what it refuses, and a kept rendering of every values file. */
-import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
-import { parseAllDocuments } from 'yaml'
+/** The chart: what it renders, for which values. */
 import type { Cluster, Target } from '#core'
-import { tool } from '#kit/tools'
+import type { KubeObject } from '#kit/kube'
 import { service } from '../../chart/part.ts'
 import { assert, suite } from '../suite.ts'
+import { at, BUILD, CHART, DIGEST, objects, render, WITH_DIGEST } from './chart-fixture.ts'
 
 const test = suite('chart')
-const execute = promisify(execFile)
-
-const CHART = fileURLToPath(new URL('../../chart/', import.meta.url))
-const SNAPSHOTS = fileURLToPath(new URL('snapshots/', import.meta.url))
-const UPDATE = 'UPDATE_SNAPSHOTS=1 npm run test:config'
-const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`
-const WITH_DIGEST = ['--set', `image.digest=${DIGEST}`]
-/** The first use may build helm. */
-const BUILD = { timeoutMs: 600_000 }
-
-const valuesFiles = readdirSync(CHART).filter((name) => /^values.*\.yaml$/.test(name))
-
-async function helm(...args: readonly string[]): Promise<string> {
-  const { stdout } = await execute(await tool('helm'), [...args], { env: { ...process.env, HELM_NO_PLUGINS: '1' } })
-  return stdout
-}
-
-function render(...args: readonly string[]): Promise<string> {
-  return helm('template', 'service', CHART, '--namespace', 'dev', ...args)
-}
-
-interface Manifest {
-  readonly kind: string
-  readonly metadata: { readonly name: string; readonly namespace: string; readonly labels: Record<string, string> }
-  readonly [key: string]: unknown
-}
-
-/** What is rendered by kind; the metrics' own Service as `MetricsService`. */
-async function objects(...args: readonly string[]): Promise<Record<string, Manifest>> {
-  const documents = parseAllDocuments(await render(...args)).map((each) => each.toJS() as Manifest)
-  return Object.fromEntries(documents.map((each) => [each.metadata.name === 'service-metrics' ? 'MetricsService' : each.kind, each]))
-}
-
-/** What is at a path such as `spec.template.spec.containers.0.image`. */
-function at(manifest: Manifest | undefined, path: string): unknown {
-  return path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], manifest)
-}
 
 test(
-  'helm lint finds nothing in any values file',
+  'the chart renders nothing without an image',
   async () => {
-    assert.ok(valuesFiles.length >= 2, 'the values files are found')
-    for (const file of valuesFiles) {
-      const out = await helm('lint', CHART, '--strict', '--values', `${CHART}${file}`, ...WITH_DIGEST)
-      assert.match(out, '1 chart(s) linted, 0 chart(s) failed')
-      assert.not.match(out, /\[(WARNING|ERROR)\]/)
-    }
+    await assert.rejects(render(), /No image to run: set image\.digest \(sha256:…\) or image\.tag/)
   },
   BUILD,
 )
 
-test('the chart renders nothing without an image', async () => {
-  await assert.rejects(render(), /No image to run: set image\.digest \(sha256:…\) or image\.tag/)
-})
+const KINDS = [
+  'Deployment',
+  'HorizontalPodAutoscaler',
+  'MetricsService',
+  'NetworkPolicy',
+  'PodDisruptionBudget',
+  'Service',
+  'ServiceAccount',
+  'ServiceMonitor',
+]
 
-test('the chart renders its six objects in the namespace, all labelled', async () => {
+test('the chart renders its objects in the namespace, all labelled; the pods without the version of the chart', async () => {
   const rendered = await objects(...WITH_DIGEST)
-  const kinds = ['Deployment', 'HorizontalPodAutoscaler', 'MetricsService', 'Service', 'ServiceAccount', 'ServiceMonitor']
-  assert.equal(Object.keys(rendered).sort(), kinds)
-  const labels = {
+  assert.equal(Object.keys(rendered).sort(), KINDS)
+  const podLabels = {
     'app.kubernetes.io/name': 'service',
     'app.kubernetes.io/instance': 'service',
     'app.kubernetes.io/part-of': 'holdfast',
     'app.kubernetes.io/version': '0123456789ab',
     'app.kubernetes.io/managed-by': 'Helm',
   }
+  const labels = { ...podLabels, 'helm.sh/chart': 'service-0.1.0' }
   for (const [name, { metadata }] of Object.entries(rendered)) {
     assert.is(metadata.namespace, 'dev')
     assert.equal(metadata.labels, { ...labels, ...(name === 'MetricsService' ? { 'app.kubernetes.io/component': 'metrics' } : {}) })
   }
-  assert.equal(at(rendered.Deployment, 'spec.template.metadata.labels'), labels)
+  assert.equal(at(rendered.Deployment, 'spec.template.metadata.labels'), podLabels)
 })
 
 test('the image is named by digest when there is one, else by tag, in docker.io unless a registry is set', async () => {
@@ -94,7 +54,7 @@ test('the image is named by digest when there is one, else by tag, in docker.io 
 
 test('the version is a label value, whatever the tag looks like', async () => {
   const versionOf = async (tag: string) =>
-    (await objects('--set-string', `image.tag=${tag}`)).Deployment?.metadata.labels['app.kubernetes.io/version']
+    (await objects('--set-string', `image.tag=${tag}`)).Deployment?.metadata.labels?.['app.kubernetes.io/version']
   assert.is(await versionOf('1.20'), '1.20')
   assert.is(await versionOf('_v1.2-'), 'v1.2')
   assert.is(await versionOf('a'.repeat(128)), 'a'.repeat(63))
@@ -118,26 +78,47 @@ test('the pod is restricted: not root, no token, nothing writable, no capability
   })
 })
 
-test('each probe asks its own endpoint on the named port, and waits 3 s or longer', async () => {
-  const { Deployment } = await objects(...WITH_DIGEST)
+test('the probes ask a port of their own, which no Service has', async () => {
+  const { Deployment, Service, MetricsService } = await objects(...WITH_DIGEST)
   assert.equal(at(Deployment, 'spec.template.spec.containers.0.ports'), [
     { name: 'http', containerPort: 8080, protocol: 'TCP' },
     { name: 'metrics', containerPort: 9464, protocol: 'TCP' },
+    { name: 'probes', containerPort: 8081, protocol: 'TCP' },
   ])
-  for (const [probe, path] of Object.entries({ startupProbe: '/health', livenessProbe: '/health', readinessProbe: '/ready' })) {
-    assert.equal(at(Deployment, `spec.template.spec.containers.0.${probe}.httpGet`), { path, port: 'http' })
-    assert.ok((at(Deployment, `spec.template.spec.containers.0.${probe}.timeoutSeconds`) as number) >= 3, probe)
-  }
+  const probe = (name: string) => at(Deployment, `spec.template.spec.containers.0.${name}`)
+  const health = { path: '/health', port: 'probes' }
+  assert.equal(probe('startupProbe'), { httpGet: health, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 60 })
+  assert.equal(probe('readinessProbe'), {
+    httpGet: { path: '/ready', port: 'probes' },
+    periodSeconds: 2,
+    timeoutSeconds: 2,
+    failureThreshold: 2,
+  })
+  assert.equal(probe('livenessProbe'), {
+    httpGet: health,
+    periodSeconds: 5,
+    timeoutSeconds: 3,
+    failureThreshold: 2,
+    terminationGracePeriodSeconds: 10,
+  })
+  assert.not.match(JSON.stringify([Service?.spec.ports, MetricsService?.spec.ports]), /probes|8081/)
+})
+
+test('what is stuck has 5 s after the preStop hook, however long that takes', async () => {
+  const { Deployment } = await objects(...WITH_DIGEST, '--set', 'preStopSeconds=12')
+  assert.is(at(Deployment, 'spec.template.spec.containers.0.livenessProbe.terminationGracePeriodSeconds'), 17)
 })
 
 test('the pods are told what they need, and are replaced one by one', async () => {
-  const { Deployment } = await objects(...WITH_DIGEST, '--set', 'environment=staging,faults=on,drainMs=7000,stopMs=9000')
+  const { Deployment } = await objects(...WITH_DIGEST, '--set', 'environment=staging,faults=on,logRequests=off,drainMs=7000,stopMs=9000')
   assert.equal(at(Deployment, 'spec.template.spec.containers.0.env'), [
     { name: 'ENV', value: 'staging' },
     { name: 'VERSION', value: '0123456789ab' },
     { name: 'FAULTS', value: 'on' },
+    { name: 'LOG_REQUESTS', value: 'off' },
     { name: 'DRAIN_MS', value: '7000' },
     { name: 'STOP_MS', value: '9000' },
+    { name: 'PROBES_PORT', value: '8081' },
   ])
   assert.equal(at(Deployment, 'spec.strategy'), { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } })
   assert.is(at(Deployment, 'spec.revisionHistoryLimit'), 5)
@@ -145,6 +126,46 @@ test('the pods are told what they need, and are replaced one by one', async () =
     requests: { cpu: '100m', memory: '128Mi' },
     limits: { cpu: '200m', memory: '256Mi' },
   })
+})
+
+test('the database and the tracing are told only where there are any', async () => {
+  const settings = 'database.secretName=service-database,tracing.endpoint=http://collector.tracing.svc:4318'
+  const { Deployment } = await objects(...WITH_DIGEST, '--set', settings)
+  assert.equal((at(Deployment, 'spec.template.spec.containers.0.env') as object[]).slice(7), [
+    { name: 'DATABASE_URL', valueFrom: { secretKeyRef: { name: 'service-database', key: 'url' } } },
+    { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: 'http://collector.tracing.svc:4318' },
+    { name: 'OTEL_SERVICE_NAME', value: 'service' },
+  ])
+})
+
+test('pods leave a lost node as soon as Kubernetes says, and sooner locally', async () => {
+  const tolerations = (tolerationSeconds: number) =>
+    ['not-ready', 'unreachable'].map((state) => ({
+      key: `node.kubernetes.io/${state}`,
+      operator: 'Exists',
+      effect: 'NoExecute',
+      tolerationSeconds,
+    }))
+  const byDefault = await objects(...WITH_DIGEST)
+  assert.equal(at(byDefault.Deployment, 'spec.template.spec.tolerations'), tolerations(300))
+  const local = await objects('--values', `${CHART}values-local.yaml`, ...WITH_DIGEST)
+  assert.equal(at(local.Deployment, 'spec.template.spec.tolerations'), tolerations(10))
+})
+
+test('a drain takes one pod at a time, and is never held up by pods that do not serve', async () => {
+  const { PodDisruptionBudget, Deployment } = await objects(...WITH_DIGEST)
+  assert.equal(PodDisruptionBudget?.spec, {
+    maxUnavailable: 1,
+    selector: at(Deployment, 'spec.selector'),
+    unhealthyPodEvictionPolicy: 'AlwaysAllow',
+  })
+})
+
+test('a new version takes over without a pod less than before, unless the values say otherwise', async () => {
+  const strategy = async (...args: string[]) => at((await objects(...WITH_DIGEST, ...args)).Deployment, 'spec.strategy')
+  assert.equal(await strategy(), { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } })
+  const others = await strategy('--set', 'rollout.maxUnavailable=100%,rollout.maxSurge=2')
+  assert.equal(others, { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: '100%', maxSurge: 2 } })
 })
 
 test('the HPA holds 2 to 5 pods at 70 % CPU: up at once, down after its window', async () => {
@@ -173,11 +194,11 @@ test('the HPA holds 2 to 5 pods at 70 % CPU: up at once, down after its window',
   })
 })
 
-test('either the HPA says how many pods there are, or the Deployment: never both', async () => {
+test('the HPA begins at its least, and without it the Deployment says how many pods there are', async () => {
   const scaled = await objects(...WITH_DIGEST, '--set', 'replicas=4')
   assert.ok(scaled.HorizontalPodAutoscaler)
   assert.is(at(scaled.Deployment, 'spec.revisionHistoryLimit'), 5)
-  assert.is(at(scaled.Deployment, 'spec.replicas'), undefined)
+  assert.is(at(scaled.Deployment, 'spec.replicas'), 2)
   const fixed = await objects(...WITH_DIGEST, '--set', 'autoscaling.enabled=false,replicas=4')
   assert.not.ok(fixed.HorizontalPodAutoscaler)
   assert.is(at(fixed.Deployment, 'spec.replicas'), 4)
@@ -216,7 +237,7 @@ test('a pod leaves the endpoints before its SIGTERM, and has the time to end', a
   const endOf = async (...args: string[]) => {
     const { Deployment } = await objects(...WITH_DIGEST, ...args)
     const pod = at(Deployment, 'spec.template.spec')
-    return [at(pod as Manifest, 'terminationGracePeriodSeconds'), at(pod as Manifest, 'containers.0.lifecycle')]
+    return [at(pod, 'terminationGracePeriodSeconds'), at(pod, 'containers.0.lifecycle')]
   }
   assert.equal(await endOf(), [30, { preStop: { sleep: { seconds: 5 } } }])
   assert.equal(await endOf('--set', 'preStopSeconds=0'), [30, undefined])
@@ -225,11 +246,13 @@ test('a pod leaves the endpoints before its SIGTERM, and has the time to end', a
   assert.equal(await endOf('--set', 'preStopSeconds=60,terminationGracePeriodSeconds=71'), [71, { preStop: { sleep: { seconds: 60 } } }])
 })
 
+const timingOf = (speedup: number) => ({ speedup, hpa: { scaleInWindowMs: 300_000 / speedup } }) as Target['timing']
+const TARGET = { cluster: { kind: 'eks' } as Cluster, timing: timingOf(1), repoUrl: 'http://git/x.git', images: new Map() }
+
 /** The Application's values and objects for an environment. */
 function applicationOf(environment: Target['environment'], speedup: number) {
-  const timing = { speedup, hpa: { scaleInWindowMs: 300_000 / speedup } } as Target['timing']
-  const target: Target = { cluster: { kind: 'eks' } as Cluster, environment, timing, repoUrl: 'http://git/x.git', images: new Map() }
-  const [project, application] = service.applications(target, { image: { digest: DIGEST } })
+  const target: Target = { ...TARGET, environment, timing: timingOf(speedup) }
+  const [project, application] = service().applications(target, { image: { digest: DIGEST } })
   return { values: application?.spec.sources[0].helm.valuesObject, allowed: project?.spec.namespaceResourceWhitelist }
 }
 
@@ -239,6 +262,7 @@ test('the Application hands over values for its environment and its timing', () 
     faults: 'on',
     metrics: { interval: '1s' },
     autoscaling: { scaleDownStabilizationSeconds: 20 },
+    database: { secretName: '' },
     image: { digest: DIGEST },
   })
   assert.equal(applicationOf('prod', 1).values, {
@@ -246,8 +270,17 @@ test('the Application hands over values for its environment and its timing', () 
     faults: 'off',
     metrics: { interval: '15s' },
     autoscaling: { scaleDownStabilizationSeconds: 300 },
+    database: { secretName: '' },
     image: { digest: DIGEST },
   })
+})
+
+test('the replicas that the HPA wrote are left to it, and nobody else’s', async () => {
+  const [, application] = service().applications({ ...TARGET, environment: 'dev' }, {})
+  assert.equal(application?.spec.ignoreDifferences, [
+    { group: 'apps', kind: 'Deployment', managedFieldsManagers: ['kube-controller-manager', 'k3s'] },
+  ])
+  assert.ok(application?.spec.syncPolicy.syncOptions.includes('RespectIgnoreDifferences=true'), 'else a sync would write them')
 })
 
 test('what the Application hands over renders, whatever the speed, and its project allows each kind of it', async () => {
@@ -266,9 +299,9 @@ test('what the Application hands over renders, whatever the speed, and its proje
 
 test('the namespace has room for a rollout of all pods that the HPA may make', async () => {
   const { HorizontalPodAutoscaler, Deployment } = await objects(...WITH_DIGEST)
-  const number = (manifest: Manifest | undefined, path: string) => Number(at(manifest, path) ?? Number.NaN)
+  const number = (manifest: KubeObject | undefined, path: string) => Number(at(manifest, path) ?? Number.NaN)
   const pods = 2 * number(HorizontalPodAutoscaler, 'spec.maxReplicas') + number(Deployment, 'spec.strategy.rollingUpdate.maxSurge')
-  const quota = service.namespaces[0]?.quota ?? {}
+  const quota = service().namespaces[0]?.quota ?? {}
   assert.ok(Number(quota.pods) >= pods, 'pods')
   assert.ok(Number(quota['requests.cpu']) * 1000 >= pods * 100, 'CPU')
   assert.ok(Number.parseInt(quota['limits.memory'] ?? '', 10) * 1024 >= pods * 256, 'memory')
@@ -302,73 +335,15 @@ test('the Service is a ClusterIP on 80, and a NodePort locally', async () => {
   assert.equal(at(local.Service, 'spec.ports'), [{ ...port, nodePort: 30082 }])
 })
 
-const REFUSED: readonly [setting: string, cause: RegExp][] = [
-  ['replicas=two', /'\/replicas': got string, want integer/],
-  ['replicas=-1', /'\/replicas': minimum/],
-  ['replica=2', /additional properties 'replica' not allowed/],
-  ['image.sha=x', /additional properties 'sha' not allowed/],
-  ['image.digest=sha256:abc', /'\/image\/digest': .*does not match pattern/],
-  ['image.repository=Holdfast', /'\/image\/repository': .*does not match pattern/],
-  ['service.type=LoadBalancer', /'\/service\/type': value must be one of/],
-  ['service.nodePort=80', /'\/service\/nodePort': minimum/],
-  ['service.nodePort=30001', /service\.nodePort is 30001, which needs service\.type NodePort instead of ClusterIP/],
-  ['environment=Prod', /'\/environment': .*does not match pattern/],
-  ['autoscaling.minReplicas=6', /autoscaling\.minReplicas is 6, more than autoscaling\.maxReplicas 5/],
-  ['autoscaling.minReplicas=0', /'\/autoscaling\/minReplicas': minimum/],
-  ['autoscaling.enabled=yes', /'\/autoscaling\/enabled': got string, want boolean/],
-  ['autoscaling.replicas=3', /additional properties 'replicas' not allowed/],
-  ['metrics.interval=15', /'\/metrics\/interval': got number, want string/],
-  ['metrics.interval=1x', /'\/metrics\/interval': .*does not match pattern/],
-  ['metrics.port=1', /additional properties 'port' not allowed/],
-  ['faults=true', /'\/faults': value must be one of 'off', 'on'/],
-  [
-    'preStopSeconds=20',
-    /A pod may need 31000 ms to end \(preStopSeconds 20, drainMs 2000, stopMs 8000, and 1 s\), more than terminationGracePeriodSeconds 30/,
-  ],
-  ['terminationGracePeriodSeconds=15', /A pod may need 16000 ms to end/],
-  ['stopMs=9001', /'\/stopMs': maximum/],
-  ['drainMs=20001', /'\/drainMs': maximum/],
-  ['resources.limits.cpu=lots', /'\/resources\/limits\/cpu': .*does not match pattern/],
-  ['resources.limits.memory=null', /missing property 'memory'/],
-]
-
-for (const [setting, cause] of REFUSED) {
-  test(`the chart refuses ${setting}`, async () => {
-    await assert.rejects(render(...WITH_DIGEST, '--set', setting), cause)
-  })
-}
-
-for (const file of valuesFiles) {
-  test(`${file} renders what its snapshot says`, async () => {
-    const path = snapshotOf(file)
-    const rendered = await render('--values', `${CHART}${file}`, ...WITH_DIGEST)
-    if (process.env.UPDATE_SNAPSHOTS === '1') {
-      mkdirSync(SNAPSHOTS, { recursive: true })
-      writeFileSync(path, rendered)
-    }
-    assert.ok(existsSync(path), `There is no ${path} yet. To write it: ${UPDATE}`)
-    if (readFileSync(path, 'utf8') === rendered) return
-    throw new Error(`The rendering differs from its snapshot. When that is meant: ${UPDATE}\n${await differences(path, rendered)}`)
-  })
-}
-
-test('each snapshot belongs to a values file', () => {
-  const kept = readdirSync(SNAPSHOTS).filter((name) => name.startsWith('chart-'))
-  assert.equal(kept.sort(), valuesFiles.map((file) => basename(snapshotOf(file))).sort())
-})
-
-function snapshotOf(file: string): string {
-  return join(SNAPSHOTS, `chart-${file}`)
-}
-
-/** What `diff` says; it ends with 1 when there is a difference. */
-async function differences(path: string, rendered: string): Promise<string> {
-  const running = execute('diff', ['-u', '--label', path, '--label', 'rendered', path, '-'])
-  running.child.stdin?.end(rendered)
-  return running.then(
-    ({ stdout }) => stdout,
-    ({ stdout, message }: Error & { stdout?: string }) => stdout || message,
+test('the Service may be a load balancer, with its annotations and those who may reach it', async () => {
+  const { Service } = await objects(
+    ...WITH_DIGEST,
+    '--set-json',
+    'service={"type":"LoadBalancer","annotations":{"example.com/scheme":"internal"},"loadBalancerSourceRanges":["10.0.0.0/8","fd00::/8"]}',
   )
-}
+  assert.is(at(Service, 'spec.type'), 'LoadBalancer')
+  assert.equal(Service?.metadata.annotations, { 'example.com/scheme': 'internal' })
+  assert.equal(at(Service, 'spec.loadBalancerSourceRanges'), ['10.0.0.0/8', 'fd00::/8'])
+})
 
 test.run()
