@@ -4,10 +4,12 @@ import { monitoring } from './alerts/part.ts'
 import { alerting } from './alerts/rehearsal.ts'
 import { alertSink } from './alerts/sink/part.ts'
 import { argocd } from './argocd/part.ts'
-import { service } from './chart/part.ts'
+import { faults } from './chart/faults.ts'
+import { policies, service } from './chart/part.ts'
 import { createLoadGenerator } from './load/generator.ts'
 import { load } from './load/part.ts'
 import { profiles } from './load/profiles.ts'
+import { database, databaseSecret } from './local/database/part.ts'
 import { gitServer, openGit } from './local/git-server/part.ts'
 import { localClusters } from './local/local.ts'
 
@@ -21,18 +23,23 @@ export const stack = defineStack({
         '--kube-controller-manager-arg=node-monitor-grace-period=20s',
         // Usage is measured every 5 to 10 s instead of 10 to 20: the HPA sees load half as late.
         '--kubelet-arg=housekeeping-interval=5s',
+        // A container that crashes is started again after 1, 2, 4 … s instead of 10, 20, 40: else it would not crash often enough within
+        // the rule's window, which is 15 times as short.
+        '--kubelet-arg=feature-gates=ReduceDefaultCrashLoopBackOffDecay=true',
       ],
     }),
   },
-  parts: [gitServer, argocd, ...monitoring, alertSink, load, service],
+  parts: [gitServer, argocd, ...monitoring, alertSink, load, policies, database, service({ databaseSecret })],
   git: openGit,
   load: createLoadGenerator({ profiles, target: 'http://service.dev.svc.cluster.local' }),
+  faults,
   alerting,
   timing: {
     local: {
       name: 'local',
       selfHeal: { noticedMs: 200, comparedMs: 800, syncedMs: 500 },
       recreate: { noticedMs: 200, comparedMs: 300, syncedMs: 500 },
+      delivery: { pushMs: 1_000, seenMs: 2_000, syncedMs: 2_000 },
       reconciliationMs: 15_000,
       speedup: 15,
       hpa: { syncMs: 5_000, usageMs: 10_000, scaleInWindowMs: 20_000, podStartMs: 5_000 },
@@ -41,6 +48,7 @@ export const stack = defineStack({
       name: 'production',
       selfHeal: { noticedMs: 1_000, comparedMs: 4_000, syncedMs: 10_000 },
       recreate: { noticedMs: 1_000, comparedMs: 4_000, syncedMs: 10_000 },
+      delivery: { pushMs: 5_000, seenMs: 10_000, syncedMs: 15_000 },
       reconciliationMs: 180_000,
       speedup: 1,
       hpa: { syncMs: 15_000, usageMs: 15_000, scaleInWindowMs: 300_000, podStartMs: 30_000 },

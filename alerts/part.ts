@@ -7,6 +7,8 @@ import { MONITORING_NAMESPACE, prometheusOperator } from './operator/part.ts'
 import { prometheus } from './prometheus/part.ts'
 import { renderRules } from './rules.ts'
 import { alertFires, alertKeepsQuiet } from './scenarios/error-rate.ts'
+import { latencyAlert } from './scenarios/latency.ts'
+import { crashLoopAlert, memoryAlert } from './scenarios/pods.ts'
 import { alertmanagerRestarted } from './scenarios/restart.ts'
 
 const alertRules: Part = {
@@ -17,7 +19,7 @@ const alertRules: Part = {
   applications: (target) => [
     application({ name: 'alert-rules', namespace: MONITORING_NAMESPACE, sources: [renderedSource('alert-rules', target)] }),
   ],
-  scenarios: [alertFires, alertKeepsQuiet, alertmanagerRestarted],
+  scenarios: [alertFires, alertKeepsQuiet, alertmanagerRestarted, latencyAlert, crashLoopAlert, memoryAlert],
 }
 
 /** The operator defines the kinds of all others. */

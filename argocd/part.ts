@@ -17,7 +17,9 @@ import {
 import { keyOf } from '#kit/hash'
 import type { KubeObject } from '#kit/kube'
 import { toolBinary } from '#kit/tools'
-import { handEdit, objectDeleted } from './scenarios/drift.ts'
+import { commitLive, manifestPruned } from './scenarios/delivery.ts'
+import { handEdit, objectDeleted, scaledToZero } from './scenarios/drift.ts'
+import { imageMissing, readinessFails, rolloutLossless } from './scenarios/rollout.ts'
 
 const VERSION = '3.5.7'
 const MODULE = 'github.com/argoproj/argo-cd/v3'
@@ -81,7 +83,7 @@ export const argocd: Part = {
       : ['Argo CD at the command line:']),
     `  docker exec holdfast-${cluster.name} kubectl -n ${ARGOCD_NAMESPACE} exec statefulset/argocd-application-controller -- argocd app list --core`,
   ],
-  scenarios: [handEdit, objectDeleted],
+  scenarios: [handEdit, objectDeleted, scaledToZero, commitLive, manifestPruned, rolloutLossless, imageMissing, readinessFails],
 }
 
 const isUsed = (object: KubeObject) => !UNUSED.test(object.metadata.name)

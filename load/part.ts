@@ -2,6 +2,7 @@
 import { application, byDigest, type ImageSpec, type Part, renderedSource, type Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { NAMESPACE } from './job.ts'
+import { processHangs } from './scenarios/hang.ts'
 import { hpaBlind, hpaScales } from './scenarios/hpa.ts'
 
 const VERSION = '1.8.1'
@@ -33,7 +34,7 @@ export const load: Part = {
   images: [k6Image],
   rendered: async (target) => [generator(target), networkPolicy(target)],
   applications: (target) => [application({ name: 'load', namespace: NAMESPACE, sources: [renderedSource('load', target)] })],
-  scenarios: [hpaScales, hpaBlind],
+  scenarios: [hpaScales, hpaBlind, processHangs],
 }
 
 function generator(target: Target): KubeObject {

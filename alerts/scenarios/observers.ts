@@ -54,6 +54,29 @@ function stateAt(alerts: readonly Sample[], atMs: number): Evaluation['state'] {
   return states.includes('pending') ? 'pending' : 'inactive'
 }
 
+/** One stored sample of a series. */
+export type Sighted = Pick<Sample, 'labels' | 'value'>
+
+/** Every sample of the series that match, as Prometheus stored it. */
+export function samples(name: string, selector: string): Observer {
+  return polled({
+    name,
+    everyMs: LOOK_MS,
+    begin(context, sinceMs) {
+      const toldUpToMs = new Map<string, number>()
+      return async () => {
+        const found = await promSamples(prometheus(context), `${selector}[${BACK}]`)
+        const fresh = found.filter(({ labels, atMs }) => atMs > (toldUpToMs.get(JSON.stringify(labels)) ?? sinceMs))
+        for (const { labels, atMs } of fresh) toldUpToMs.set(JSON.stringify(labels), atMs)
+        return fresh.map(({ labels, value, atMs }) => ({ atMs, value: { labels, value } satisfies Sighted }))
+      }
+    },
+  })
+}
+
+/** Every evaluation that found an alert pending or firing. */
+export const alertStates = (alert: string): Observer => samples(alert, `ALERTS{alertname="${alert}"}`)
+
 /** Every message of one alert, as the sink received it. */
 export function messages(alert: string): Observer {
   return polled({
@@ -101,13 +124,13 @@ export function quiet(alert: string): Signal {
   }
 }
 
-/** No error of an earlier run is left in the rule's windows: it would be taken for one of this run. */
-export function withoutErrors(recorded: string): Signal {
+/** Nothing of an earlier run is left in the rule's windows: it would be taken for one of this run. */
+export function valueAtMost(recorded: string, most: number): Signal {
   return {
-    name: `${recorded} is 0, or nothing is asked`,
+    name: `${recorded} is at most ${most}, or has no value`,
     async look(context) {
       const worst = Math.max(0, ...(await promQuery(prometheus(context), recorded)).map(({ value }) => value))
-      return { ok: worst === 0, seen: `${(worst * 100).toFixed(1)} %` }
+      return { ok: worst <= most, seen: String(Number(worst.toFixed(4))) }
     },
   }
 }

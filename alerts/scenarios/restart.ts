@@ -14,7 +14,8 @@ import {
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { type Condition, pending, ready, waitFor } from '#kit/wait'
 import { MONITORING_NAMESPACE } from '../operator/part.ts'
-import { errorsFor, fireAndResolve, observes, oneOfEach, steady, untilArrived, untilResolved } from './error-rate.ts'
+import { errorRate, errorsFor } from './error-rate.ts'
+import { fireAndResolve, observesOf, oneOfEach, steadyOf, untilArrived, untilResolved } from './lifecycle.ts'
 
 const POD: ObjectRef = { apiVersion: 'v1', kind: 'Pod', name: 'alertmanager-alertmanager-0', namespace: MONITORING_NAMESPACE }
 const ALERTMANAGER: ObjectRef = {
@@ -75,23 +76,23 @@ export const alertmanagerRestarted: Scenario = {
   about: 'Alertmanager is restarted (SIGTERM) while an alert fires: in all, one notification and one resolution arrive.',
   isExtra: true,
   asks: ['prometheus', 'alertmanager', 'sink'],
-  steady: [...steady, answering],
+  steady: [...steadyOf(errorRate), answering],
   watches: [{ apiVersion: 'v1', kind: 'Pod', namespace: MONITORING_NAMESPACE }],
-  observes,
+  observes: observesOf(errorRate),
   steps: (timing) => {
-    const [load, ...fired] = untilArrived(timing, restartLoad).map((step) => ({ ...step, isBite: false }) as Step)
+    const [load, ...fired] = untilArrived(errorRate, timing, restartLoad).map((step) => ({ ...step, isBite: false }) as Step)
     return [
       ...(load === undefined ? [] : [load]),
       ...fired,
       { kind: 'act', name: RESTART, run: async ({ cluster }) => void (await cluster.kube.delete(POD)) },
       { kind: 'until', isBite: true, name: 'its pod is gone', timeoutMs: 60_000, matches: isGone },
       { kind: 'until', name: READY_AGAIN, timeoutMs: 60_000, matches: isReady },
-      ...untilResolved(timing),
+      ...untilResolved(errorRate, timing),
     ]
   },
   claims: () => [loadMeasured(restartLoad), noRequestFailed(600), oneOfEach],
   bounds: (timing) => [
-    ...fireAndResolve(timing),
+    ...fireAndResolve(errorRate, timing),
     { name: 'Alertmanager ready again', from: RESTART, to: READY_AGAIN, lowerMs: 500, partsMs: { stopMs: 10_000, startMs: 20_000 } },
   ],
   mutants: [

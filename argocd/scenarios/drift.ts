@@ -1,21 +1,27 @@
 /** Argo CD's self-heal: a hand edit is reverted and a deleted object comes back. */
 import {
   type Bound,
-  type Context,
+  ENVIRONMENT,
+  hasReady,
+  inSync,
   isChange,
   isPresent,
+  isWorkload,
   type Mutant,
   pauseSelfHeal,
   type RecordedEvent,
-  refOfApplication,
+  rolledOut,
   type Scenario,
   type TimingProfile,
+  WORKLOAD,
+  WORKLOAD_NAME,
+  WORKLOAD_WATCHES,
+  workloadOf,
 } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 
-const NAMESPACE = 'dev'
-const EDITED: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'service', namespace: NAMESPACE }
-const DELETED: ObjectRef = { apiVersion: 'v1', kind: 'Service', name: 'service', namespace: NAMESPACE }
+const EDITED = WORKLOAD
+const DELETED: ObjectRef = { apiVersion: 'v1', kind: 'Service', name: WORKLOAD_NAME, namespace: ENVIRONMENT }
 /** Written in Git and without effect on pods: twenty edits make no rollout. */
 const FIELD = 'revisionHistoryLimit'
 const EDITS = 20
@@ -23,30 +29,19 @@ const BITE_TIMEOUT_MS = 5_000
 const HEAL_TIMEOUT_MS = 30_000
 const MUTANT_HOLD_MS = 30_000
 
-const isEdited = ({ kind, metadata }: KubeObject) => kind === EDITED.kind && metadata.name === EDITED.name
+const isEdited = isWorkload
 const isDeleted = ({ kind, metadata }: KubeObject) => kind === DELETED.kind && metadata.name === DELETED.name
 
 /** The value that no round before has used and Git does not hold. */
 const strangeValue = (round: number) => 50 + round
 
-const inSync = {
-  name: 'the service is Synced and Healthy, and no operation runs',
-  async look({ cluster }: Context) {
-    const application = await cluster.kube.get(refOfApplication('service'))
-    const status = application?.status
-    const running = application?.operation !== undefined || status?.operationState?.phase === 'Running'
-    const seen = `${status?.sync?.status}/${status?.health?.status}${running ? ', an operation runs' : ''}`
-    return { ok: seen === 'Synced/Healthy', seen }
-  },
-}
-
 /**
  * Nearly every drift is seen by watch. Argo CD 3.5.7 can miss one: `writeBackToInformer` puts the answer of an older patch over a
  * newer Application, the ended operation seems to run on, and auto-sync is skipped until the next full comparison.
  */
-const healBounds = ({ name, lowerMs, partsMs }: Bound, { reconciliationMs }: TimingProfile): Bound[] => [
-  { name: `${name}, p95`, share: 0.95, lowerMs, partsMs },
-  { name: `${name}, each`, lowerMs, partsMs: { ...partsMs, missedByWatchMs: reconciliationMs } },
+const healBounds = ({ name, lowerMs, partsMs, ...span }: Bound, { reconciliationMs }: TimingProfile): Bound[] => [
+  { ...span, name: `${name}, p95`, share: 0.95, lowerMs, partsMs },
+  { ...span, name: `${name}, each`, lowerMs, partsMs: { ...partsMs, missedByWatchMs: reconciliationMs } },
 ]
 
 const selfHealOff: Mutant = {
@@ -54,7 +49,7 @@ const selfHealOff: Mutant = {
   expect: 'violated',
   holdMs: MUTANT_HOLD_MS,
   async break({ cluster: { kube } }) {
-    const { apply, undo } = pauseSelfHeal('service')
+    const { apply, undo } = pauseSelfHeal(WORKLOAD_NAME)
     return { apply: () => apply(kube), undo }
   },
 }
@@ -67,7 +62,7 @@ export const handEdit: Scenario = {
   about: `Edits ${FIELD} of the running Deployment by hand; Argo CD sees that it differs from Git and writes Git's value back.`,
   repeat: EDITS,
   steady: [inSync],
-  watches: [{ apiVersion: EDITED.apiVersion, kind: EDITED.kind, namespace: NAMESPACE }],
+  watches: [{ apiVersion: EDITED.apiVersion, kind: EDITED.kind, namespace: ENVIRONMENT }],
   async undo({ cluster }) {
     const original = (await cluster.kube.get(EDITED))?.spec[FIELD]
     return [{ op: 'patch', ref: EDITED, patch: { spec: { [FIELD]: original } } }]
@@ -104,7 +99,7 @@ export const objectDeleted: Scenario = {
   about: 'Deletes the running Service object; Argo CD misses it and creates it anew.',
   repeat: EDITS,
   steady: [inSync],
-  watches: [{ apiVersion: DELETED.apiVersion, kind: DELETED.kind, namespace: NAMESPACE }],
+  watches: [{ apiVersion: DELETED.apiVersion, kind: DELETED.kind, namespace: ENVIRONMENT }],
   async undo({ cluster }) {
     const original = await cluster.kube.get(DELETED)
     return original === undefined ? [] : [{ op: 'create', object: asWritten(original) }]
@@ -134,6 +129,55 @@ function isReborn(event: RecordedEvent, before: readonly KubeObject[]): boolean 
 
 /** An object's own content, without what the server wrote. */
 function asWritten({ apiVersion, kind, metadata, spec }: KubeObject): KubeObject {
-  const { name, namespace = NAMESPACE, labels = {}, annotations = {} } = metadata
+  const { name, namespace = ENVIRONMENT, labels = {}, annotations = {} } = metadata
   return { apiVersion, kind, metadata: { name, namespace, labels, annotations }, spec }
+}
+
+const REPLICAS_BACK = 'the workload asks for pods again'
+const SERVES_AGAIN = 'pods serve again'
+const LEAST_REPLICAS = 2
+
+export const scaledToZero: Scenario = {
+  name: 'scaled-to-zero',
+  kind: 'proof',
+  about:
+    'Scales the workload to 0 by hand: the HPA leaves a workload of 0 alone, but Argo CD, which leaves replicas to the HPA and to nobody else, writes its own number back.',
+  steady: [inSync, rolledOut],
+  watches: WORKLOAD_WATCHES,
+  async undo({ cluster }) {
+    const replicas = (await cluster.kube.get(WORKLOAD))?.spec.replicas
+    return [{ op: 'patch', ref: WORKLOAD, patch: { spec: { replicas } } }]
+  },
+  steps: () => [
+    {
+      kind: 'act',
+      name: 'scale to 0',
+      run: async ({ cluster }) => void (await cluster.kube.mergePatch(WORKLOAD, { spec: { replicas: 0 } })),
+    },
+    {
+      kind: 'until',
+      isBite: true,
+      name: 'the workload asks for no pod',
+      timeoutMs: BITE_TIMEOUT_MS,
+      matches: (event) => workloadOf(event)?.spec.replicas === 0,
+    },
+    {
+      kind: 'until',
+      name: REPLICAS_BACK,
+      timeoutMs: HEAL_TIMEOUT_MS,
+      matches: (event) => (workloadOf(event)?.spec.replicas ?? 0) >= LEAST_REPLICAS,
+    },
+    { kind: 'until', name: SERVES_AGAIN, timeoutMs: 2 * HEAL_TIMEOUT_MS, matches: hasReady(LEAST_REPLICAS) },
+  ],
+  bounds: (timing) => [
+    ...healBounds({ name: 'replicas back', to: REPLICAS_BACK, lowerMs: 10, partsMs: timing.selfHeal }, timing),
+    {
+      name: 'serves again',
+      from: REPLICAS_BACK,
+      to: SERVES_AGAIN,
+      lowerMs: 500,
+      partsMs: { podStart: 2 * timing.hpa.podStartMs, endpoints: 5_000 },
+    },
+  ],
+  mutants: [selfHealOff, actSkipped],
 }

@@ -1,33 +1,39 @@
 /** What the proofs of autoscaling read from the cluster's objects. */
-import { type Context, type Evidence, isPresent, type RecordedEvent, refOfApplication, type Signal } from '#core'
+import {
+  type Context,
+  ENVIRONMENT,
+  isPresent,
+  type RecordedEvent,
+  refOfApplication,
+  type Signal,
+  WORKLOAD,
+  WORKLOAD_NAME,
+  WORKLOAD_WATCHES,
+  workloadOf,
+} from '#core'
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
 
-const NAMESPACE = 'dev'
-export const NAME = 'service'
-export const HPA: ObjectRef = { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler', name: NAME, namespace: NAMESPACE }
-export const DEPLOYMENT: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: NAME, namespace: NAMESPACE }
+export const HPA: ObjectRef = {
+  apiVersion: 'autoscaling/v2',
+  kind: 'HorizontalPodAutoscaler',
+  name: WORKLOAD_NAME,
+  namespace: ENVIRONMENT,
+}
 export const MIN = 2
 export const MAX = 5
 /** Below this share of its target the HPA asks for fewer pods than MAX: 4 of 5. */
 const LOW_SHARE = (MAX - 1) / MAX
 
-export const WATCHES: readonly ListRef[] = [
-  { apiVersion: HPA.apiVersion, kind: HPA.kind, namespace: NAMESPACE },
-  { apiVersion: DEPLOYMENT.apiVersion, kind: DEPLOYMENT.kind, namespace: NAMESPACE },
-  { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', namespace: NAMESPACE, labelSelector: `kubernetes.io/service-name=${NAME}` },
-]
-
-const isOf = (event: RecordedEvent, kind: string, name = NAME) =>
-  isPresent(event) && event.object.kind === kind && event.object.metadata.name === name
+export const WATCHES: readonly ListRef[] = [{ apiVersion: HPA.apiVersion, kind: HPA.kind, namespace: ENVIRONMENT }, ...WORKLOAD_WATCHES]
 
 /** The HPA of an event, if it is one. */
 export function hpaOf(event: RecordedEvent): KubeObject | undefined {
-  return isOf(event, HPA.kind) && isPresent(event) ? event.object : undefined
+  return isPresent(event) && event.object.kind === HPA.kind && event.object.metadata.name === HPA.name ? event.object : undefined
 }
 
 /** The replicas that a Deployment asks for, if the event is one of it. */
 export function replicasOf(event: RecordedEvent): number | undefined {
-  return isOf(event, DEPLOYMENT.kind) && isPresent(event) ? event.object.spec.replicas : undefined
+  return workloadOf(event)?.spec.replicas
 }
 
 /** Mean CPU of the pods in percent of their request, as the HPA saw it last, with its target. */
@@ -65,20 +71,6 @@ export function scaledOutByCpu(event: RecordedEvent, before: readonly KubeObject
   return names && status.desiredReplicas > MIN && status.lastScaleTime !== scaledBefore
 }
 
-/** The pods that an EndpointSlice offers traffic to. */
-export function readyPods(event: RecordedEvent): string[] | undefined {
-  if (!isPresent(event) || event.object.kind !== 'EndpointSlice') return undefined
-  const endpoints = (event.object.endpoints ?? []) as { conditions?: { ready?: boolean }; targetRef?: { name: string } }[]
-  return endpoints.filter(({ conditions }) => conditions?.ready === true).map(({ targetRef }) => targetRef?.name ?? '')
-}
-
-export const hasReady = (count: number) => (event: RecordedEvent) => readyPods(event)?.length === count
-
-/** The pods of the first moment at which so many were ready. */
-export function podsWhenReady({ events }: Pick<Evidence, 'events'>, count: number): string[] {
-  return events.map(readyPods).find((pods) => pods?.length === count) ?? []
-}
-
 /** A condition of the HPA, such as `ScalingActive`. */
 export function conditionOf(hpa: KubeObject | undefined, type: string): string | undefined {
   return hpa?.status?.conditions?.find((each: { type: string }) => each.type === type)?.status
@@ -88,7 +80,7 @@ export function conditionOf(hpa: KubeObject | undefined, type: string): string |
 export const atRest: Signal = {
   name: `the service runs ${MIN} pods, and the HPA sees their CPU`,
   async look({ cluster: { kube } }: Context) {
-    const [deployment, hpa, application] = await Promise.all([kube.get(DEPLOYMENT), kube.get(HPA), kube.get(refOfApplication(NAME))])
+    const [deployment, hpa, application] = await Promise.all([kube.get(WORKLOAD), kube.get(HPA), kube.get(refOfApplication(WORKLOAD_NAME))])
     const { replicas, readyReplicas, updatedReplicas } = deployment?.status ?? {}
     const cpu = cpuOf(hpa)
     const state = `${application?.status?.sync?.status}/${application?.status?.health?.status}`

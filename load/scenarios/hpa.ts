@@ -2,6 +2,7 @@
 import {
   type Claim,
   type Context,
+  hasReady,
   isFrom,
   LOAD_SOURCE,
   type LoadProfile,
@@ -10,26 +11,26 @@ import {
   type Mutant,
   noRequestFailed,
   pauseSelfHeal,
+  podsWhenReady,
   type RecordedEvent,
+  refOfApplication,
   type Scenario,
   type Step,
   SUMMARY_SOURCE,
   type TimingProfile,
   type Undo,
+  WORKLOAD,
+  WORKLOAD_NAME,
 } from '#core'
 import { saturating } from '../profiles.ts'
 import {
   atRest,
   conditionOf,
-  DEPLOYMENT,
   HPA,
-  hasReady,
   hpaOf,
   MAX,
   MIN,
   metricsServer,
-  NAME,
-  podsWhenReady,
   replicasOf,
   sawHighCpu,
   sawLowCpu,
@@ -92,7 +93,7 @@ function broken(name: string, expect: Mutant['expect'], patches: (context: Conte
     expect,
     async break(context) {
       const { kube } = context.cluster
-      const pause = pauseSelfHeal(NAME, 'metrics-server')
+      const pause = pauseSelfHeal(WORKLOAD_NAME, 'metrics-server')
       const { patch, undo } = await patches(context)
       return {
         async apply() {
@@ -128,6 +129,27 @@ const targetOutOfReach = hpaWith('target-out-of-reach', ({ metrics }) => ({
 }))
 const scaleInDisabled = hpaWith('scale-in-disabled', () => ({ behavior: { scaleDown: { selectPolicy: 'Disabled' } } }))
 const noWindow = hpaWith('no-window', () => ({ behavior: { scaleDown: { stabilizationWindowSeconds: 0 } } }))
+
+/** Argo CD takes the HPA's number for drift, as it would without the one line of its Application that leaves it to the HPA. */
+const foughtByArgocd: Mutant = {
+  name: 'fought-by-argocd',
+  expect: 'violated',
+  async break({ cluster: { kube } }) {
+    const ref = refOfApplication(WORKLOAD_NAME)
+    const { ignoreDifferences, syncPolicy } = (await kube.get(ref))?.spec ?? {}
+    const pause = pauseSelfHeal() // of the root, which would put the line back
+    return {
+      async apply() {
+        await pause.apply(kube)
+        await kube.mergePatch(ref, { spec: { ignoreDifferences: null, syncPolicy: { syncOptions: ['ServerSideApply=true'] } } })
+      },
+      undo: [
+        { op: 'patch', ref, patch: { spec: { ignoreDifferences, syncPolicy: { syncOptions: syncPolicy.syncOptions } } } },
+        ...pause.undo,
+      ],
+    }
+  },
+}
 
 const setMetricsServer = async (context: Context, replicas: number): Promise<Undo> => [
   { op: 'patch', ref: await metricsServer(context), patch: { spec: { replicas } } },
@@ -175,6 +197,7 @@ export const hpaScales: Scenario = {
     targetOutOfReach,
     scaleInDisabled,
     noWindow,
+    foughtByArgocd,
     metricsGone,
     { name: 'no-load', expect: 'not injected', skipAct: true, holdMs: 10_000 },
   ],
@@ -247,7 +270,7 @@ function withHandScaling(steps: readonly Step[]): readonly Step[] {
   const scale: Step = {
     kind: 'act',
     name: 'scale by hand',
-    run: async ({ cluster }) => void (await cluster.kube.mergePatch(DEPLOYMENT, { spec: { replicas: 3 } })),
+    run: async ({ cluster }) => void (await cluster.kube.mergePatch(WORKLOAD, { spec: { replicas: 3 } })),
   }
   return steps.flatMap((step) => (step.name === REPLICAS_MUST_STAY ? [scale, step] : [step]))
 }

@@ -18,6 +18,8 @@ export interface ApplicationSpec {
   /** Where objects without a namespace of their own go. */
   readonly namespace: string
   readonly sources: readonly object[]
+  /** What Argo CD leaves as it finds it, also when it syncs. @default nothing */
+  readonly ignoreDifferences?: readonly object[]
 }
 
 /**
@@ -27,7 +29,8 @@ export interface ApplicationSpec {
 const RETRY = { limit: -1, refresh: true, backoff: { duration: '2s', factor: 1, maxDuration: '2s' } }
 
 /** An Application with the platform's sync policy: automated, pruning, self-healing, with retries. */
-export function application({ name, project = PLATFORM_PROJECT, namespace, sources }: ApplicationSpec): KubeObject {
+export function application({ name, project = PLATFORM_PROJECT, namespace, sources, ignoreDifferences = [] }: ApplicationSpec): KubeObject {
+  const ignores = ignoreDifferences.length > 0
   return {
     apiVersion: 'argoproj.io/v1alpha1',
     kind: 'Application',
@@ -38,9 +41,10 @@ export function application({ name, project = PLATFORM_PROJECT, namespace, sourc
       sources,
       syncPolicy: {
         automated: { prune: true, selfHeal: true },
-        syncOptions: ['ServerSideApply=true'],
+        syncOptions: ['ServerSideApply=true', ...(ignores ? ['RespectIgnoreDifferences=true'] : [])],
         retry: RETRY,
       },
+      ...(ignores ? { ignoreDifferences } : {}),
     },
   }
 }
@@ -138,15 +142,18 @@ function applicationObjects(
 }
 
 const spacesOf = (stack: Stack) => stack.parts.flatMap((part) => part.namespaces)
-const valuesPath = (environment: string, part: Part) => `environments/${environment}/${part.name}.yaml`
+/** Where `deploy` holds the values of a part in an environment. */
+export const valuesPath = (environment: string, part: string) => `environments/${environment}/${part}.yaml`
+/** Where `deploy` holds an Application. */
+export const applicationPath = (name: string) => `applications/application.${ARGOCD_NAMESPACE}.${name}.yaml`
 
 /** The values of a part in an environment: first of all its image's digest. */
 function valuesOf(files: ReadonlyMap<string, string>, part: Part, environment: string): Readonly<Record<string, unknown>> {
-  return parse(files.get(valuesPath(environment, part)) ?? '{}')
+  return parse(files.get(valuesPath(environment, part.name)) ?? '{}')
 }
 
 /** Argo CD reads YAML 1.1, where a bare `no` is false. */
-const toYaml = (object: KubeObject) => stringify(object, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false })
+export const toYaml = (object: object) => stringify(object, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false })
 
 /** The Applications among the files of `deploy`. */
 export function applicationNames(files: ReadonlyMap<string, string>): string[] {
@@ -168,7 +175,7 @@ export function moveDigest(
   part: Part,
   { environment, image }: { environment: string; image: StoredImage },
 ): boolean {
-  const path = valuesPath(environment, part)
+  const path = valuesPath(environment, part.name)
   const inputsPath = `environments/${environment}/${part.name}.inputs`
   if (files.get(inputsPath)?.trim() === image.key) return false
   files.set(path, stringify({ ...(parse(files.get(path) ?? '{}') as object), image: { digest: image.digest } }))

@@ -2,6 +2,7 @@
 
 export * from './alerting.ts'
 export * from './announce.ts'
+export * from './delivery.ts'
 export * from './evidence.ts'
 export * from './gitops.ts'
 export * from './health.ts'
@@ -21,6 +22,7 @@ export * from './status.ts'
 export * from './tape.ts'
 export * from './types.ts'
 export * from './walk.ts'
+export * from './workload.ts'
 
 import type { Stack } from './types.ts'
 

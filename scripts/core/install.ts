@@ -2,6 +2,7 @@
 import type { Images } from '#kit/images'
 import { type Kube, type KubeObject, type ObjectRef, refOf } from '#kit/kube'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
+import { refresh } from './delivery.ts'
 import {
   ARGOCD_NAMESPACE,
   applicationNames,
@@ -61,7 +62,8 @@ export async function install(stack: Stack, request: InstallRequest): Promise<In
   const target = (repoUrl: string): Target => ({ cluster, environment: 'dev', timing: stack.timing.local, repoUrl, images: stored })
   await bootstrap(stack, target(''), { progress, signal })
   await using _lease = await takeLease(cluster.kube)
-  for (const reason of await settleAll(cluster.kube)) progress.say(`Undid what an interrupted run had left: ${reason}`)
+  for (const reason of await settleAll({ cluster, signal, git: () => stack.git(cluster, signal) }))
+    progress.say(`Undid what an interrupted run had left: ${reason}`)
   const git = await stack.git(cluster, signal)
   const installed = await progress.step('Push the working tree', () => push(stack, target(git.url), git))
   await progress.step('Wait until everything is Synced and Healthy', async (note) => {
@@ -198,7 +200,7 @@ function createTeller(kube: Kube, revisions: Revisions): (applications: readonly
     await Promise.all(
       behind.map(async (application) => {
         toldAtMs.set(application.metadata.name, Date.now())
-        await kube.mergePatch(refOf(application), { metadata: { annotations: { 'argocd.argoproj.io/refresh': 'normal' } } })
+        await refresh(kube, application.metadata.name)
       }),
     )
   }

@@ -4,7 +4,8 @@ import { hostname } from 'node:os'
 import { UserError } from '#kit/errors'
 import { type Kube, KubeError, type KubeObject, refOf } from '#kit/kube'
 import { isAlive } from '#kit/process'
-import type { Undo, UndoStep } from './scenario.ts'
+import { commitDeploy } from './delivery.ts'
+import type { Context, Undo, UndoStep } from './scenario.ts'
 
 export const HOLDFAST_NAMESPACE = 'holdfast'
 const LEASE = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', name: 'runner', namespace: HOLDFAST_NAMESPACE }
@@ -68,20 +69,24 @@ export async function journal(kube: Kube, reason: string, undo: Undo): Promise<s
   return name
 }
 
+/** What an undo is carried out with. */
+export type Undoer = Pick<Context, 'cluster' | 'git' | 'signal'>
+
 /** Carries an undo out and strikes it from the journal. */
-export async function settle(kube: Kube, name: string): Promise<void> {
+export async function settle(undoer: Undoer, name: string): Promise<void> {
+  const { kube } = undoer.cluster
   const ref = { apiVersion: 'v1', kind: 'ConfigMap', name, namespace: HOLDFAST_NAMESPACE }
   const entry = await kube.get(ref)
   if (entry === undefined) return
-  for (const step of JSON.parse(entry.data.undo) as Undo) await carryOut(kube, step)
+  for (const step of JSON.parse(entry.data.undo) as Undo) await carryOut(undoer, step)
   await kube.delete(ref)
 }
 
 /** Undoes, newest first, what runs that were killed left behind. @returns their reasons. @throws the first error, after all were tried. */
-export async function settleAll(kube: Kube): Promise<string[]> {
-  const entries = await openEntries(kube)
+export async function settleAll(undoer: Undoer): Promise<string[]> {
+  const entries = await openEntries(undoer.cluster.kube)
   const errors: unknown[] = []
-  for (const { metadata } of entries) await settle(kube, metadata.name).catch((thrown) => errors.push(thrown))
+  for (const { metadata } of entries) await settle(undoer, metadata.name).catch((thrown) => errors.push(thrown))
   if (errors.length > 0) throw errors[0]
   return entries.map((entry) => entry.data.reason as string)
 }
@@ -97,7 +102,8 @@ async function openEntries(kube: Kube): Promise<KubeObject[]> {
 }
 
 /** What is gone needs no patch, and what has come back meanwhile needs no creation. */
-async function carryOut(kube: Kube, step: UndoStep): Promise<void> {
+async function carryOut(undoer: Undoer, step: UndoStep): Promise<void> {
+  const { kube } = undoer.cluster
   switch (step.op) {
     case 'create':
       // Asked for first: a Service that is there is refused for its port (422), not for its name (409).
@@ -107,6 +113,9 @@ async function carryOut(kube: Kube, step: UndoStep): Promise<void> {
       return tolerate(404, () => kube.mergePatch(step.ref, step.patch))
     case 'delete':
       await kube.delete(step.ref)
+      return
+    case 'commit':
+      await commitDeploy(undoer, step)
   }
 }
 

@@ -115,12 +115,13 @@ export interface LoadOptions {
 /** Starts load with its undo journalled first, so that any later command ends what a killed one left. */
 export async function startLoad(
   profile: LoadProfile,
-  { cluster, load, signal }: Pick<Context, 'cluster' | 'load' | 'signal'>,
+  context: Pick<Context, 'cluster' | 'load' | 'signal' | 'git'>,
   onSecond: NonNullable<LoadOptions['onSecond']>,
 ): Promise<RunningLoad> {
+  const { cluster, load, signal } = context
   await using begun = new AsyncDisposableStack()
   const entry = await journal(cluster.kube, `load ${profile.name}`, load.undo(profile))
-  begun.defer(() => settle(cluster.kube, entry))
+  begun.defer(() => settle(context, entry))
   const { done } = begun.use(await load.start(profile, { cluster, signal, onSecond }))
   const running = begun.move()
   return { done, [Symbol.asyncDispose]: () => running.disposeAsync() }

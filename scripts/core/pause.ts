@@ -4,7 +4,8 @@ import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import { ARGOCD_NAMESPACE, ROOT_APPLICATION } from './gitops.ts'
 import type { Undo } from './scenario.ts'
 
-const REFRESH = 'argocd.argoproj.io/refresh'
+/** Argo CD compares at once, and takes the annotation away when it has. */
+export const REFRESH = 'argocd.argoproj.io/refresh'
 const PAUSE_TIMEOUT_MS = 30_000
 
 export interface SelfHealPause {

@@ -90,16 +90,12 @@ async function broken(mutant: Mutant | undefined, context: Context, work: () => 
 }
 
 /** Writes the undo down, works, and undoes whatever became of the work. */
-async function journalled(
-  { cluster: { kube } }: Context,
-  { reason, undo }: { reason: string; undo: Undo },
-  work: () => Promise<void>,
-): Promise<void> {
-  const entry = await journal(kube, reason, undo)
+async function journalled(context: Context, { reason, undo }: { reason: string; undo: Undo }, work: () => Promise<void>): Promise<void> {
+  const entry = await journal(context.cluster.kube, reason, undo)
   try {
     await work()
   } finally {
-    await settle(kube, entry)
+    await settle(context, entry)
   }
 }
 

@@ -73,12 +73,14 @@ export async function openRun(stack: Stack, { name, progress, signal }: Run & { 
   const cluster = await stack.clusters.local.find(name)
   if (cluster === undefined) throw new UserError(noCluster('Cannot start a run', name))
   const lease = await takeLease(cluster.kube)
+  const { load, faults, timing } = stack
+  const context: Context = { cluster, timing: timing.local, signal, load, faults, git: () => stack.git(cluster, signal) }
   try {
-    for (const reason of await settleAll(cluster.kube)) progress.say(`Undid what an interrupted run had left: ${reason}`)
+    for (const reason of await settleAll(context)) progress.say(`Undid what an interrupted run had left: ${reason}`)
     const { nodes } = await readStatus(stack, cluster)
     const versions = { kubernetes: nodes[0]?.version ?? 'unknown', holdfast: stack.name }
     return {
-      context: { cluster, timing: stack.timing.local, signal, load: stack.load },
+      context,
       versions,
       progress,
       signal,

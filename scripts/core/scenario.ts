@@ -4,8 +4,9 @@
  * judged again.
  */
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
+import type { DeployChange } from './delivery.ts'
 import type { LoadGenerator, LoadProfile } from './load.ts'
-import type { Capability, Cluster, ServiceName, TimingProfile } from './types.ts'
+import type { Capability, Cluster, GitRemote, ServiceName, TimingProfile } from './types.ts'
 
 export interface Scenario {
   /** Kebab-case. */
@@ -42,6 +43,27 @@ export interface Context {
   readonly timing: TimingProfile
   readonly signal: AbortSignal
   readonly load: LoadGenerator
+  /** Opens the remote that Argo CD reads. */
+  readonly git: () => Promise<GitRemote>
+  readonly faults: FaultSwitch
+}
+
+/** Switches faults of a single pod of the service on. Each ends by itself, whatever becomes of who switched it on. */
+export interface FaultSwitch {
+  set(cluster: Cluster, pod: string, fault: PodFault): Promise<void>
+}
+
+/** At least one fault beside the time that it lasts. */
+export interface PodFault {
+  readonly forMs: number
+  /** Of its answers, 0 to 1. */
+  readonly errorShare?: number
+  readonly latencyMs?: number
+  /** Of one core, 0 to 1. */
+  readonly cpuShare?: number
+  readonly leakMiBPerS?: number
+  readonly hang?: true
+  readonly crash?: true
 }
 
 /** A question to the cluster with a yes or no and what was seen. */
@@ -165,6 +187,8 @@ export type UndoStep =
   | { readonly op: 'create'; readonly object: KubeObject }
   | { readonly op: 'patch'; readonly ref: ObjectRef; readonly patch: object }
   | { readonly op: 'delete'; readonly ref: ObjectRef }
+  /** Writes these files of `deploy`, and tells Argo CD. */
+  | ({ readonly op: 'commit' } & DeployChange)
 
 // ── Records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -5,7 +5,7 @@ import type { Progress } from '#kit/progress'
 import type { Condition } from '#kit/wait'
 import type { Alerting } from './alerting.ts'
 import type { LoadGenerator } from './load.ts'
-import type { Scenario } from './scenario.ts'
+import type { FaultSwitch, Scenario } from './scenario.ts'
 
 export type Digest = `sha256:${string}`
 
@@ -200,6 +200,8 @@ export interface TimingProfile {
   readonly selfHeal: Readonly<Record<'noticedMs' | 'comparedMs' | 'syncedMs', number>>
   /** The same for an object that is missing: nothing has to be compared field by field. */
   readonly recreate: TimingProfile['selfHeal']
+  /** A commit: its push, Argo CD's look at it once told, the sync of the root and of what it changes. */
+  readonly delivery: Readonly<Record<'pushMs' | 'seenMs' | 'syncedMs', number>>
   /** Argo CD compares every Application after this long even if nothing told it to. */
   readonly reconciliationMs: number
   /** Scrapes, windows and waits of monitoring are written for production; here they are this many times as fast. */
@@ -220,5 +222,6 @@ export interface Stack {
   readonly git: (cluster: Cluster, signal: AbortSignal) => Promise<GitRemote>
   readonly timing: Readonly<Record<TimingProfile['name'], TimingProfile>>
   readonly load: LoadGenerator
+  readonly faults: FaultSwitch
   readonly alerting: Alerting
 }

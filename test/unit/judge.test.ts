@@ -9,6 +9,7 @@ const timing = {
   name: 'local',
   selfHeal,
   recreate: selfHeal,
+  delivery: { pushMs: 1000, seenMs: 2000, syncedMs: 2000 },
   reconciliationMs: 9000,
   speedup: 15,
   hpa: { syncMs: 5000, usageMs: 10_000, scaleInWindowMs: 20_000, podStartMs: 5000 },

@@ -1,0 +1,136 @@
+/** An alert from its fault to its end: what is observed of it, what must come in which order, and within which times. */
+import {
+  type Bound,
+  type Claim,
+  type Evidence,
+  isFrom,
+  LOAD_SOURCE,
+  type LoadProfile,
+  type Observer,
+  type RecordedEvent,
+  type Signal,
+  type Step,
+  SUMMARY_SOURCE,
+  type TimingProfile,
+} from '#core'
+import { type AlertTiming, alertTiming, type Expected, expectFiring, expectResolved } from '../rules.ts'
+import { evaluations, evaluationsOf, isMessage, isState, messages, messagesOf, quiet, ruleLoaded, valueAtMost } from './observers.ts'
+
+export interface Subject {
+  readonly alert: string
+  /** Series that the alert's own group records: one that always has a value, and the one that the alert judges. */
+  readonly recorded: { readonly always: string; readonly value: string }
+  /** The alert may fire above this value, and is calm at or below the other. */
+  readonly limit: number
+  readonly calm: number
+  /** The share of the requests in a window that makes it true, and the share that the load makes faulty. */
+  readonly share: { readonly needed: number; readonly faulty: number }
+}
+
+export const LOAD = 'faulty load'
+export const CLEAN = 'the fault ends'
+export const ARRIVED = 'the notification arrives'
+export const RESOLVED = 'the resolution arrives'
+
+/** Messages travel, and computers take their time. */
+const DELIVERY_MS = 5_000
+
+export const isStage = (stage: string) => (event: RecordedEvent) => isFrom(LOAD_SOURCE, event) && event.value.stage === stage
+export const isSummary = (event: RecordedEvent) => isFrom(SUMMARY_SOURCE, event)
+export const isAnyMessage = (event: RecordedEvent) => isMessage('firing')(event) || isMessage('resolved')(event)
+export const isAbove =
+  ({ alert }: Subject, limit: number) =>
+  (event: RecordedEvent) =>
+    isFrom(alert, event) && event.value.value > limit
+
+export const observesOf = ({ alert, recorded }: Subject): Observer[] => [evaluations(alert, recorded), messages(alert)]
+export const steadyOf = ({ alert, recorded, calm }: Subject): Signal[] => [
+  quiet(alert),
+  valueAtMost(recorded.value, calm),
+  ruleLoaded(alert),
+]
+
+export const timingOf = ({ alert }: Subject, timing: TimingProfile): AlertTiming => alertTiming(timing, alert)
+
+function firing(subject: Subject, timing: TimingProfile): Expected {
+  const { needed, faulty } = subject.share
+  return delivered(expectFiring({ ...timingOf(subject, timing), threshold: needed }, { from: 0, to: faulty }))
+}
+
+function resolving(subject: Subject, timing: TimingProfile): Expected {
+  const { needed, faulty } = subject.share
+  return delivered(expectResolved({ ...timingOf(subject, timing), threshold: needed }, { from: faulty, to: 0 }))
+}
+
+const delivered = ({ lowerMs, partsMs }: Expected): Expected => ({ lowerMs, partsMs: { ...partsMs, delivery: DELIVERY_MS } })
+const twice = ({ partsMs }: Expected) => 2 * Object.values(partsMs).reduce((sum, ms) => sum + ms, 0)
+
+/** Faulty load until the notification is at the sink. */
+export function untilArrived(subject: Subject, timing: TimingProfile, profile: LoadProfile): Step[] {
+  const timeoutMs = twice(firing(subject, timing))
+  const { alert, limit } = subject
+  return [
+    { kind: 'load', name: LOAD, profile },
+    { kind: 'until', isBite: true, name: 'Prometheus sees the value above its limit', timeoutMs, matches: isAbove(subject, limit) },
+    { kind: 'until', name: 'pending', timeoutMs, matches: isState(alert, 'pending') },
+    { kind: 'until', name: 'firing', timeoutMs, matches: isState(alert, 'firing') },
+    { kind: 'until', name: ARRIVED, timeoutMs, matches: isMessage('firing') },
+  ]
+}
+
+/** The load's stage `clean` begins; a resolution is none unless the rule itself has found the alert inactive. */
+export function untilResolved(subject: Subject, timing: TimingProfile): Step[] {
+  const timeoutMs = twice(resolving(subject, timing))
+  const quietMs = 2 * timingOf(subject, timing).groupIntervalMs + 2_000
+  return [
+    { kind: 'until', name: CLEAN, timeoutMs: 60_000, matches: isStage('clean') },
+    { kind: 'until', name: 'inactive again', timeoutMs, matches: isState(subject.alert, 'inactive') },
+    { kind: 'until', name: RESOLVED, timeoutMs, matches: isMessage('resolved') },
+    { kind: 'never', name: 'a further message', forMs: quietMs, matches: isAnyMessage },
+    { kind: 'until', name: 'the load ends', timeoutMs: 90_000, matches: isSummary },
+  ]
+}
+
+/** Counted, not sampled: whatever else arrived for this alert would be here. */
+export const oneOfEach: Claim = {
+  name: 'exactly one notification and one resolution, of the same alert',
+  check(evidence) {
+    const [fired, resolved] = [messagesOf(evidence, 'firing'), messagesOf(evidence, 'resolved')]
+    const prints = new Set([...fired, ...resolved].flatMap(({ fingerprints }) => fingerprints))
+    const seen = `${fired.length} firing, ${resolved.length} resolved, ${prints.size} fingerprints`
+    return { outcome: fired.length === 1 && resolved.length === 1 && prints.size === 1 ? 'true' : 'false', seen }
+  },
+}
+
+/** A resolution while the rules stand still would be an expiry: Prometheus dead, not the fault gone. */
+export function evaluatedThroughout(subject: Subject, timing: TimingProfile): Claim {
+  const { evaluationMs } = timingOf(subject, timing)
+  return {
+    name: 'the rule group was evaluated all the while',
+    check(evidence) {
+      const [from, to] = [evidence.at(LOAD), evidence.at(RESOLVED)]
+      if (from === undefined || to === undefined) return { outcome: 'no data', seen: 'it did not come to a resolution' }
+      return withoutGaps(evidence, subject, { from, to, mostMs: 3 * evaluationMs })
+    },
+  }
+}
+
+function withoutGaps(evidence: Evidence, { alert }: Subject, { from, to, mostMs }: { from: number; to: number; mostMs: number }) {
+  const times = evaluationsOf(evidence, alert)
+    .map(({ atMs }) => atMs)
+    .filter((atMs) => atMs >= from && atMs <= to)
+  const gaps = [from, ...times, to].map((atMs, i, all) => atMs - (all[i - 1] ?? atMs))
+  const widest = Math.max(...gaps)
+  const seen = `${times.length} evaluations in ${to - from} ms, widest gap ${widest} ms`
+  return { outcome: times.length > 0 && widest <= mostMs ? ('true' as const) : ('false' as const), seen }
+}
+
+/** Bounds of the way there and back; pending may not be shorter than `for`. */
+export function fireAndResolve(subject: Subject, timing: TimingProfile): Bound[] {
+  const { forMs, evaluationMs } = timingOf(subject, timing)
+  return [
+    { name: 'pending', from: 'pending', to: 'firing', lowerMs: forMs, partsMs: { for: forMs, evaluations: 2 * evaluationMs } },
+    { name: 'notification after the fault', from: LOAD, to: ARRIVED, ...firing(subject, timing) },
+    { name: 'resolution after its end', from: CLEAN, to: RESOLVED, ...resolving(subject, timing) },
+  ]
+}

@@ -1,0 +1,136 @@
+/** A process that hangs: it is there, and answers nobody. Its pod leaves the traffic, is started anew, and returns. */
+import {
+  type Claim,
+  containerOf,
+  faultVictim,
+  inSync,
+  isFrom,
+  type LoadProfile,
+  loadMeasured,
+  type Mutant,
+  pauseSelfHeal,
+  type RecordedEvent,
+  readyPods,
+  rolledOut,
+  type Scenario,
+  SUMMARY_SOURCE,
+  type TimingProfile,
+  total,
+  victimIn,
+  victimOf,
+  WORKLOAD,
+  WORKLOAD_NAME,
+  WORKLOAD_WATCHES,
+} from '#core'
+import type { KubeObject } from '#kit/kube'
+import { pending, ready, waitFor } from '#kit/wait'
+
+const LOAD = 'load'
+const HANG = 'let a pod hang'
+const LEFT = 'the pod gets no more traffic'
+const STARTED_ANEW = 'its container is started anew'
+const BACK = 'it gets traffic again'
+const RATE_PER_S = 10
+const HANG_MS = 120_000
+/** What the service's probe thread calls a hang, and how the chart's probes ask: see chart/values.yaml. */
+const PROBES = { noBeatMs: 10_000, readinessMs: 2 * 2_000 + 2_000, livenessMs: 2 * 5_000 + 3_000, graceMs: 10_000 }
+
+const hangLoad: LoadProfile = {
+  name: 'hang',
+  about: `${RATE_PER_S} requests per second.`,
+  stages: [{ name: 'steady', forMs: 75_000, ratePerS: RATE_PER_S, requests: [{ path: '/api/products' }] }],
+}
+
+const leaves = (event: RecordedEvent, before: readonly KubeObject[]) =>
+  readyPods(event)?.includes(victimOf(before)?.metadata.name ?? '') === false
+const returns = (event: RecordedEvent, before: readonly KubeObject[]) =>
+  readyPods(event)?.includes(victimOf(before)?.metadata.name ?? '') === true
+
+function startedAnew(event: RecordedEvent, before: readonly KubeObject[]): boolean {
+  return (victimIn(event, before)?.restartCount ?? 0) > (containerOf(victimOf(before))?.restartCount ?? 0)
+}
+
+const leftParts = (timing: TimingProfile) => ({
+  noBeat: PROBES.noBeatMs,
+  readiness: PROBES.readinessMs,
+  endpoints: timing.hpa.podStartMs,
+})
+
+/** A connection to a hung process is accepted by the kernel, and answered by nobody: half of all requests until it has left. */
+function lossIsBounded(timing: TimingProfile): Claim {
+  const hangMs = Object.values(leftParts(timing)).reduce((sum, ms) => sum + ms, 0)
+  const most = Math.ceil(((hangMs / 1000) * RATE_PER_S) / 2)
+  return {
+    name: `at most ${most} requests failed`,
+    check(evidence) {
+      const [failed, requests] = [total(evidence, 'failed'), total(evidence, 'requests')]
+      const seen = `${failed} of ${requests}`
+      if (failed > most) return { outcome: 'false', seen }
+      return { outcome: requests > 500 && failed > 0 ? 'true' : 'no data', seen }
+    },
+  }
+}
+
+/** Nobody asks the pods any more; Argo CD would give them their probes back. */
+const withoutProbes: Mutant = {
+  name: 'without-probes',
+  expect: 'violated',
+  async break(context) {
+    const { kube } = context.cluster
+    const pause = pauseSelfHeal(WORKLOAD_NAME)
+    const [container] = (await kube.get(WORKLOAD))?.spec.template.spec.containers ?? []
+    const patchOf = (probes: object) => ({ spec: { template: { spec: { containers: [{ ...container, ...probes }] } } } })
+    const { readinessProbe, livenessProbe } = container
+    return {
+      async apply() {
+        await pause.apply(kube)
+        await kube.mergePatch(WORKLOAD, patchOf({ readinessProbe: null, livenessProbe: null }))
+        const look = async () => {
+          const { ok, seen } = await rolledOut.look(context)
+          return ok ? ready(undefined) : pending(seen)
+        }
+        await waitFor('the workload to run without probes', look, { timeoutMs: 90_000, signal: context.signal })
+      },
+      undo: [{ op: 'patch', ref: WORKLOAD, patch: patchOf({ readinessProbe, livenessProbe }) }, ...pause.undo],
+    }
+  },
+}
+
+export const processHangs: Scenario = {
+  name: 'process-hangs',
+  kind: 'proof',
+  about: 'A pod hangs: its probe thread misses its heartbeat, it gets no more traffic, the kubelet starts it anew, and it returns.',
+  isExtra: true,
+  steady: [inSync, rolledOut],
+  watches: WORKLOAD_WATCHES,
+  steps: (timing) => [
+    { kind: 'load', name: LOAD, profile: hangLoad },
+    { kind: 'act', name: HANG, run: (context) => faultVictim(context, { forMs: HANG_MS, hang: true }) },
+    { kind: 'until', isBite: true, name: 'requests are not answered', timeoutMs: 20_000, matches: isUnanswered },
+    { kind: 'until', name: LEFT, timeoutMs: 60_000, matches: leaves },
+    { kind: 'until', name: STARTED_ANEW, timeoutMs: 90_000, matches: startedAnew },
+    { kind: 'until', name: BACK, timeoutMs: 60_000 + timing.hpa.podStartMs, matches: returns },
+    { kind: 'until', name: 'the load ends', timeoutMs: 120_000, matches: (event) => isFrom(SUMMARY_SOURCE, event) },
+  ],
+  claims: (timing) => [loadMeasured(hangLoad), lossIsBounded(timing)],
+  bounds: (timing) => [
+    { name: 'out of the traffic after the hang', from: HANG, to: LEFT, lowerMs: PROBES.noBeatMs / 2, partsMs: leftParts(timing) },
+    {
+      name: 'back after the hang',
+      from: HANG,
+      to: BACK,
+      lowerMs: PROBES.noBeatMs,
+      partsMs: {
+        noBeat: PROBES.noBeatMs,
+        liveness: PROBES.livenessMs,
+        grace: PROBES.graceMs,
+        podStart: 2 * timing.hpa.podStartMs,
+        endpoints: timing.hpa.podStartMs,
+      },
+    },
+  ],
+  mutants: [withoutProbes, { name: 'act-skipped', expect: 'not injected', skipAct: true, holdMs: 8_000 }],
+}
+
+/** Timed out, not refused: a process that is gone refuses. */
+const isUnanswered = (event: RecordedEvent) => isFrom('load', event) && (event.value.byStatus['0'] ?? 0) > 0

@@ -1,0 +1,80 @@
+/** Changes of `deploy` while the stack runs: what an environment runs, and what Git holds beside it. */
+import { parse } from 'yaml'
+import type { Kube } from '#kit/kube'
+import { pending, ready, waitFor } from '#kit/wait'
+import { applicationPath, ROOT_APPLICATION, toYaml, valuesPath } from './gitops.ts'
+import { applicationState } from './health.ts'
+import { REFRESH, refOfApplication } from './pause.ts'
+import type { Context } from './scenario.ts'
+import type { Pushed } from './types.ts'
+
+/** One commit to `deploy`. Plain data, so that an undo can hold it. */
+export interface DeployChange {
+  readonly message: string
+  /** Path to content; null for a file that goes. */
+  readonly files: Readonly<Record<string, string | null>>
+  /** The Applications, beside the root, whose own sources it changes. */
+  readonly applications: readonly string[]
+}
+
+const COMPARED_TIMEOUT_MS = 60_000
+const TELL_AGAIN_MS = 500
+
+/**
+ * Commits, and tells Argo CD until it has compared the root and these Applications with the commit. What they then sync, it does
+ * by itself.
+ */
+export async function commitDeploy(
+  { cluster, git, signal }: Pick<Context, 'cluster' | 'git' | 'signal'>,
+  { message, files, applications }: DeployChange,
+): Promise<Pushed> {
+  const pushed = await (await git()).updateDeploy(message, (all) => {
+    for (const [path, content] of Object.entries(files)) {
+      if (content === null) all.delete(path)
+      else all.set(path, content)
+    }
+  })
+  const look = async () => {
+    const behind = await notCompared(cluster.kube, [ROOT_APPLICATION, ...applications], pushed.sha)
+    await Promise.all(behind.map((name) => refresh(cluster.kube, name)))
+    return behind.length === 0 ? ready(undefined) : pending(`${behind.join(', ')} not compared with ${pushed.sha.slice(0, 7)}`)
+  }
+  await waitFor('Argo CD to see the commit', look, { timeoutMs: COMPARED_TIMEOUT_MS, everyMs: TELL_AGAIN_MS, signal })
+  return pushed
+}
+
+async function notCompared(kube: Kube, names: readonly string[], sha: string): Promise<string[]> {
+  const found = await Promise.all(names.map(async (name) => ({ name, application: await kube.get(refOfApplication(name)) })))
+  return found.flatMap(({ name, application }) =>
+    application !== undefined && applicationState(application).revisions.includes(sha) ? [] : [name],
+  )
+}
+
+/** Has Argo CD compare an Application at once. */
+export async function refresh(kube: Kube, name: string): Promise<void> {
+  await kube.mergePatch(refOfApplication(name), { metadata: { annotations: { [REFRESH]: 'normal' } } })
+}
+
+export interface ValuesOf {
+  readonly part: string
+  readonly environment: string
+}
+
+type Files = ReadonlyMap<string, string>
+
+/** The files that hold a part's values in an environment, as they stand: what an undo writes back. */
+export function valuesFiles(files: Files, of: ValuesOf): Readonly<Record<string, string | null>> {
+  return Object.fromEntries([valuesPath(of.environment, of.part), applicationPath(of.part)].map((path) => [path, files.get(path) ?? null]))
+}
+
+/** The same files with these values changed: the values themselves, and the Application that carries them to the chart. */
+export function withValues(files: Files, of: ValuesOf, change: object): Readonly<Record<string, string>> {
+  const [values, application] = [valuesPath(of.environment, of.part), applicationPath(of.part)]
+  const object = parse(files.get(application) ?? '{}')
+  const [source, ...others] = object.spec.sources
+  const helm = { ...source.helm, valuesObject: { ...source.helm.valuesObject, ...change } }
+  return {
+    [values]: toYaml({ ...parse(files.get(values) ?? '{}'), ...change }),
+    [application]: toYaml({ ...object, spec: { ...object.spec, sources: [{ ...source, helm }, ...others] } }),
+  }
+}

@@ -1,0 +1,138 @@
+/** The workload that proofs are about: what serves, which pods take traffic, whether anything is still on the move. */
+import { isDeepStrictEqual } from 'node:util'
+import { Failure } from '#kit/errors'
+import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
+import { ROOT_APPLICATION } from './gitops.ts'
+import { refOfApplication } from './pause.ts'
+import { type Context, type Evidence, isPresent, type PodFault, type RecordedEvent, type Signal } from './scenario.ts'
+
+/** The environment that proofs act on. */
+export const ENVIRONMENT = 'dev'
+/** The workload's name is also its Service's, its HPA's and its Application's. */
+export const WORKLOAD_NAME = 'service'
+export const WORKLOAD: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: WORKLOAD_NAME, namespace: ENVIRONMENT }
+
+const ENDPOINTS: ListRef = {
+  apiVersion: 'discovery.k8s.io/v1',
+  kind: 'EndpointSlice',
+  namespace: ENVIRONMENT,
+  labelSelector: `kubernetes.io/service-name=${WORKLOAD_NAME}`,
+}
+export const WORKLOAD_PODS: ListRef = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  namespace: ENVIRONMENT,
+  labelSelector: `app.kubernetes.io/name=${WORKLOAD_NAME}`,
+}
+
+/** The workload, who takes its traffic, and its pods. */
+export const WORKLOAD_WATCHES: readonly ListRef[] = [
+  { apiVersion: WORKLOAD.apiVersion, kind: WORKLOAD.kind, namespace: ENVIRONMENT },
+  ENDPOINTS,
+  WORKLOAD_PODS,
+]
+
+/** The workload of an event, if it is one of it. */
+export function workloadOf(event: RecordedEvent): KubeObject | undefined {
+  return isPresent(event) && isWorkload(event.object) ? event.object : undefined
+}
+
+export function isWorkload({ kind, metadata }: KubeObject): boolean {
+  return kind === WORKLOAD.kind && metadata.name === WORKLOAD.name
+}
+
+/** The pod of an event, if it is one of the workload that is there. */
+export function podOf(event: RecordedEvent): KubeObject | undefined {
+  return isPresent(event) && event.object.kind === 'Pod' ? event.object : undefined
+}
+
+export interface ContainerStatus {
+  readonly restartCount: number
+  readonly ready: boolean
+  readonly state?: { readonly running?: object; readonly waiting?: { readonly reason: string } }
+  readonly lastState?: { readonly terminated?: { readonly reason: string; readonly finishedAt: string } }
+}
+
+/** The state of a pod's one container. */
+export function containerOf(pod: KubeObject | undefined): ContainerStatus | undefined {
+  return pod?.status?.containerStatuses?.[0]
+}
+
+/** The pod that a round acts on: of those that are there, always the same. */
+export function victimOf(objects: readonly KubeObject[]): KubeObject | undefined {
+  return objects.filter(({ kind }) => kind === 'Pod').toSorted((a, b) => a.metadata.name.localeCompare(b.metadata.name))[0]
+}
+
+/** The container of the pod that a round acts on, as an event shows it. */
+export function victimIn(event: RecordedEvent, before: readonly KubeObject[]): ContainerStatus | undefined {
+  const pod = podOf(event)
+  return pod?.metadata.uid === victimOf(before)?.metadata.uid ? containerOf(pod) : undefined
+}
+
+/** Switches a fault of the pod that a round acts on. */
+export async function faultVictim({ cluster, faults }: Context, fault: PodFault): Promise<void> {
+  const victim = victimOf(await cluster.kube.list(WORKLOAD_PODS))
+  if (victim === undefined) throw new Failure({ what: 'Cannot switch a fault on', why: `the workload has no pod in ${ENVIRONMENT}` })
+  await faults.set(cluster, victim.metadata.name, fault)
+}
+
+/** The pods that an EndpointSlice offers traffic to. */
+export function readyPods(event: RecordedEvent): string[] | undefined {
+  if (!isPresent(event) || event.object.kind !== 'EndpointSlice') return undefined
+  const endpoints = (event.object.endpoints ?? []) as { conditions?: { ready?: boolean }; targetRef?: { name: string } }[]
+  return endpoints.filter(({ conditions }) => conditions?.ready === true).map(({ targetRef }) => targetRef?.name ?? '')
+}
+
+export const hasReady = (count: number) => (event: RecordedEvent) => readyPods(event)?.length === count
+
+/** The pods of the first moment at which so many were ready. */
+export function podsWhenReady({ events }: Pick<Evidence, 'events'>, count: number): string[] {
+  return events.map(readyPods).find((pods) => pods?.length === count) ?? []
+}
+
+/** The image of a workload's one container. */
+export function imageOf(workload: KubeObject | undefined): string | undefined {
+  return workload?.spec.template.spec.containers[0]?.image
+}
+
+/** How the service names the version of an image by digest in its `x-version` header. */
+export function versionOf(image: string | undefined): string {
+  return image?.split('@sha256:')[1]?.slice(0, 12) ?? 'unknown'
+}
+
+/** Every wanted replica is of the newest template, and ready; nothing else is left. */
+export function isRolledOut(workload: KubeObject | undefined): boolean {
+  const { replicas = 0, readyReplicas = 0, updatedReplicas = 0, observedGeneration } = workload?.status ?? {}
+  const wanted = workload?.spec.replicas ?? 1
+  return (
+    [replicas, readyReplicas, updatedReplicas].every((count) => count === wanted) && observedGeneration === workload?.metadata.generation
+  )
+}
+
+/** Argo CD has compared what Git holds now, is content with it, and busy with nothing. */
+export const inSync: Signal = {
+  name: 'the service is Synced and Healthy, and no operation runs',
+  async look({ cluster: { kube } }) {
+    const [root, own] = await Promise.all([ROOT_APPLICATION, WORKLOAD_NAME].map((name) => kube.get(refOfApplication(name))))
+    const { sync, health, operationState } = own?.status ?? {}
+    const running = own?.operation !== undefined || operationState?.phase === 'Running'
+    // A changed Application keeps the status of what it was until it is compared.
+    const compared = root?.status?.sync?.status === 'Synced' && isDeepStrictEqual(sync?.comparedTo?.sources, own?.spec.sources)
+    const state = `${sync?.status}/${health?.status}`
+    return {
+      ok: compared && state === 'Synced/Healthy' && !running,
+      seen: `${state}${compared ? '' : ' of older values'}${running ? ', an operation runs' : ''}`,
+    }
+  },
+}
+
+/** Nothing rolls out, and no pod is on its way out: it would answer for another run. */
+export const rolledOut: Signal = {
+  name: 'the workload is rolled out, and no pod of it ends',
+  async look({ cluster: { kube } }) {
+    const [workload, pods] = await Promise.all([kube.get(WORKLOAD), kube.list(WORKLOAD_PODS)])
+    const ending = pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).length
+    const { readyReplicas = 0, replicas = 0 } = workload?.status ?? {}
+    return { ok: isRolledOut(workload) && ending === 0, seen: `${readyReplicas} of ${replicas} ready, ${ending} ending` }
+  },
+}
