@@ -1,6 +1,7 @@
 /** Monitoring as parts of the platform, each with an Application of its own. */
 import { application, type Part, renderedSource } from '#core'
 import { alertmanager } from './alertmanager/part.ts'
+import { grafana } from './grafana/part.ts'
 import { metricsServer } from './metrics-server/part.ts'
 import { nodeExporter } from './node-exporter/part.ts'
 import { MONITORING_NAMESPACE, prometheusOperator } from './operator/part.ts'
@@ -23,4 +24,4 @@ const alertRules: Part = {
 }
 
 /** The operator defines the kinds of all others. */
-export const monitoring: readonly Part[] = [prometheusOperator, prometheus, alertRules, alertmanager, nodeExporter, metricsServer]
+export const monitoring: readonly Part[] = [prometheusOperator, prometheus, alertRules, alertmanager, nodeExporter, metricsServer, grafana]

@@ -26,10 +26,11 @@ interface PostedAlert {
 
 export const alerting: Alerting = {
   async list(cluster) {
-    return (await alertRules(cluster)).map(({ name, labels, annotations }) => ({
+    const byName = Map.groupBy(await alertRules(cluster), ({ name }) => name)
+    return [...byName].map(([name, [first]]) => ({
       name,
-      severity: labels?.severity ?? 'unknown',
-      about: (annotations?.summary ?? '').replaceAll(TEMPLATE, '…'),
+      severity: first?.labels?.severity ?? 'unknown',
+      about: (first?.annotations?.summary ?? '').replaceAll(TEMPLATE, '…'),
     }))
   },
   async rehearse(name, { cluster, progress, signal }) {

@@ -6,7 +6,7 @@ import { formatDuration, parseDuration, sped } from '#kit/duration'
 import type { KubeObject } from '#kit/kube'
 import { nearest } from '#kit/nearest'
 import { root } from '#kit/paths'
-import { groupsOf, type Rule, type RuleGroup, retimePromql } from '../retime.ts'
+import { groupsOf, type Rule, retimePromql } from '../retime.ts'
 import { editLiterals, readPromql } from './promql.ts'
 
 /** A file of promtool's unit tests. */
@@ -34,6 +34,8 @@ export interface AlertCase {
 export interface RuleMutant {
   readonly name: string
   readonly alert: string
+  /** The rule file, as tests name it: two may have an alert of one name. */
+  readonly file: string
   readonly rules: readonly KubeObject[]
 }
 
@@ -76,29 +78,43 @@ export function retimeTests(file: RuleTests, factor: number): RuleTests {
  * @returns a line for each gap
  */
 export function coverageGaps(rules: readonly KubeObject[], files: readonly RuleTests[]): string[] {
-  const groups = rules.flatMap(groupsOf)
-  const alerts = groups.flatMap((group) => group.rules).filter((rule) => rule.alert !== undefined)
-  const tests = files.flatMap((file) => file.tests)
+  const names = rules.flatMap(alertsOf).map(({ alert = '' }) => alert)
   return [
-    ...alerts.flatMap((rule) => gapsOf(rule, tests)),
+    ...rules.flatMap((object) => alertsOf(object).flatMap((rule) => gapsOf(rule, testsOf(object, files)))),
     ...unknownNames(
-      alerts.map(({ alert = '' }) => alert),
-      tests,
+      names,
+      files.flatMap((file) => file.tests),
     ),
-    ...otherIntervals(groups, files),
+    ...rules.flatMap((object) => otherIntervals(object, files)),
   ]
+}
+
+/** The file of a PrometheusRule, as tests name it. */
+export function ruleFile({ metadata }: KubeObject): string {
+  return `${metadata.name}.yaml`
 }
 
 /** Each threshold and each `for` a little lower and a little higher, one at a time: tests that stay green with any of them test nothing. */
 export function mutantsOf(rules: readonly KubeObject[]): RuleMutant[] {
-  const alerts = rules.flatMap(groupsOf).flatMap((group) => group.rules.filter(({ alert }) => alert !== undefined))
-  return alerts.flatMap((rule) =>
-    FACTORS.flatMap((factor) => mutate(rule, factor)).map(({ change, mutated }) => ({
-      name: `${rule.alert}: ${change}`,
-      alert: rule.alert ?? '',
-      rules: rules.map((object) => replaceRule(object, rule, mutated)),
-    })),
+  return rules.flatMap((object) =>
+    alertsOf(object).flatMap((rule) =>
+      FACTORS.flatMap((factor) => mutate(rule, factor)).map(({ change, mutated }) => ({
+        name: `${rule.alert}: ${change}`,
+        alert: rule.alert ?? '',
+        file: ruleFile(object),
+        rules: rules.map((other) => replaceRule(other, rule, mutated)),
+      })),
+    ),
   )
+}
+
+function alertsOf(object: KubeObject): Rule[] {
+  return groupsOf(object).flatMap(({ rules }) => rules.filter(({ alert }) => alert !== undefined))
+}
+
+/** The tests that load its file: those of another file with an alert of the same name say nothing of it. */
+function testsOf(object: KubeObject, files: readonly RuleTests[]): RuleTest[] {
+  return files.filter(({ rule_files }) => rule_files.includes(ruleFile(object))).flatMap((file) => file.tests)
 }
 
 function gapsOf(rule: Rule, tests: readonly RuleTest[]): string[] {
@@ -128,12 +144,16 @@ function unknownNames(known: readonly string[], tests: readonly RuleTest[]): str
   })
 }
 
-/** promtool evaluates every group at the test's interval, whatever its own is. */
-function otherIntervals(groups: readonly RuleGroup[], files: readonly RuleTests[]): string[] {
-  const tested = new Set(files.map((file) => file.evaluation_interval))
-  return groups
-    .filter(({ interval }) => tested.size !== 1 || !tested.has(interval))
-    .map(({ name, interval }) => `${name}: is evaluated every ${interval}, its tests every ${[...tested].join(' or ')}`)
+/** promtool evaluates every group at the test's interval, whatever its own is. Groups that only record may be read at any. */
+function otherIntervals(object: KubeObject, files: readonly RuleTests[]): string[] {
+  return groupsOf(object).flatMap(({ name, interval, rules }) => {
+    const names = rules.map(({ alert }) => alert)
+    const isTested = ({ rule_files, tests }: RuleTests) =>
+      rule_files.includes(ruleFile(object)) && tests.some((test) => test.alert_rule_test.some(({ alertname }) => names.includes(alertname)))
+    const others = new Set(files.filter(isTested).map((file) => file.evaluation_interval))
+    others.delete(interval)
+    return others.size === 0 ? [] : [`${name}: is evaluated every ${interval}, its tests every ${[...others].join(' or ')}`]
+  })
 }
 
 function retimeValues({ series, values }: { series: string; values: string }, factor: number): string {
@@ -155,12 +175,19 @@ function retimeToken(token: string, factor: number): string {
 function mutate(rule: Rule, factor: number): { change: string; mutated: Rule }[] {
   const thresholds = readPromql(rule.expr).literals.filter(({ role, text }) => role === 'threshold' && Number(text) !== 0)
   const others = thresholds.map(({ from, text }, i) => {
-    const expr = editLiterals(rule.expr, (literal) => (literal.from === from ? String(Number(text) * factor) : literal.text))
+    const expr = editLiterals(rule.expr, (literal) => (literal.from === from ? String(shifted(Number(text), factor)) : literal.text))
     return { change: `threshold ${i + 1} of ${thresholds.length} times ${factor}`, mutated: { ...rule, expr } }
   })
   if (rule.for === undefined) return others
   const mutated = { ...rule, for: formatDuration(Math.round(parseDuration(rule.for) * factor)) }
   return [...others, { change: `for times ${factor}`, mutated }]
+}
+
+/** What is compared with several may be a count: it is shifted to a whole number, since none lies between. */
+function shifted(threshold: number, factor: number): number {
+  const value = threshold * factor
+  if (!Number.isInteger(threshold) || threshold < 2) return value
+  return factor < 1 ? Math.floor(value) : Math.ceil(value)
 }
 
 function replaceRule(object: KubeObject, from: Rule, to: Rule): KubeObject {

@@ -15,7 +15,7 @@ import {
 } from './gitops.ts'
 import { currentPods, isCompared, podProblem, type Revisions, stackCondition } from './health.ts'
 import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
-import type { Cluster, GitRemote, Part, Run, Stack, StoredImage, Target, UpRequest } from './types.ts'
+import type { Cluster, GitRemote, ImageSpec, Part, Run, Stack, StoredImage, Target, UpRequest } from './types.ts'
 
 const APPLICATIONS = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: ARGOCD_NAMESPACE }
 const PODS = { apiVersion: 'v1', kind: 'Pod' }
@@ -38,14 +38,25 @@ export interface Installed {
   readonly applications: readonly string[]
 }
 
-/** Puts every image of the stack into the registry, side by side. */
+const imagesOf = (part: Part) => [...part.images, ...(part.release === undefined ? [] : [part.release])]
+
+/** Puts every image of the stack that can be had into the registry, side by side. */
 export async function storeImages(
   stack: Stack,
   { images, registry }: { images: Images; registry: string },
 ): Promise<ReadonlyMap<string, StoredImage>> {
-  const specs = stack.parts.flatMap((part) => [...part.images, ...(part.release === undefined ? [] : [part.release])])
-  const stored = await Promise.all(specs.map((spec) => images.stored(spec, registry)))
-  return new Map(stored.map((image) => [image.spec.name, image]))
+  const store = async (spec: ImageSpec) => ((await images.canHave(spec, registry)) ? [await images.stored(spec, registry)] : [])
+  const stored = await Promise.all(stack.parts.flatMap(imagesOf).map(store))
+  return new Map(stored.flat().map((image) => [image.spec.name, image]))
+}
+
+/** The stack without the parts of which an image could not be had, and why. */
+export function withStored(stack: Stack, stored: ReadonlyMap<string, StoredImage>): { stack: Stack; leftOut: readonly string[] } {
+  const lacks = (part: Part) => imagesOf(part).filter(({ name }) => !stored.has(name))
+  const leftOut = stack.parts.flatMap((part) =>
+    lacks(part).map(({ name }) => `Left out: ${part.name}; its image ${name} can only be pulled, and no container registry answers`),
+  )
+  return { stack: { ...stack, parts: stack.parts.filter((part) => lacks(part).length === 0) }, leftOut }
 }
 
 /** Machine, cluster, images and stack: everything from nothing, side by side where it can be. */
@@ -57,8 +68,10 @@ export async function bringUp(stack: Stack, request: UpRequest): Promise<Install
 }
 
 /** Installs the stack, or syncs the one that is there to the working tree. No run may hold the cluster meanwhile. */
-export async function install(stack: Stack, request: InstallRequest): Promise<Installed> {
+export async function install(whole: Stack, request: InstallRequest): Promise<Installed> {
   const { cluster, stored, progress, signal } = request
+  const { stack, leftOut } = withStored(whole, stored)
+  for (const line of leftOut) progress.say(line)
   const target = (repoUrl: string): Target => ({ cluster, environment: 'dev', timing: stack.timing.local, repoUrl, images: stored })
   await bootstrap(stack, target(''), { progress, signal })
   await using _lease = await takeLease(cluster.kube)

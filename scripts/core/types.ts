@@ -78,7 +78,8 @@ export interface ImageSpec {
   readonly tag: string
   /** Where the image is pulled from; absent for images of our own, which are always built. */
   readonly upstream?: { readonly ref: string; readonly digest?: Digest }
-  readonly build: ImageBuild
+  /** Absent for an image that nothing here can build: where it cannot be pulled, its part is left out. */
+  readonly build?: ImageBuild
   /** How a built image differs from upstream's; printed. */
   readonly deviation?: string
 }

@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { build as bundle } from 'esbuild'
-import type { Digest, ImageInput, ImageSpec, StoredImage } from '../core/types.ts'
+import type { Digest, ImageBuild, ImageInput, ImageSpec, StoredImage } from '../core/types.ts'
 import { debootstrap } from './debian.ts'
 import { builderEnv, docker, enginePlatform, inspect, ROLE_LABEL } from './docker.ts'
 import { Failure, UserError } from './errors.ts'
@@ -55,8 +55,15 @@ export class Images {
       if (this.#ways().includes('pulled') && pulled !== undefined && (await inspect('image', pulled)) !== undefined)
         return { ref: pulled, way: 'pulled' }
       if (pulled !== undefined && (await this.#decideWay()) === 'pull') return this.#pull(pulled)
-      return this.#build(spec, built)
+      return this.#build(buildable(spec), built)
     })
+  }
+
+  /** Whether there is a way to an image: only one that cannot be built has to be there, or pulled. */
+  async canHave(spec: ImageSpec, registry: string): Promise<boolean> {
+    if (spec.build !== undefined) return true
+    const stored = await digestOf(registry, spec.name, `pulled-${await imageKey(spec)}`)
+    return stored !== undefined || (await this.#decideWay()) === 'pull'
   }
 
   /** An image in the registry at `registry` (host:port on this machine), under its upstream name and tag. */
@@ -109,7 +116,7 @@ export class Images {
     })
   }
 
-  async #build(spec: ImageSpec, tag: string): Promise<LocalImage> {
+  async #build(spec: BuiltSpec, tag: string): Promise<LocalImage> {
     const { progress, signal } = this.#source
     const { base, dockerfile = 'Dockerfile' } = spec.build
     await progress.step(`Build ${spec.name}`, async (note) => {
@@ -130,9 +137,9 @@ export class Images {
     return { ref: tag, way: 'built' }
   }
 
-  async #layContext(spec: ImageSpec, { context, note }: { context: string; note: (text: string) => void }): Promise<void> {
+  async #layContext(spec: BuiltSpec, { context, note }: { context: string; note: (text: string) => void }): Promise<void> {
     const { build } = spec
-    for (const file of contextFiles(spec)) await cp(join(root, build.context, file), join(context, file), { recursive: true })
+    for (const file of contextFiles(build)) await cp(join(root, build.context, file), join(context, file), { recursive: true })
     for (const input of build.inputs ?? []) {
       note(`${input.kind} ${input.to}`)
       const target = join(context, input.to)
@@ -164,16 +171,26 @@ export class Images {
   }
 }
 
-function contextFiles(spec: ImageSpec): readonly string[] {
-  return [spec.build.dockerfile ?? 'Dockerfile', ...(spec.build.files ?? [])]
+/** @throws Failure for an image that can only be pulled. */
+function buildable(spec: ImageSpec): BuiltSpec {
+  if (spec.build !== undefined) return { ...spec, build: spec.build }
+  throw new Failure({ what: `Cannot build ${spec.name}`, why: 'it can only be pulled', next: 'Use --images pull, or leave its part out' })
+}
+
+type BuiltSpec = ImageSpec & { readonly build: ImageBuild }
+
+function contextFiles(build: ImageBuild): readonly string[] {
+  return [build.dockerfile ?? 'Dockerfile', ...(build.files ?? [])]
 }
 
 /** The key of all that goes into an image. */
 export async function imageKey(spec: ImageSpec): Promise<string> {
   const platform = await enginePlatform()
-  const files = await hashFiles(join(root, spec.build.context), contextFiles(spec))
-  const inputs = await Promise.all((spec.build.inputs ?? []).map((input) => inputKey(input, platform)))
-  const base = spec.build.base === undefined ? '' : await imageKey(spec.build.base)
+  const { build } = spec
+  if (build === undefined) return keyOf(spec.name, spec.tag, spec.upstream ?? '', platform)
+  const files = await hashFiles(join(root, build.context), contextFiles(build))
+  const inputs = await Promise.all((build.inputs ?? []).map((input) => inputKey(input, platform)))
+  const base = build.base === undefined ? '' : await imageKey(build.base)
   return keyOf(spec.name, spec.tag, spec.upstream ?? '', files, inputs, base, platform)
 }
 
@@ -213,7 +230,7 @@ function nodePackage({ os, arch: goArch }: { os: string; arch: string }): string
 }
 
 /** One ES module with all that `entry` imports; CommonJS packages inside it ask for `require`. */
-async function bundled(entry: string): Promise<string> {
+export async function bundled(entry: string): Promise<string> {
   const { outputFiles } = await bundle({
     entryPoints: [join(root, entry)],
     bundle: true,

@@ -21,6 +21,7 @@ const KINDS = [
   'MetricsService',
   'NetworkPolicy',
   'PodDisruptionBudget',
+  'PrometheusRule',
   'Service',
   'ServiceAccount',
   'ServiceMonitor',
@@ -217,6 +218,19 @@ test('metrics have a Service of their own, for every pod, and the public one has
     (at(Service, 'spec.ports') as { name: string }[]).map(({ name }) => name),
     ['http'],
   )
+})
+
+test('Prometheus knows how many pods the HPA may make, where there is one and it can make more than the least', async () => {
+  const ruleOf = async (...args: string[]) => (await objects(...WITH_DIGEST, ...args)).PrometheusRule
+  assert.equal(at(await ruleOf('--set', 'metrics.interval=1s,autoscaling.maxReplicas=7'), 'spec.groups'), [
+    {
+      name: 'dev-replicas',
+      interval: '1s',
+      rules: [{ record: 'service:replicas:max', expr: 'vector(7)', labels: { namespace: 'dev' } }],
+    },
+  ])
+  for (const setting of ['autoscaling.enabled=false', 'metrics.serviceMonitor=false', 'autoscaling.maxReplicas=2'])
+    assert.is(await ruleOf('--set', setting), undefined, setting)
 })
 
 test('the ServiceMonitor selects the metrics’ Service alone, and leaves the label endpoint to the metrics', async () => {

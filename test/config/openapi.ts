@@ -16,6 +16,7 @@ export interface Schema {
   readonly items?: Schema
   readonly additionalProperties?: Schema | boolean
   readonly enum?: readonly string[]
+  readonly pattern?: string
   readonly $ref?: string
   readonly 'x-kubernetes-preserve-unknown-fields'?: boolean
   readonly 'x-kubernetes-group-version-kind'?: readonly { readonly group: string; readonly version: string; readonly kind: string }[]
@@ -88,15 +89,21 @@ function compileKind(schemas: Schemas, { apiVersion, kind }: Gvk): ValidateFunct
 
 /** Schemas leave the fields that they do not name open, which would let a misspelt one pass. */
 export function closed(schema: Schema): Schema {
-  const { properties, items, additionalProperties } = schema
+  const { properties, items, additionalProperties, pattern } = schema
   const isOpen = additionalProperties !== undefined || schema['x-kubernetes-preserve-unknown-fields'] === true
   return {
     ...schema,
+    ...(pattern === undefined ? {} : { pattern: inJavaScript(pattern) }),
     ...(properties === undefined ? {} : { properties: mapValues(properties, closed) }),
     ...(properties === undefined || schema.type !== 'object' || isOpen ? {} : { additionalProperties: false }),
     ...(items === undefined ? {} : { items: closed(items) }),
     ...(typeof additionalProperties === 'object' ? { additionalProperties: closed(additionalProperties) } : {}),
   }
+}
+
+/** Go writes a flag that holds from there on as `(?i)`; JavaScript has it only around a group. */
+function inJavaScript(pattern: string): string {
+  return pattern.replace(/^\^\(\?i\)(.*)\$$/, '^(?i:$1)$')
 }
 
 function mapValues<T>(from: Readonly<Record<string, T>>, change: (value: T, key: string) => T): Record<string, T> {

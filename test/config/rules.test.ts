@@ -10,7 +10,16 @@ import { createLimit } from '#kit/limit'
 import { root } from '#kit/paths'
 import { tool } from '#kit/tools'
 import { groupsOf } from '../../alerts/retime.ts'
-import { coverageGaps, mutantsOf, type RuleTests, readRuleTests, retimeTests } from '../../alerts/rules/promtool.ts'
+import { readPromql } from '../../alerts/rules/promql.ts'
+import {
+  coverageGaps,
+  mutantsOf,
+  type RuleMutant,
+  type RuleTest,
+  type RuleTests,
+  readRuleTests,
+  retimeTests,
+} from '../../alerts/rules/promtool.ts'
 import { readRules, renderRules } from '../../alerts/rules.ts'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
@@ -19,7 +28,8 @@ const test = suite('rules')
 
 /** The first use may build promtool. */
 const BUILD = { timeoutMs: 900_000 }
-const MUTANTS = { timeoutMs: 120_000 }
+/** Each is a run of promtool, and objectives over days take seconds. */
+const MUTANTS = { timeoutMs: 400_000 }
 const SPEEDUPS = Object.values(stack.timing).map(({ speedup }) => speedup)
 const running = createLimit(2)
 
@@ -66,10 +76,22 @@ function suiteAt(speedup: number): Suite {
   }
 }
 
-/** The files with a case for an alert. */
-function testsOf(alert: string): ReadonlyMap<string, RuleTests> {
-  const names = (file: RuleTests) => file.tests.flatMap((each) => each.alert_rule_test.map(({ alertname }) => alertname))
-  return new Map([...ruleTests].filter(([, file]) => names(file).includes(alert)))
+/** The tests with a case for an alert of that rule file. */
+function testsOf({ alert, file: rules }: RuleMutant): ReadonlyMap<string, RuleTests> {
+  const isOfIt = ({ alert_rule_test }: RuleTest) => alert_rule_test.some(({ alertname }) => alertname === alert)
+  const own = [...ruleTests].map(([name, file]) => [name, { ...file, tests: file.tests.filter(isOfIt) }] as const)
+  return new Map(own.filter(([, { rule_files, tests }]) => rule_files.includes(rules) && tests.length > 0))
+}
+
+/** What is recorded, and one alert: the others only cost time. */
+function withOnly(alert: string, rules: readonly KubeObject[]): KubeObject[] {
+  return rules.map((object) => {
+    const groups = groupsOf(object).map((group) => ({
+      ...group,
+      rules: group.rules.filter((rule) => rule.alert === undefined || rule.alert === alert),
+    }))
+    return { ...object, spec: { ...object.spec, groups } }
+  })
 }
 
 for (const speedup of SPEEDUPS) {
@@ -116,8 +138,9 @@ test(
     const mutants = mutantsOf(readRules())
     assert.ok(mutants.length >= 12, 'there are mutants')
     const survived = await Promise.all(
-      mutants.map(async ({ name, alert, rules }, i) => {
-        const files = await write(`mutant-${i}`, { rules, tests: testsOf(alert) })
+      mutants.map(async (mutant, i) => {
+        const { name, alert, rules } = mutant
+        const files = await write(`mutant-${i}`, { rules: withOnly(alert, rules), tests: testsOf(mutant) })
         const { exitCode, stderr } = await running(() => promtool('test', 'rules', ...files.tests))
         return exitCode === 1 && /alertname: |expr: /.test(stderr) ? [] : [`${name}: exit code ${exitCode} ${stderr}`]
       }),
@@ -127,7 +150,7 @@ test(
   MUTANTS,
 )
 
-test('each alert says how severe it is, what it means and where its runbook is', () => {
+test('each alert says how severe it is, what it means and where its runbook and its dashboard are', () => {
   const rules = readRules()
     .flatMap(groupsOf)
     .flatMap((group) => group.rules)
@@ -137,6 +160,45 @@ test('each alert says how severe it is, what it means and where its runbook is',
     assert.ok(annotations?.summary && annotations.description, alert)
     assert.is(annotations?.runbook, `alerts/runbooks/${alert}.md`)
     assert.ok(existsSync(join(root, annotations?.runbook ?? '')), `${annotations?.runbook} exists`)
+    assert.match(annotations?.dashboard ?? '', /^alerts\/dashboards\/\w+\.json$/)
+    assert.ok(existsSync(join(root, annotations?.dashboard ?? '')), `${annotations?.dashboard} exists`)
+  }
+})
+
+/** Of thirty days; https://sre.google/workbook/alerting-on-slos/ has the factors. */
+const BUDGETS: Readonly<Record<string, number>> = { availability: 0.001, latency: 0.01 }
+const BURNS: Readonly<Record<string, readonly (readonly [factor: number, windows: readonly string[]])[]>> = {
+  fast: [
+    [14.4, ['1h']], // its short window is the recorded ratio's
+    [6, ['6h', '30m']],
+  ],
+  slow: [
+    [3, ['1d', '2h']],
+    [1, ['3d', '6h']],
+  ],
+}
+const LEAST_REQUESTS = 0.1
+
+test('each objective is watched over the same windows, with the same multiples of its own budget', () => {
+  const rules = readRules()
+    .flatMap(groupsOf)
+    .flatMap((group) => group.rules.filter(({ labels }) => labels?.slo !== undefined))
+  const pairs = rules.map(({ labels }) => `${labels?.slo} ${labels?.speed}`)
+  assert.equal(pairs.sort(), ['availability fast', 'availability slow', 'latency fast', 'latency slow'])
+  for (const { alert, expr, labels } of rules) {
+    const { literals } = readPromql(expr)
+    const budget = BUDGETS[labels?.slo ?? ''] ?? 0
+    const burns = BURNS[labels?.speed ?? ''] ?? []
+    assert.equal(
+      literals.filter(({ role }) => role === 'threshold').map(({ text }) => text),
+      burns.flatMap(([factor]) => [factor * budget, factor * budget, LEAST_REQUESTS]).map((value) => String(Number(value.toPrecision(6)))),
+      `${alert} ${labels?.speed}`,
+    )
+    const windows = literals.filter(({ role }) => role === 'window').map(({ text }) => text)
+    assert.equal(
+      windows,
+      burns.flatMap(([, [long = '', ...short]]) => [long, long, ...short.flatMap((each) => [each, each]), long]),
+    )
   }
 })
 

@@ -292,6 +292,25 @@ test('an alert that reads no series need only fire', () => {
   assert.equal(coverageGaps([watchdog], [testsOf([caseOf('1m', 'Watchdog')])]), ['Watchdog: no test expects it to fire'])
 })
 
+test('an alert of another file, of the same name, needs tests of its own and on its own interval', () => {
+  const [fast, slow] = [object(), { ...object({}, { name: 'slow', interval: '2m' }), metadata: { name: 'slow' } }]
+  const tests = testsOf(FIRES_AND_RESOLVES, SILENT)
+  assert.is(coverageGaps([fast, slow], [tests]).length, 3)
+  const own = { ...tests, rule_files: ['sources.yaml', 'slow.yaml'], evaluation_interval: '2m' }
+  assert.equal(coverageGaps([fast, slow], [tests, own]), [])
+  assert.equal(coverageGaps([fast, slow], [tests, { ...own, evaluation_interval: '1m' }]), [
+    'slow: is evaluated every 2m, its tests every 1m',
+  ])
+  assert.equal([...new Set(mutantsOf([fast, slow]).map(({ file }) => file))], ['rules.yaml', 'slow.yaml'])
+})
+
+test('a threshold that may be a count is shifted to a whole number', () => {
+  const exprs = mutantsOf([object({ expr: 'changes(x[5m]) >= 3', for: undefined })]).map(
+    ({ rules: [changed] }) => changed?.spec.groups[0].rules[0].expr,
+  )
+  assert.equal(exprs, ['changes(x[5m]) >= 2', 'changes(x[5m]) >= 5'])
+})
+
 test('a mutant changes one threshold or one for, and leaves the rest', () => {
   const mutants = mutantsOf([object({ expr: 'rate(x[5m]) > 0.5 and y >= 10 and z > 0' })])
   const first = ({ rules: [changed] }: (typeof mutants)[number]) => changed?.spec.groups[0].rules[0]

@@ -1,11 +1,11 @@
 /** The service as a whole: in this process, as its source, and as the bundle that the image runs. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { bundled } from '#kit/images'
 import type { Route } from '../../service/http.ts'
 import { run } from '../../service/run.ts'
 
@@ -66,20 +66,10 @@ export function startMain(env: Record<string, string>, bundle?: string): Running
   return { child, listening, ended: once(child, 'close'), output: () => output }
 }
 
-/** Bundles main.ts into one file, with the options that images are built with. */
+/** The one file that the image runs. */
 export async function bundleMain(): Promise<{ file: string } & AsyncDisposable> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-service-'))
   const file = join(folder, 'server.mjs')
-  await build({
-    entryPoints: [MAIN],
-    outfile: file,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    minifySyntax: true,
-    logLevel: 'silent',
-    banner: { js: "import { createRequire as holdfastRequire } from 'node:module'; const require = holdfastRequire(import.meta.url);" },
-  })
+  await writeFile(file, await bundled('service/main.ts'))
   return { file, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) }
 }
