@@ -58,8 +58,8 @@ test.after(() => {
 
 test('every image is named by its digest', async () => {
   const found = [...JSON.stringify(await all()).matchAll(/"(?:image":"|--prometheus-config-reloader=)([^"]+)"/g)].map(([, image]) => image)
-  assert.is(found.length, 6)
-  for (const image of found) assert.match(image ?? '', new RegExp(`^(quay\\.io|registry\\.k8s\\.io)/[a-z/-]+@${DIGEST}$`))
+  assert.is(found.length, 7)
+  for (const image of found) assert.match(image ?? '', new RegExp(`^(docker\\.io|quay\\.io|registry\\.k8s\\.io)/[a-z/-]+@${DIGEST}$`))
 })
 
 test('byDigest() keeps the registry, and refuses an image that no part lists', () => {
