@@ -21,7 +21,7 @@ await main<UpFlags>({
     process.stdout.write(
       flags.timings === 'json'
         ? `${JSON.stringify({ elapsedMs, steps: progress.timings })}\n`
-        : `${upSummary(stack, installed, { elapsedMs, timings: progress.timings })}\n`,
+        : `${upSummary(installed, { elapsedMs, timings: progress.timings })}\n`,
     )
     return 0
   },

@@ -1,14 +1,9 @@
 /** What a person is told at the end: addresses, files, times, next commands. */
 import { formatMs, type Timing } from '#kit/progress'
 import type { Installed } from './install.ts'
-import type { Stack } from './types.ts'
 
 /** The closing lines of `local:up`. */
-export function upSummary(
-  stack: Stack,
-  { target }: Installed,
-  { elapsedMs, timings }: { elapsedMs: number; timings: readonly Timing[] },
-): string {
+export function upSummary({ stack, target }: Installed, { elapsedMs, timings }: { elapsedMs: number; timings: readonly Timing[] }): string {
   const { cluster } = target
   const slowest = timings.filter(({ ms }) => ms >= 500).map(({ step, ms }) => `  ${formatMs(ms).padStart(12)}  ${step}`)
   const flag = cluster.name === 'local' ? '' : ` -- --name ${cluster.name}`

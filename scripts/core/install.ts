@@ -31,6 +31,8 @@ export interface InstallRequest extends Run {
 }
 
 export interface Installed {
+  /** What could be installed of it. */
+  readonly stack: Stack
   readonly target: Target
   readonly revisions: Revisions
   readonly git: GitRemote
@@ -100,7 +102,7 @@ async function push(stack: Stack, target: Target, git: GitRemote): Promise<Insta
       applications = [ROOT_APPLICATION, ...applicationNames(files)]
     }),
   ])
-  return { target, git, applications, revisions: { source: source.sha, deploy: deploy.sha, pushedAtMs: Date.now() } }
+  return { stack, target, git, applications, revisions: { source: source.sha, deploy: deploy.sha, pushedAtMs: Date.now() } }
 }
 
 /** Applies what Argo CD needs before it can sync, itself and the Git server, unless both are there. It adopts them. */

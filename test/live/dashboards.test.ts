@@ -1,7 +1,7 @@
 /** Every query of every dashboard, asked of the running Prometheus under a load whose figures are known. */
 import { type LoadSecond, openRun, startLoad, unmeasured } from '#core'
 import { createProgress } from '#kit/progress'
-import { type AskProm, promQuery, type Sample } from '#kit/prom'
+import { type AskProm, promQuery, promRules, type Sample } from '#kit/prom'
 import { pending, ready, waitFor } from '#kit/wait'
 import { type DashboardQuery, queriesOf, readDashboards, type View, variableSelectors } from '../../alerts/dashboards.ts'
 import { stack } from '../../holdfast.config.ts'
@@ -47,11 +47,27 @@ const files = [...readDashboards()]
 const view: View = { speedup: local.speedup, variables: { namespace: 'dev', node: '.+' }, stepMs: (SEEN_S - 1) * 1000 }
 const nameOf = ({ dashboard, panel }: DashboardQuery) => `${dashboard}: ${panel}`
 
+/** A changed ConfigMap reaches the pod that mounts it within 60 to 90 s, and rules are in one. */
+const RULES_TIMEOUT_MS = 120_000
+
 let ask: AskProm
-test.before(async () => {
-  const cluster = await runningCluster()
-  ask = (path, init) => cluster.fetch('prometheus', path, init)
-})
+test.before(
+  async ({ signal }) => {
+    const cluster = await runningCluster()
+    ask = (path, init) => cluster.fetch('prometheus', path, init)
+    const look = async () => {
+      const [objects, groups] = await Promise.all([
+        cluster.kube.list({ apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule' }),
+        promRules(ask),
+      ])
+      const wanted: string[] = objects.flatMap(({ spec }) => spec.groups.map((group: { name: string }) => group.name))
+      const missing = wanted.filter((name) => !groups.some((group) => group.name === name))
+      return missing.length === 0 ? ready(undefined) : pending(`not loaded: ${missing.join(', ')}`)
+    }
+    await waitFor('Prometheus to load every rule of the cluster', look, { timeoutMs: RULES_TIMEOUT_MS, signal })
+  },
+  { timeoutMs: RULES_TIMEOUT_MS },
+)
 
 interface Answer {
   readonly query: DashboardQuery
