@@ -1,4 +1,4 @@
-/** The default set of proofs, through the engine; and two quick mutants, since an engine that cannot go red proves nothing. */
+/** The default set of proofs, through the engine; and three quick mutants, since an engine that cannot go red proves nothing. */
 
 import { checkAnswering, isGood, openRun, type Result, renderTable, runOne, selectScenarios, writeReports } from '#core'
 import { createProgress } from '#kit/progress'
@@ -7,8 +7,8 @@ import { assert, suite } from '../suite.ts'
 import { clusterName } from './stack.ts'
 
 const PROOF_TIMEOUT_MS = 300_000
-/** One that is violated, one that is not injected. The others are a series of their own: npm run prove -- --all --mutate. */
-const MUTANTS = ['without-for', 'act-skipped']
+/** Two that are violated, one that is not injected. The others are a series of their own: npm run prove -- --all --mutate. */
+const MUTANTS = ['alert-keeps-quiet / without-for', 'manifest-pruned / prune-off', 'object-deleted / act-skipped']
 const results: Result[] = []
 const test = suite('proofs')
 
@@ -16,8 +16,16 @@ test.after(async () => {
   await writeReports(results)
 })
 
+test('each mutant that runs here exists', () => {
+  const all = selectScenarios(stack, 'proof').flatMap((scenario) => scenario.mutants.map(({ name }) => `${scenario.name} / ${name}`))
+  assert.equal(
+    MUTANTS.filter((name) => !all.includes(name)),
+    [],
+  )
+})
+
 for (const scenario of selectScenarios(stack, 'proof')) {
-  for (const mutant of [undefined, ...scenario.mutants.filter(({ name }) => MUTANTS.includes(name))]) {
+  for (const mutant of [undefined, ...scenario.mutants.filter(({ name }) => MUTANTS.includes(`${scenario.name} / ${name}`))]) {
     const name = mutant === undefined ? `${scenario.name} holds` : `${scenario.name} is ${mutant.expect} with ${mutant.name}`
     test(
       name,
