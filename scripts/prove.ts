@@ -1,8 +1,20 @@
 /** `npm run prove`: records, judges and reports proofs. */
 
-import { listScenarios, openRun, renderJson, renderTable, runAll, selectScenarios, writeReports } from '#core'
+import {
+  exitCode,
+  headline,
+  listScenarios,
+  openRun,
+  type Result,
+  renderJson,
+  renderTable,
+  runAll,
+  selectScenarios,
+  writeReports,
+} from '#core'
 import { type ClusterFlags, type JsonFlags, wholeNumber, withJson, withName } from '#kit/flags'
 import { main } from '#kit/main'
+import type { Progress } from '#kit/progress'
 import { stack } from '../holdfast.config.ts'
 
 interface Flags extends ClusterFlags, JsonFlags {
@@ -30,9 +42,22 @@ await main<Flags>({
     }
     const scenarios = selectScenarios(stack, 'proof', { names: args, ...flags })
     await using run = await openRun(stack, { name: flags.name, progress, signal })
-    const { results, exitCode } = await runAll(run, scenarios, flags)
-    process.stdout.write(`${flags.json ? renderJson(results) : renderTable(results)}\n`)
-    progress.say(`Reports: ${await writeReports(results)}`)
-    return exitCode
+    const results: Result[] = []
+    const onResult = (result: Result) => {
+      results.push(result)
+      progress.say(headline(result))
+    }
+    try {
+      await runAll(run, scenarios, { ...flags, onResult })
+    } finally {
+      if (results.length > 0) await report(results, flags, progress)
+    }
+    return exitCode(results)
   },
 })
+
+/** Also of a series that is cut short. */
+async function report(results: readonly Result[], { json = false }: Flags, progress: Progress): Promise<void> {
+  process.stdout.write(`${json ? renderJson(results) : renderTable(results)}\n`)
+  progress.say(`Reports: ${await writeReports(results)}`)
+}

@@ -37,7 +37,8 @@ export function renderTable(results: readonly Result[]): string {
 
 const titleOf = ({ scenario, mutant }: Result) => (mutant === undefined ? scenario.name : `${scenario.name} / mutant ${mutant.name}`)
 
-function headline(result: Result): string {
+/** One line: what ran, its verdict and why. */
+export function headline(result: Result): string {
   const { mutant, judgement } = result
   const expected = mutant === undefined ? '' : ` (expected ${mutant.expect})`
   return `${isGood(result) ? '✓' : '✗'} ${titleOf(result)}: ${judgement.verdict}${expected}: ${judgement.reason}`

@@ -7,7 +7,7 @@ import { reportsDir } from '#kit/paths'
 import { settleAll, takeLease } from './journal.ts'
 import { judge } from './judge.ts'
 import { record, save } from './record.ts'
-import { exitCode, type Result, renderJson, renderJunit } from './render.ts'
+import { type Result, renderJson, renderJunit } from './render.ts'
 import type { Context, Mutant, Scenario } from './scenario.ts'
 import { readStatus } from './status.ts'
 import type { Cluster, Run, ServiceName, Stack } from './types.ts'
@@ -121,6 +121,8 @@ const HEALTH: Readonly<Record<ServiceName, string>> = {
 }
 
 export interface RunChoice {
+  /** Told each result as it comes: a series that is cut short keeps what it has. */
+  readonly onResult: (result: Result) => void
   /** Each mutant in place of the scenario itself. @default false */
   readonly mutate?: boolean
   /** Every run this often: nothing is run again because it was red. @default 1 */
@@ -131,21 +133,19 @@ export interface RunChoice {
 export async function runAll(
   run: OpenRun,
   scenarios: readonly Scenario[],
-  { mutate = false, repeat = 1 }: RunChoice,
-): Promise<{ results: Result[]; exitCode: number }> {
+  { mutate = false, repeat = 1, onResult }: RunChoice,
+): Promise<void> {
   await checkAnswering(
     run.context.cluster,
     scenarios.flatMap(({ asks = [] }) => asks),
   )
-  const results: Result[] = []
   const runs = scenarios.flatMap((scenario) => (mutate ? scenario.mutants : [undefined]).map((mutant) => ({ scenario, mutant })))
   for (const { scenario, mutant } of runs) {
     for (let i = 0; i < repeat; i++) {
-      results.push(await runOne(run, scenario, mutant))
+      onResult(await runOne(run, scenario, mutant))
       run.signal.throwIfAborted()
     }
   }
-  return { results, exitCode: exitCode(results) }
 }
 
 /** Records and judges one run. */
