@@ -7,6 +7,7 @@ import {
   containerOf,
   ENVIRONMENT,
   faultVictim,
+  freshVictim,
   inSync,
   isFrom,
   type Observer,
@@ -113,6 +114,7 @@ export const crashLoopAlert: Scenario = {
   asks: ['prometheus', 'sink'],
   steady: steadyOf(CRASH_ALERT),
   watches: WORKLOAD_WATCHES,
+  undo: freshVictim,
   observes: observesOf(CRASH_ALERT),
   steps: (timing) => [
     crashAgain,
@@ -194,6 +196,7 @@ export const memoryAlert: Scenario = {
   asks: ['prometheus', 'sink'],
   steady: steadyOf(MEMORY_ALERT),
   watches: WORKLOAD_WATCHES,
+  undo: freshVictim,
   observes: [...observesOf(MEMORY_ALERT), samples(WORKING_SET, `${WORKING_SET}{namespace="${ENVIRONMENT}", container="${WORKLOAD_NAME}"}`)],
   steps: () => [
     {

@@ -3,6 +3,7 @@ import {
   type Claim,
   containerOf,
   faultVictim,
+  freshVictim,
   inSync,
   isFrom,
   type LoadProfile,
@@ -103,6 +104,7 @@ export const processHangs: Scenario = {
   isExtra: true,
   steady: [inSync, rolledOut],
   watches: WORKLOAD_WATCHES,
+  undo: freshVictim,
   steps: (timing) => [
     { kind: 'load', name: LOAD, profile: hangLoad },
     { kind: 'act', name: HANG, run: (context) => faultVictim(context, { forMs: HANG_MS, hang: true }) },

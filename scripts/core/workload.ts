@@ -1,10 +1,10 @@
 /** The workload that proofs are about: what serves, which pods take traffic, whether anything is still on the move. */
 import { isDeepStrictEqual } from 'node:util'
 import { Failure } from '#kit/errors'
-import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
+import { type KubeObject, type ListRef, type ObjectRef, refOf } from '#kit/kube'
 import { ROOT_APPLICATION } from './gitops.ts'
 import { refOfApplication } from './pause.ts'
-import { type Context, type Evidence, isPresent, type PodFault, type RecordedEvent, type Signal } from './scenario.ts'
+import { type Context, type Evidence, isPresent, type PodFault, type RecordedEvent, type Signal, type Undo } from './scenario.ts'
 
 /** The environment that proofs act on. */
 export const ENVIRONMENT = 'dev'
@@ -67,6 +67,12 @@ export function victimOf(objects: readonly KubeObject[]): KubeObject | undefined
 export function victimIn(event: RecordedEvent, before: readonly KubeObject[]): ContainerStatus | undefined {
   const pod = podOf(event)
   return pod?.metadata.uid === victimOf(before)?.metadata.uid ? containerOf(pod) : undefined
+}
+
+/** The kubelet starts a container that ends often ever later: a run leaves a fresh pod to the next one. */
+export async function freshVictim({ cluster }: Context): Promise<Undo> {
+  const victim = victimOf(await cluster.kube.list(WORKLOAD_PODS))
+  return victim === undefined ? [] : [{ op: 'delete', ref: refOf(victim) }]
 }
 
 /** Switches a fault of the pod that a round acts on. */

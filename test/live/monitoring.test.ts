@@ -1,16 +1,13 @@
 /** Monitoring sees everything that it should, and neither it nor Git forgets anything when its pod is replaced. */
-import { type Cluster, checkAnswering, type ServiceName } from '#core'
-import type { KubeObject, ObjectRef } from '#kit/kube'
+import type { Cluster } from '#core'
 import { type AskProm, promQuery, promSamples, promTargets } from '#kit/prom'
 import { pending, ready, waitFor } from '#kit/wait'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
-import { runningCluster } from './stack.ts'
+import { replacePod, runningCluster } from './stack.ts'
 
 /** A changed Secret reaches the pod that mounts it within 60 to 90 s, and monitors are in one. */
 const TARGETS_TIMEOUT_MS = 120_000
-const REPLACED_TIMEOUT_MS = 90_000
-const FORWARDED_TIMEOUT_MS = 20_000
 const TEST_TIMEOUT_MS = 130_000
 const test = suite('monitoring')
 
@@ -99,7 +96,7 @@ test(
     const series = 'up{job="apiserver"}[1h]'
     const before = await promSamples(ask, series)
     assert.ok(before.length > 0)
-    await replacePod({ name: 'prometheus-prometheus-0', namespace: 'monitoring', service: 'prometheus' }, signal)
+    await replacePod(cluster, { name: 'prometheus-prometheus-0', namespace: 'monitoring', service: 'prometheus' }, signal)
     const after = new Set((await promSamples(ask, series)).map(({ atMs }) => atMs))
     const oldest = before[Math.floor(before.length / 2)]?.atMs ?? 0 // the hour moves on meanwhile
     const lost = before.filter(({ atMs }) => atMs >= oldest && !after.has(atMs))
@@ -121,7 +118,7 @@ test(
     })
     const { silenceID } = (await posted.json()) as { silenceID: string }
     try {
-      await replacePod({ name: 'alertmanager-alertmanager-0', namespace: 'monitoring', service: 'alertmanager' }, signal)
+      await replacePod(cluster, { name: 'alertmanager-alertmanager-0', namespace: 'monitoring', service: 'alertmanager' }, signal)
       const kept = (await (await cluster.fetch('alertmanager', `/api/v2/silence/${silenceID}`)).json()) as { status: { state: string } }
       assert.is(kept.status.state, 'active')
     } finally {
@@ -136,7 +133,7 @@ test(
   async ({ signal }) => {
     const before = await (await stack.git(cluster, signal)).readDeploy()
     const [pod] = await cluster.kube.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'git' })
-    await replacePod({ name: pod?.metadata.name ?? '', namespace: 'git', service: 'git' }, signal)
+    await replacePod(cluster, { name: pod?.metadata.name ?? '', namespace: 'git', service: 'git' }, signal)
     const after = await (await stack.git(cluster, signal)).readDeploy()
     assert.ok(before.sha !== undefined)
     assert.is(after.sha, before.sha)
@@ -144,39 +141,5 @@ test(
   },
   { timeoutMs: TEST_TIMEOUT_MS },
 )
-
-interface Replaced {
-  readonly name: string
-  readonly namespace: string
-  readonly service: ServiceName
-}
-
-/** Deletes a pod as a node's drain would, and waits until another one is ready in its place and answers: the node forwards to it a little later. */
-async function replacePod({ name, namespace, service }: Replaced, signal: AbortSignal): Promise<void> {
-  const ref: ObjectRef = { apiVersion: 'v1', kind: 'Pod', name, namespace }
-  const uid = (await cluster.kube.get(ref))?.metadata.uid
-  assert.ok(uid !== undefined, `no pod '${name}'`)
-  await cluster.kube.delete(ref)
-  const look = async () => {
-    const pods = await cluster.kube.list({ apiVersion: 'v1', kind: 'Pod', namespace })
-    const sameApp = pods.filter((pod) => pod.metadata.name.startsWith(name.replace(/-[a-z0-9]+$/, '')))
-    const others = sameApp.filter(({ metadata }) => metadata.uid !== uid)
-    return others.length === sameApp.length && others.some(isReady) ? ready(undefined) : pending(`${others.length} new pods`)
-  }
-  await waitFor(`another pod instead of ${name}`, look, { timeoutMs: REPLACED_TIMEOUT_MS, signal })
-  await waitFor(`${service} to answer`, async () => ready(await checkAnswering(cluster, [service])), {
-    timeoutMs: FORWARDED_TIMEOUT_MS,
-    everyMs: 100,
-    signal,
-  })
-}
-
-function isReady({ status }: KubeObject): boolean {
-  return (
-    (status?.conditions as { type: string; status: string }[] | undefined)?.some(
-      (each) => each.type === 'Ready' && each.status === 'True',
-    ) ?? false
-  )
-}
 
 test.run()
