@@ -2,7 +2,10 @@
 import {
   ARGOCD_NAMESPACE,
   application,
+  ENVIRONMENTS,
+  FIRST_ENVIRONMENT,
   type ImageSpec,
+  nameIn,
   nodeBase,
   type Part,
   project,
@@ -37,6 +40,9 @@ const KINDS = [
 
 const SCRAPE_INTERVAL = '15s'
 
+/** A rollout of all five pods: five new ones, five on their way out, one more for the surge. */
+const QUOTA = { pods: '12', 'requests.cpu': '2', 'limits.memory': '4Gi' }
+
 export interface ServiceOptions {
   /** The Secret, beside the service, with the address of its database under the key `url`. @default none: it keeps its data itself */
   readonly databaseSecret?: string
@@ -45,18 +51,24 @@ export interface ServiceOptions {
 export function service({ databaseSecret = '' }: ServiceOptions = {}): Part {
   return {
     name: NAME,
-    // A rollout of all five pods: five new ones, five on their way out, one more for the surge.
-    namespaces: [{ name: 'dev', podSecurity: 'restricted', quota: { pods: '12', 'requests.cpu': '2', 'limits.memory': '4Gi' } }],
+    // Of every environment, also before anything runs there: what comes meets its limits.
+    namespaces: ENVIRONMENTS.map((name) => ({ name, podSecurity: 'restricted', quota: QUOTA })),
     images: [],
     release: serviceImage,
     applications: (target, values) => [
-      project({ name: PROJECT, namespaces: [target.environment], objects: KINDS }, target),
-      serviceApplication(target, { database: { secretName: databaseSecret }, ...values }),
+      project({ name: nameIn(target.environment, PROJECT), namespaces: [target.environment], objects: KINDS }, target),
+      serviceApplication(target, { database: { secretName: hasDatabase(target) ? databaseSecret : '' }, ...values }),
     ],
     hints: ({ cluster }) => [`The service: curl ${cluster.address('service')}/api/products`],
     scenarios: [],
   }
 }
+
+/**
+ * Only the first environment has the Secret of the database that the stack brings. Another one keeps its data itself, until
+ * `database.secretName` among its values in `deploy` names a Secret that is there.
+ */
+const hasDatabase = ({ environment }: Target) => environment === FIRST_ENVIRONMENT
 
 const POLICIES = ['images-by-digest', 'run-as-non-root', 'cpu-and-memory-limits']
 
@@ -85,22 +97,26 @@ const LEFT_TO_THE_HPA = {
  * Argo CD refuses values files from another revision of the same repository.
  */
 function serviceApplication(target: Target, values: object): KubeObject {
-  const { repoUrl, environment, cluster } = target
-  const valueFiles = ['values.yaml', ...(cluster.kind === 'k3s' ? ['values-local.yaml'] : [])]
-  const helm = { releaseName: NAME, valueFiles, valuesObject: { ...targetValues(target), ...values } }
+  const { repoUrl, environment } = target
+  const helm = { releaseName: NAME, valueFiles: valueFiles(target), valuesObject: { ...targetValues(target), ...values } }
   return application({
-    name: NAME,
-    project: PROJECT,
+    name: nameIn(environment, NAME),
+    project: nameIn(environment, PROJECT),
     namespace: environment,
     sources: [{ repoURL: repoUrl, targetRevision: SOURCE_REF, path: 'chart', helm }],
     ignoreDifferences: [LEFT_TO_THE_HPA],
   })
 }
 
-function targetValues({ environment, timing }: Target): object {
+/** What differs by environment stands in `values-<environment>.yaml`; on this machine only the first one is published. */
+function valueFiles({ environment, cluster }: Target): readonly string[] {
+  const isPublished = environment === FIRST_ENVIRONMENT
+  const local = ['values-local.yaml', ...(isPublished ? ['values-local-published.yaml'] : [])]
+  return ['values.yaml', `values-${environment}.yaml`, ...(cluster.kind === 'k3s' ? local : [])]
+}
+
+function targetValues({ timing }: Target): object {
   return {
-    environment,
-    faults: environment === 'prod' ? 'off' : 'on',
     metrics: { interval: sped(SCRAPE_INTERVAL, timing.speedup) },
     autoscaling: { scaleDownStabilizationSeconds: Math.ceil(timing.hpa.scaleInWindowMs / 1000) },
   }

@@ -21,7 +21,7 @@ import {
 } from '#core'
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
 
-const OF = { part: WORKLOAD_NAME, environment: ENVIRONMENT }
+const OF = { part: WORKLOAD_NAME, environment: ENVIRONMENT } as const
 const APPLICATIONS: ListRef = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: 'argocd' }
 const BITE_TIMEOUT_MS = 20_000
 const LIVE_TIMEOUT_MS = 30_000

@@ -2,7 +2,8 @@
 import { parse } from 'yaml'
 import type { Kube } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
-import { applicationPath, ROOT_APPLICATION, toYaml, valuesPath } from './gitops.ts'
+import { nameIn } from './environments.ts'
+import { applicationPath, ROOT_APPLICATION, toYaml, type ValuesOf, valuesPath } from './gitops.ts'
 import { applicationState } from './health.ts'
 import { REFRESH, refOfApplication } from './pause.ts'
 import type { Context } from './scenario.ts'
@@ -55,21 +56,19 @@ export async function refresh(kube: Kube, name: string): Promise<void> {
   await kube.mergePatch(refOfApplication(name), { metadata: { annotations: { [REFRESH]: 'normal' } } })
 }
 
-export interface ValuesOf {
-  readonly part: string
-  readonly environment: string
-}
-
 type Files = ReadonlyMap<string, string>
+
+/** Where `deploy` holds a part's values in an environment, and the Application that carries them to the chart. */
+const pathsOf = ({ part, environment }: ValuesOf) => [valuesPath(environment, part), applicationPath(nameIn(environment, part))] as const
 
 /** The files that hold a part's values in an environment, as they stand: what an undo writes back. */
 export function valuesFiles(files: Files, of: ValuesOf): Readonly<Record<string, string | null>> {
-  return Object.fromEntries([valuesPath(of.environment, of.part), applicationPath(of.part)].map((path) => [path, files.get(path) ?? null]))
+  return Object.fromEntries(pathsOf(of).map((path) => [path, files.get(path) ?? null]))
 }
 
 /** The same files with these values changed: the values themselves, and the Application that carries them to the chart. */
 export function withValues(files: Files, of: ValuesOf, change: object): Readonly<Record<string, string>> {
-  const [values, application] = [valuesPath(of.environment, of.part), applicationPath(of.part)]
+  const [values, application] = pathsOf(of)
   const object = parse(files.get(application) ?? '{}')
   const [source, ...others] = object.spec.sources
   const helm = { ...source.helm, valuesObject: { ...source.helm.valuesObject, ...change } }

@@ -1,7 +1,8 @@
 /** What Git holds for Argo CD: the `deploy` ref's tree, made of the stack and a target. Pure but for the parts' own reading. */
 import { parse, stringify } from 'yaml'
 import type { KubeObject } from '#kit/kube'
-import type { NamespaceSpec, Part, Stack, StoredImage, Target } from './types.ts'
+import { ENVIRONMENTS, type Environment } from './environments.ts'
+import type { Digest, NamespaceSpec, Part, Stack, StoredImage, Target } from './types.ts'
 
 export const ARGOCD_NAMESPACE = 'argocd'
 export const SOURCE_REF = 'source'
@@ -136,20 +137,58 @@ function applicationObjects(
   { target, rendered, files }: { target: Target; rendered: Rendered; files: ReadonlyMap<string, string> },
 ): KubeObject[] {
   const { objects } = rendered
-  const own = stack.parts.flatMap((part) => part.applications(target, valuesOf(files, part, target.environment)))
+  const own = stack.parts.flatMap((part) =>
+    environmentsOf(files, part, target).flatMap((environment) => applicationsIn(part, { target: { ...target, environment }, files })),
+  )
   const namespaces = application({ name: 'namespaces', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('namespaces', target)] })
   return [...own, namespaces, project({ name: PLATFORM_PROJECT, namespaces: namespacesOf(objects, spacesOf(stack)), objects }, target)]
 }
 
+/** An environment begins with its first digest; the target's own is there from the start. */
+function environmentsOf(files: Files, { name, release }: Part, { environment }: Target): readonly Environment[] {
+  if (release === undefined) return [environment]
+  return ENVIRONMENTS.filter((each) => each === environment || digestIn(files, { part: name, environment: each }) !== undefined)
+}
+
+/** A part's Applications and projects in the target's environment, with the values that `deploy` holds for it. */
+function applicationsIn(part: Part, { target, files }: { target: Target; files: Files }): readonly KubeObject[] {
+  return part.applications(target, valuesIn(files, { part: part.name, environment: target.environment }))
+}
+
 const spacesOf = (stack: Stack) => stack.parts.flatMap((part) => part.namespaces)
 /** Where `deploy` holds the values of a part in an environment. */
-export const valuesPath = (environment: string, part: string) => `environments/${environment}/${part}.yaml`
+export const valuesPath = (environment: Environment, part: string) => `environments/${environment}/${part}.yaml`
 /** Where `deploy` holds an Application. */
 export const applicationPath = (name: string) => `applications/application.${ARGOCD_NAMESPACE}.${name}.yaml`
 
+type Files = ReadonlyMap<string, string>
+
+/** A part in an environment. */
+export interface ValuesOf {
+  readonly part: string
+  readonly environment: Environment
+}
+
 /** The values of a part in an environment: first of all its image's digest. */
-function valuesOf(files: ReadonlyMap<string, string>, part: Part, environment: string): Readonly<Record<string, unknown>> {
-  return parse(files.get(valuesPath(environment, part.name)) ?? '{}')
+export function valuesIn(files: Files, { part, environment }: ValuesOf): Readonly<Record<string, unknown>> {
+  return parse(files.get(valuesPath(environment, part)) ?? '{}') ?? {}
+}
+
+/** The digest that `deploy` says an environment runs; undefined where it runs nothing. */
+export function digestIn(files: Files, of: ValuesOf): Digest | undefined {
+  return (valuesIn(files, of) as { image?: { digest?: Digest } }).image?.digest
+}
+
+/**
+ * The files of `deploy` that change when an environment runs another digest: the part's values there, and its Applications. Other
+ * values stay.
+ */
+export function filesWithDigest(files: Files, part: Part, { target, digest }: { target: Target; digest: Digest }): Record<string, string> {
+  const of = { part: part.name, environment: target.environment }
+  const path = valuesPath(of.environment, of.part)
+  const values = toYaml({ ...valuesIn(files, of), image: { digest } })
+  const objects = applicationsIn(part, { target, files: new Map([...files, [path, values]]) })
+  return { [path]: values, ...Object.fromEntries(objects.map((object) => [`applications/${fileName(object)}`, toYaml(object)])) }
 }
 
 /** Argo CD reads YAML 1.1, where a bare `no` is false. */
@@ -173,7 +212,7 @@ function namespacesOf(objects: readonly KubeObject[], spaces: readonly Namespace
 export function moveDigest(
   files: Map<string, string>,
   part: Part,
-  { environment, image }: { environment: string; image: StoredImage },
+  { environment, image }: { environment: Environment; image: StoredImage },
 ): boolean {
   const path = valuesPath(environment, part.name)
   const inputsPath = `environments/${environment}/${part.name}.inputs`

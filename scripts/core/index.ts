@@ -3,6 +3,7 @@
 export * from './alerting.ts'
 export * from './announce.ts'
 export * from './delivery.ts'
+export * from './environments.ts'
 export * from './evidence.ts'
 export * from './gitops.ts'
 export * from './health.ts'

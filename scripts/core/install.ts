@@ -3,6 +3,7 @@ import type { Images } from '#kit/images'
 import { type Kube, type KubeObject, type ObjectRef, refOf } from '#kit/kube'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import { refresh } from './delivery.ts'
+import { FIRST_ENVIRONMENT } from './environments.ts'
 import {
   ARGOCD_NAMESPACE,
   applicationNames,
@@ -74,7 +75,13 @@ export async function install(whole: Stack, request: InstallRequest): Promise<In
   const { cluster, stored, progress, signal } = request
   const { stack, leftOut } = withStored(whole, stored)
   for (const line of leftOut) progress.say(line)
-  const target = (repoUrl: string): Target => ({ cluster, environment: 'dev', timing: stack.timing.local, repoUrl, images: stored })
+  const target = (repoUrl: string): Target => ({
+    cluster,
+    environment: FIRST_ENVIRONMENT,
+    timing: stack.timing.local,
+    repoUrl,
+    images: stored,
+  })
   await bootstrap(stack, target(''), { progress, signal })
   await using _lease = await takeLease(cluster.kube)
   for (const reason of await settleAll({ cluster, signal, git: () => stack.git(cluster, signal) }))

@@ -4,6 +4,7 @@ import type { Kube, KubeObject } from '#kit/kube'
 import type { Progress } from '#kit/progress'
 import type { Condition } from '#kit/wait'
 import type { Alerting } from './alerting.ts'
+import type { Environment } from './environments.ts'
 import type { LoadGenerator } from './load.ts'
 import type { FaultSwitch, Scenario } from './scenario.ts'
 
@@ -157,8 +158,8 @@ export interface DeployTree {
 /** What a part is rendered for. */
 export interface Target {
   readonly cluster: Cluster
-  /** The environment that this cluster serves first. */
-  readonly environment: 'dev' | 'staging' | 'prod'
+  /** The environment that is rendered. */
+  readonly environment: Environment
   readonly timing: TimingProfile
   readonly repoUrl: string
   /** Every image of the stack, by its `name`. */
@@ -170,7 +171,10 @@ export interface Part {
   readonly name: string
   readonly namespaces: readonly NamespaceSpec[]
   readonly images: readonly ImageSpec[]
-  /** The image whose digest moves by environment, in `environments/<environment>/<part>.yaml` of `deploy`. */
+  /**
+   * The image whose digest moves by environment, in `environments/<environment>/<part>.yaml` of `deploy`. Such a part has Applications
+   * of its own in every environment that has a digest.
+   */
   readonly release?: ImageSpec
   /** Objects rendered into `rendered/<part>/` of `deploy`; a part whose manifests stand in the working tree has none. */
   rendered?(target: Target): Promise<readonly KubeObject[]>

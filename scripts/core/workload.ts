@@ -2,12 +2,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Failure } from '#kit/errors'
 import { type KubeObject, type ListRef, type ObjectRef, refOf } from '#kit/kube'
+import { FIRST_ENVIRONMENT } from './environments.ts'
 import { ROOT_APPLICATION } from './gitops.ts'
 import { refOfApplication } from './pause.ts'
 import { type Context, type Evidence, isPresent, type PodFault, type RecordedEvent, type Signal, type Undo } from './scenario.ts'
 
 /** The environment that proofs act on. */
-export const ENVIRONMENT = 'dev'
+export const ENVIRONMENT = FIRST_ENVIRONMENT
 /** The workload's name is also its Service's, its HPA's and its Application's. */
 export const WORKLOAD_NAME = 'service'
 export const WORKLOAD: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: WORKLOAD_NAME, namespace: ENVIRONMENT }

@@ -1,5 +1,5 @@
 /** The chart: what it renders, for which values. */
-import type { Cluster, Target } from '#core'
+import { type Cluster, ENVIRONMENTS, type Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { service } from '../../chart/part.ts'
 import { assert, suite } from '../suite.ts'
@@ -266,27 +266,56 @@ const TARGET = { cluster: { kind: 'eks' } as Cluster, timing: timingOf(1), repoU
 /** The Application's values and objects for an environment. */
 function applicationOf(environment: Target['environment'], speedup: number) {
   const target: Target = { ...TARGET, environment, timing: timingOf(speedup) }
-  const [project, application] = service().applications(target, { image: { digest: DIGEST } })
-  return { values: application?.spec.sources[0].helm.valuesObject, allowed: project?.spec.namespaceResourceWhitelist }
+  const [project, application] = service({ databaseSecret: 'db' }).applications(target, { image: { digest: DIGEST } })
+  return { values: application?.spec.sources[0].helm.valuesObject, allowed: project?.spec.namespaceResourceWhitelist, project, application }
 }
 
 test('the Application hands over values for its environment and its timing', () => {
   assert.equal(applicationOf('dev', 15).values, {
-    environment: 'dev',
-    faults: 'on',
     metrics: { interval: '1s' },
     autoscaling: { scaleDownStabilizationSeconds: 20 },
-    database: { secretName: '' },
+    database: { secretName: 'db' },
     image: { digest: DIGEST },
   })
   assert.equal(applicationOf('prod', 1).values, {
-    environment: 'prod',
-    faults: 'off',
     metrics: { interval: '15s' },
     autoscaling: { scaleDownStabilizationSeconds: 300 },
     database: { secretName: '' },
     image: { digest: DIGEST },
   })
+})
+
+test('each environment has an Application and a project of its own, which reaches its namespace and no other', () => {
+  const seen = ENVIRONMENTS.map((environment) => {
+    const { project, application } = applicationOf(environment, 1)
+    assert.is(application?.spec.project, project?.metadata.name)
+    const reached = project?.spec.destinations.map(({ namespace }: { namespace: string }) => namespace)
+    return [application?.metadata.name, application?.spec.project, application?.spec.destination.namespace, ...reached]
+  })
+  assert.equal(seen, [
+    ['service', 'services', 'dev', 'dev'],
+    ['service-staging', 'services-staging', 'staging', 'staging'],
+    ['service-prod', 'services-prod', 'prod', 'prod'],
+  ])
+})
+
+test('an environment has a values file of its own; only dev is published on this machine, and only prod has no faults', async () => {
+  const seen = ENVIRONMENTS.map(async (environment) => {
+    const target: Target = { ...TARGET, cluster: { kind: 'k3s' } as Cluster, environment }
+    const [, application] = service().applications(target, {})
+    const files = application?.spec.sources[0].helm.valueFiles as string[]
+    const rendered = await objects(...WITH_DIGEST, ...files.flatMap((file) => ['--values', `${CHART}${file}`]))
+    const env = at(rendered.Deployment, 'spec.template.spec.containers.0.env') as { name: string; value: string }[]
+    const told = (name: string) => env.find((each) => each.name === name)?.value
+    return [told('ENV'), told('FAULTS'), at(rendered.Service, 'spec.type')]
+  })
+  assert.equal(await Promise.all(seen), [
+    ['dev', 'on', 'NodePort'],
+    ['staging', 'on', 'ClusterIP'],
+    ['prod', 'off', 'ClusterIP'],
+  ])
+  const [, onEks] = service().applications({ ...TARGET, environment: 'dev' }, {})
+  assert.equal(onEks?.spec.sources[0].helm.valueFiles, ['values.yaml', 'values-dev.yaml'])
 })
 
 test('the replicas that the HPA wrote are left to it, and nobody else’s', async () => {
@@ -311,14 +340,15 @@ test('what the Application hands over renders, whatever the speed, and its proje
   }
 })
 
-test('the namespace has room for a rollout of all pods that the HPA may make', async () => {
+test('each namespace has room for a rollout of all pods that the HPA may make', async () => {
   const { HorizontalPodAutoscaler, Deployment } = await objects(...WITH_DIGEST)
   const number = (manifest: KubeObject | undefined, path: string) => Number(at(manifest, path) ?? Number.NaN)
   const pods = 2 * number(HorizontalPodAutoscaler, 'spec.maxReplicas') + number(Deployment, 'spec.strategy.rollingUpdate.maxSurge')
-  const quota = service().namespaces[0]?.quota ?? {}
-  assert.ok(Number(quota.pods) >= pods, 'pods')
-  assert.ok(Number(quota['requests.cpu']) * 1000 >= pods * 100, 'CPU')
-  assert.ok(Number.parseInt(quota['limits.memory'] ?? '', 10) * 1024 >= pods * 256, 'memory')
+  for (const { quota, name } of service().namespaces) {
+    assert.ok(Number(quota.pods) >= pods, `pods in ${name}`)
+    assert.ok(Number(quota['requests.cpu']) * 1000 >= pods * 100, `CPU in ${name}`)
+    assert.ok(Number.parseInt(quota['limits.memory'] ?? '', 10) * 1024 >= pods * 256, `memory in ${name}`)
+  }
 })
 
 test('the selector is the same for every image and environment, and the Service and the spread use it', async () => {
@@ -339,12 +369,12 @@ test('the selector is the same for every image and environment, and the Service 
   }
 })
 
-test('the Service is a ClusterIP on 80, and a NodePort locally', async () => {
+test('the Service is a ClusterIP on 80, and a NodePort where it is published locally', async () => {
   const port = { name: 'http', port: 80, targetPort: 'http', protocol: 'TCP' }
   const byDefault = await objects(...WITH_DIGEST)
   assert.is(at(byDefault.Service, 'spec.type'), 'ClusterIP')
   assert.equal(at(byDefault.Service, 'spec.ports'), [port])
-  const local = await objects('--values', `${CHART}values-local.yaml`, ...WITH_DIGEST)
+  const local = await objects('--values', `${CHART}values-local-published.yaml`, ...WITH_DIGEST)
   assert.is(at(local.Service, 'spec.type'), 'NodePort')
   assert.equal(at(local.Service, 'spec.ports'), [{ ...port, nodePort: 30082 }])
 })

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
-import { type Cluster, composeDeploy, renderObjects, type Stack, type Target } from '#core'
+import { type Cluster, composeDeploy, ENVIRONMENTS, renderObjects, type Stack, type Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { policies, service } from '../../chart/part.ts'
 import { assert, suite } from '../suite.ts'
@@ -11,7 +11,6 @@ const test = suite('policies')
 
 const FOLDER = fileURLToPath(new URL('../../chart/policies/', import.meta.url))
 const NAMES = ['cpu-and-memory-limits', 'images-by-digest', 'run-as-non-root']
-const ENVIRONMENTS: readonly Target['environment'][] = ['dev', 'staging', 'prod']
 const TEMPLATED = ['replicationcontrollers', 'deployments', 'statefulsets', 'daemonsets', 'replicasets', 'jobs', 'cronjobs']
 const target = { cluster: {} as Cluster, environment: 'dev', repoUrl: 'http://git/x.git', images: new Map() } as unknown as Target
 
@@ -69,10 +68,13 @@ test('each policy looks at pods, at what changes the containers of one, and at e
 test('the policies are about the environments, by a label that nobody can take off, and about no other namespace', async () => {
   for (const { spec } of await rendered('ValidatingAdmissionPolicyBinding')) {
     assert.equal(spec.matchResources.namespaceSelector, {
-      matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: ENVIRONMENTS }],
+      matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: [...ENVIRONMENTS] }],
     })
   }
-  for (const { name } of service().namespaces) assert.ok((ENVIRONMENTS as readonly string[]).includes(name), name)
+  assert.equal(
+    service().namespaces.map(({ name, podSecurity }) => [name, podSecurity]),
+    ENVIRONMENTS.map((name) => [name, 'restricted']),
+  )
 })
 
 test('the platform’s project allows them, the service’s does not', async () => {

@@ -6,7 +6,7 @@ import { assert, suite } from '../suite.ts'
 
 const test = suite('delivery')
 
-const OF = { part: 'service', environment: 'dev' }
+const OF = { part: 'service', environment: 'dev' } as const
 const PATHS = ['environments/dev/service.yaml', 'applications/application.argocd.service.yaml']
 const helm = { releaseName: 'service', valuesObject: { faults: 'on', image: { digest: 'sha256:old' }, preStopSeconds: 5 } }
 const sources = [{ repoURL: 'http://git/x.git', path: 'chart', helm }, { path: 'other' }]
@@ -29,6 +29,13 @@ test('withValues() changes the values and the Application that carries them, and
 test('valuesFiles() gives both files as they stand, and null for one that is not there', () => {
   assert.equal(valuesFiles(files, OF), { [PATHS[0] ?? '']: files.get(PATHS[0] ?? ''), [PATHS[1] ?? '']: files.get(PATHS[1] ?? '') })
   assert.equal(valuesFiles(new Map(), OF), { [PATHS[0] ?? '']: null, [PATHS[1] ?? '']: null })
+})
+
+test('the values of another environment are in files of their own, with its own Application', () => {
+  assert.equal(valuesFiles(new Map(), { part: 'service', environment: 'staging' }), {
+    'environments/staging/service.yaml': null,
+    'applications/application.argocd.service-staging.yaml': null,
+  })
 })
 
 test('versionOf() is how the service names the version of a digest', () => {

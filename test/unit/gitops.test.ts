@@ -4,8 +4,14 @@ import {
   applicationNames,
   type Cluster,
   composeDeploy,
+  digestIn,
+  ENVIRONMENTS,
+  environmentBefore,
+  filesWithDigest,
   moveDigest,
+  nameIn,
   type Part,
+  parseEnvironment,
   renderObjects,
   type Stack,
   type StoredImage,
@@ -22,7 +28,9 @@ const part: Part = {
   images: [],
   release: image.spec,
   rendered: async () => [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'dev' }, data: { save: 'no' } }],
-  applications: (_target, values) => [application({ name: 'demo', namespace: 'dev', sources: [{ values }] })],
+  applications: ({ environment }, values) => [
+    application({ name: nameIn(environment, 'demo'), namespace: environment, sources: [{ values }] }),
+  ],
   scenarios: [],
 }
 const stack = { name: 's', parts: [part] } as unknown as Stack
@@ -84,6 +92,42 @@ test('an Application gets the values of its part in its environment', async () =
   const files = await composed({ 'environments/dev/demo.yaml': 'image:\n  digest: sha256:cc\n' })
   const { spec } = parse(files.get('applications/application.argocd.demo.yaml') ?? '')
   assert.equal(spec.sources, [{ values: { image: { digest: 'sha256:cc' } } }])
+})
+
+test('an environment has its Application once it has a digest, and no other before', async () => {
+  assert.equal(applicationNames(await composed({ 'environments/staging/other.yaml': 'image: { digest: sha256:dd }' })), [
+    'demo',
+    'namespaces',
+  ])
+  const files = await composed({
+    'environments/prod/demo.yaml': 'image:\n  digest: sha256:dd\n',
+    'environments/staging/demo.yaml': 'replicas: 3\n',
+  })
+  assert.equal(applicationNames(files), ['demo', 'demo-prod', 'namespaces'])
+  const { spec } = parse(files.get('applications/application.argocd.demo-prod.yaml') ?? '')
+  assert.is(spec.destination.namespace, 'prod')
+  assert.equal(spec.sources, [{ values: { image: { digest: 'sha256:dd' } } }])
+})
+
+test('filesWithDigest() gives the values and the Application of one environment, and keeps other values', () => {
+  const before = new Map([['environments/staging/demo.yaml', 'replicas: 4\nimage:\n  digest: sha256:old\n']])
+  const files = filesWithDigest(before, part, { target: { ...target, environment: 'staging' }, digest: 'sha256:new' })
+  assert.equal(Object.keys(files), ['environments/staging/demo.yaml', 'applications/application.argocd.demo-staging.yaml'])
+  const values = { replicas: 4, image: { digest: 'sha256:new' } }
+  assert.equal(parse(files['environments/staging/demo.yaml'] ?? ''), values)
+  assert.equal(parse(files['applications/application.argocd.demo-staging.yaml'] ?? '').spec.sources, [{ values }])
+  assert.is(digestIn(new Map(Object.entries(files)), { part: 'demo', environment: 'staging' }), 'sha256:new')
+  assert.is(digestIn(new Map([['environments/dev/demo.yaml', '']]), { part: 'demo', environment: 'dev' }), undefined)
+})
+
+test('environments are in an order, and an unknown one is answered with the nearest', () => {
+  assert.equal(ENVIRONMENTS.map(environmentBefore), [undefined, 'dev', 'staging'])
+  assert.is(parseEnvironment('prod', 'x'), 'prod')
+  assert.throws(
+    () => parseEnvironment('stagin', "Cannot roll 'stagin' back"),
+    (error: Error) =>
+      error.message === "Cannot roll 'stagin' back: there is no environment 'stagin'. Did you mean 'staging'? Known: dev, staging, prod",
+  )
 })
 
 test('moveDigest() moves when the inputs changed since the last deploy', () => {
