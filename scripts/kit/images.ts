@@ -12,12 +12,15 @@ import { hashFiles, keyOf, sha256 } from './hash.ts'
 import { createLimit, createOnce } from './limit.ts'
 import { root } from './paths.ts'
 import type { Progress } from './progress.ts'
+import { MANIFEST_TYPES } from './registry.ts'
 
 export interface ImageSource {
   readonly progress: Progress
   readonly signal: AbortSignal
   /** Forced way; by default one short probe decides when the first image is missing. */
   readonly way?: 'pull' | 'build'
+  /** The project's files that images are built of: another commit's, for its image. Go programs are always those of this one. @default the project's root */
+  readonly root?: string
 }
 
 /** An image of the engine, ready to run or to build upon. */
@@ -26,16 +29,10 @@ interface LocalImage {
   readonly way: 'pulled' | 'built'
 }
 
-const MANIFESTS = [
-  'application/vnd.oci.image.index.v1+json',
-  'application/vnd.oci.image.manifest.v1+json',
-  'application/vnd.docker.distribution.manifest.list.v2+json',
-  'application/vnd.docker.distribution.manifest.v2+json',
-].join(', ')
-
 /** Makes images available in the engine and in the registry; every image is made once per run. */
 export class Images {
   readonly #source: ImageSource
+  readonly #root: string
   readonly #local = createOnce<LocalImage>()
   readonly #way = createOnce<'pull' | 'build'>()
   /** A build waits for the network and the disk as much as for a processor. */
@@ -43,11 +40,12 @@ export class Images {
 
   constructor(source: ImageSource) {
     this.#source = source
+    this.#root = source.root ?? root
   }
 
   /** An image in the engine: the node, the registry, bases. Never tagged with an upstream name, which would shadow it. */
   async local(spec: ImageSpec): Promise<LocalImage> {
-    const key = await imageKey(spec)
+    const key = await imageKey(spec, this.#root)
     return this.#local(key, async () => {
       const built = `holdfast.local/${spec.name}:${key}`
       if (this.#ways().includes('built') && (await inspect('image', built)) !== undefined) return { ref: built, way: 'built' }
@@ -62,20 +60,20 @@ export class Images {
   /** Whether there is a way to an image: only one that cannot be built has to be there, or pulled. */
   async canHave(spec: ImageSpec, registry: string): Promise<boolean> {
     if (spec.build !== undefined) return true
-    const stored = await digestOf(registry, spec.name, `pulled-${await imageKey(spec)}`)
+    const stored = await digestOf(registry, spec.name, `pulled-${await imageKey(spec, this.#root)}`)
     return stored !== undefined || (await this.#decideWay()) === 'pull'
   }
 
-  /** An image in the registry at `registry` (host:port on this machine), under its upstream name and tag. */
-  async stored(spec: ImageSpec, registry: string): Promise<StoredImage> {
-    const key = await imageKey(spec)
+  /** An image in the registry at `registry` (host:port on this machine), under its upstream name and `tag`. */
+  async stored(spec: ImageSpec, registry: string, tag = spec.tag): Promise<StoredImage> {
+    const key = await imageKey(spec, this.#root)
     for (const way of this.#ways()) {
       const digest = await digestOf(registry, spec.name, `${way}-${key}`)
       if (digest !== undefined) return { spec, key, digest, way }
     }
     const { ref, way } = await this.local(spec)
     return this.#source.progress.step(`Store ${spec.name}`, async () => {
-      for (const tag of [spec.tag, `${way}-${key}`]) await this.#push(ref, `${registry}/${spec.name}:${tag}`)
+      for (const each of [tag, `${way}-${key}`]) await this.#push(ref, `${registry}/${spec.name}:${each}`)
       const digest = await digestOf(registry, spec.name, `${way}-${key}`)
       if (digest === undefined)
         throw new Failure({ what: `Cannot store ${spec.name}`, why: `the registry at ${registry} does not have it after the push` })
@@ -139,7 +137,7 @@ export class Images {
 
   async #layContext(spec: BuiltSpec, { context, note }: { context: string; note: (text: string) => void }): Promise<void> {
     const { build } = spec
-    for (const file of contextFiles(build)) await cp(join(root, build.context, file), join(context, file), { recursive: true })
+    for (const file of contextFiles(build)) await cp(join(this.#root, build.context, file), join(context, file), { recursive: true })
     for (const input of build.inputs ?? []) {
       note(`${input.kind} ${input.to}`)
       const target = join(context, input.to)
@@ -155,9 +153,9 @@ export class Images {
       case 'module-file':
         return cp(join(await goModuleDir(input.goMod, input.module), input.from), target)
       case 'node-binary':
-        return cp(join(root, nodePackage(await enginePlatform()), 'bin', 'node'), target)
+        return cp(join(this.#root, nodePackage(await enginePlatform()), 'bin', 'node'), target)
       case 'bundle':
-        return writeFile(target, await bundled(input.entry))
+        return writeFile(target, await bundled(input.entry, this.#root))
       case 'image-archive': {
         const { ref } = await this.local(input.image)
         await docker(['tag', ref, input.as])
@@ -183,29 +181,29 @@ function contextFiles(build: ImageBuild): readonly string[] {
   return [build.dockerfile ?? 'Dockerfile', ...(build.files ?? [])]
 }
 
-/** The key of all that goes into an image. */
-export async function imageKey(spec: ImageSpec): Promise<string> {
+/** The key of all that goes into an image; `from` is the project that it is built of. */
+export async function imageKey(spec: ImageSpec, from = root): Promise<string> {
   const platform = await enginePlatform()
   const { build } = spec
   if (build === undefined) return keyOf(spec.name, spec.tag, spec.upstream ?? '', platform)
-  const files = await hashFiles(join(root, build.context), contextFiles(build))
-  const inputs = await Promise.all((build.inputs ?? []).map((input) => inputKey(input, platform)))
-  const base = build.base === undefined ? '' : await imageKey(build.base)
+  const files = await hashFiles(join(from, build.context), contextFiles(build))
+  const inputs = await Promise.all((build.inputs ?? []).map((input) => inputKey(input, { ...platform, from })))
+  const base = build.base === undefined ? '' : await imageKey(build.base, from)
   return keyOf(spec.name, spec.tag, spec.upstream ?? '', files, inputs, base, platform)
 }
 
-async function inputKey(input: ImageInput, platform: { os: string; arch: string }): Promise<unknown> {
+async function inputKey(input: ImageInput, { from, ...platform }: { os: string; arch: string; from: string }): Promise<unknown> {
   switch (input.kind) {
     case 'go':
       return [input.to, await goInputKey(input, platform)]
     case 'module-file':
       return [input, await hashFiles(join(root, input.goMod), ['go.sum'])]
     case 'node-binary':
-      return [input, await nodeVersion(platform)]
+      return [input, await nodeVersion(platform, from)]
     case 'bundle':
-      return [input.to, sha256(await bundled(input.entry))]
+      return [input.to, sha256(await bundled(input.entry, from))]
     case 'image-archive':
-      return [input.to, input.as, await imageKey(input.image)]
+      return [input.to, input.as, await imageKey(input.image, from)]
     case 'debian':
       return input
   }
@@ -220,8 +218,8 @@ async function goInputKey(input: Extract<ImageInput, { kind: 'go' }>, platform: 
 }
 
 /** From our own package.json: npm installs only the package of this machine's platform. */
-async function nodeVersion(platform: { os: string; arch: string }): Promise<string> {
-  const { optionalDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+async function nodeVersion(platform: { os: string; arch: string }, from: string): Promise<string> {
+  const { optionalDependencies } = JSON.parse(await readFile(join(from, 'package.json'), 'utf8'))
   return optionalDependencies[basename(nodePackage(platform))] ?? 'none'
 }
 
@@ -230,9 +228,9 @@ function nodePackage({ os, arch: goArch }: { os: string; arch: string }): string
 }
 
 /** One ES module with all that `entry` imports; CommonJS packages inside it ask for `require`. */
-export async function bundled(entry: string): Promise<string> {
+export async function bundled(entry: string, from = root): Promise<string> {
   const { outputFiles } = await bundle({
-    entryPoints: [join(root, entry)],
+    entryPoints: [join(from, entry)],
     bundle: true,
     write: false,
     platform: 'node',
@@ -241,7 +239,8 @@ export async function bundled(entry: string): Promise<string> {
     minifySyntax: true,
     legalComments: 'none',
     logLevel: 'silent',
-    absWorkingDir: root,
+    absWorkingDir: from,
+    preserveSymlinks: true, // another commit may borrow our packages, and its bundle names where they are
     banner: { js: "import { createRequire as holdfastRequire } from 'node:module'; const require = holdfastRequire(import.meta.url);" },
   })
   const [file] = outputFiles
@@ -256,7 +255,7 @@ function upstreamRef({ upstream }: ImageSpec): string | undefined {
 
 /** The digest of a tag in a registry, or undefined where it is not there. */
 export async function digestOf(registry: string, name: string, tag: string): Promise<Digest | undefined> {
-  const response = await fetch(`http://${registry}/v2/${name}/manifests/${tag}`, { method: 'HEAD', headers: { accept: MANIFESTS } })
+  const response = await fetch(`http://${registry}/v2/${name}/manifests/${tag}`, { method: 'HEAD', headers: { accept: MANIFEST_TYPES } })
   if (response.status === 404) return undefined
   if (!response.ok)
     throw new Failure({ what: `Cannot look up ${name}:${tag}`, why: `the registry at ${registry} answered ${response.status}` })

@@ -1,0 +1,151 @@
+/** What is asked of an OCI registry over its HTTP API: https://github.com/opencontainers/distribution-spec/blob/main/spec.md */
+import { Failure } from './errors.ts'
+import { sha256 } from './hash.ts'
+
+/** A repository on this machine's side. */
+export interface Repository {
+  /** Host and port. */
+  readonly registry: string
+  /** Path, such as `holdfast/service`. */
+  readonly name: string
+}
+
+export interface ImageRef extends Repository {
+  readonly digest: string
+}
+
+export interface Descriptor {
+  readonly mediaType: string
+  readonly digest: string
+  readonly size: number
+  readonly artifactType?: string
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+/** A small file that says something of an image. */
+export interface Artifact {
+  readonly artifactType: string
+  readonly mediaType: string
+  readonly content: string
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
+const OCI_INDEX = 'application/vnd.oci.image.index.v1+json'
+export const MANIFEST_TYPES = [
+  OCI_INDEX,
+  OCI_MANIFEST,
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+].join(', ')
+const EMPTY = { mediaType: 'application/vnd.oci.empty.v1+json', content: '{}' }
+
+export const digestOfText = (content: string) => `sha256:${sha256(content)}`
+const urlOf = ({ registry, name }: Repository) => `http://${registry}/v2/${name}`
+
+/** @throws Failure for any answer but a success and those accepted; `what` says what could not be done. */
+export async function askRegistry(what: string, url: string, init: RequestInit & { readonly accept?: number } = {}): Promise<Response> {
+  const { accept, ...request } = init
+  const response = await fetch(url, request)
+  if (response.ok || response.status === accept) return response
+  throw new Failure({ what, why: `${request.method ?? 'GET'} ${new URL(url).pathname} answered ${response.status}` })
+}
+
+/** Puts a blob into a repository. @returns its digest. */
+export async function pushBlob(what: string, repository: Repository, content: string): Promise<string> {
+  const digest = digestOfText(content)
+  const started = await askRegistry(what, `${urlOf(repository)}/blobs/uploads/`, { method: 'POST' })
+  const location = new URL(started.headers.get('location') ?? '', urlOf(repository))
+  location.searchParams.set('digest', digest)
+  await askRegistry(what, location.href, { method: 'PUT', headers: { 'content-type': 'application/octet-stream' }, body: content })
+  return digest
+}
+
+/** Gives an image that is there one more tag. */
+export async function tagImage(image: ImageRef, tag: string): Promise<void> {
+  const what = `Cannot tag ${image.name} as ${tag}`
+  const found = await askRegistry(what, `${urlOf(image)}/manifests/${image.digest}`, { headers: { accept: MANIFEST_TYPES } })
+  await putManifest(what, image, { reference: tag, type: found.headers.get('content-type') ?? OCI_MANIFEST, body: await found.text() })
+}
+
+/**
+ * Attaches an artifact to an image: a manifest whose `subject` is the image. A registry without the referrers API, such as distribution
+ * 3.1, gets the tag that the specification falls back to, which keeps it from its garbage collection too.
+ * @returns the digest of its content.
+ */
+export async function attachArtifact(image: ImageRef, artifact: Artifact): Promise<string> {
+  const what = `Cannot attach a statement to ${image.name}`
+  const subject = await describe(what, image)
+  const blobs = [EMPTY, artifact]
+  const [config, layer] = await Promise.all(blobs.map(({ content }) => pushBlob(what, image, content)))
+  const { artifactType, annotations = {} } = artifact
+  const body = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: OCI_MANIFEST,
+    artifactType,
+    config: { mediaType: EMPTY.mediaType, digest: config, size: EMPTY.content.length },
+    layers: [{ mediaType: artifact.mediaType, digest: layer, size: Buffer.byteLength(artifact.content) }],
+    subject,
+    annotations,
+  })
+  const digest = digestOfText(body)
+  const answer = await putManifest(what, image, { reference: digest, type: OCI_MANIFEST, body })
+  if (!answer.headers.has('oci-subject')) {
+    await addReferrer(what, image, { mediaType: OCI_MANIFEST, digest, size: Buffer.byteLength(body), artifactType, annotations })
+  }
+  return layer ?? ''
+}
+
+/** What is attached to an image, of one type of artifact or of all. */
+export async function listReferrers(image: ImageRef, artifactType?: string): Promise<readonly Descriptor[]> {
+  const what = `Cannot list what is attached to ${image.name}`
+  const answer = await askRegistry(what, `${urlOf(image)}/referrers/${image.digest}`, { accept: 404 })
+  const { manifests } = answer.ok ? await indexIn(answer) : await readFallback(what, image)
+  return manifests.filter((each) => artifactType === undefined || each.artifactType === artifactType)
+}
+
+/** The text of a blob as the registry gives it: who trusts a digest checks it. @returns undefined where it is not there. */
+export async function readBlob(repository: Repository, digest: string): Promise<string | undefined> {
+  const answer = await askRegistry(`Cannot read ${digest}`, `${urlOf(repository)}/blobs/${digest}`, { accept: 404 })
+  return answer.ok ? answer.text() : undefined
+}
+
+interface Index {
+  readonly manifests: readonly Descriptor[]
+}
+
+async function indexIn(answer: Response): Promise<Index> {
+  return (await answer.json()) as Index
+}
+
+async function describe(what: string, image: ImageRef): Promise<Descriptor> {
+  const found = await askRegistry(what, `${urlOf(image)}/manifests/${image.digest}`, { headers: { accept: MANIFEST_TYPES } })
+  const size = (await found.arrayBuffer()).byteLength
+  return { mediaType: found.headers.get('content-type') ?? OCI_MANIFEST, digest: image.digest, size }
+}
+
+interface ManifestPut {
+  readonly reference: string
+  readonly type: string
+  readonly body: string
+}
+
+async function putManifest(what: string, repository: Repository, { reference, type, body }: ManifestPut): Promise<Response> {
+  const url = `${urlOf(repository)}/manifests/${reference}`
+  return askRegistry(what, url, { method: 'PUT', headers: { 'content-type': type }, body })
+}
+
+/** https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema */
+const fallbackTag = ({ digest }: ImageRef) => digest.replace(':', '-')
+
+async function readFallback(what: string, image: ImageRef): Promise<Index> {
+  const answer = await askRegistry(what, `${urlOf(image)}/manifests/${fallbackTag(image)}`, { headers: { accept: OCI_INDEX }, accept: 404 })
+  return answer.ok ? indexIn(answer) : { manifests: [] }
+}
+
+async function addReferrer(what: string, image: ImageRef, referrer: Descriptor): Promise<void> {
+  const { manifests } = await readFallback(what, image)
+  if (manifests.some(({ digest }) => digest === referrer.digest)) return
+  const body = JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [...manifests, referrer] })
+  await putManifest(what, image, { reference: fallbackTag(image), type: OCI_INDEX, body })
+}
