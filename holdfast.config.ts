@@ -11,6 +11,7 @@ import { load } from './load/part.ts'
 import { profiles } from './load/profiles.ts'
 import { database, databaseSecret } from './local/database/part.ts'
 import { gitServer, openGit } from './local/git-server/part.ts'
+import { source } from './local/git-server/source.ts'
 import { localClusters } from './local/local.ts'
 
 export const stack = defineStack({
@@ -31,6 +32,7 @@ export const stack = defineStack({
   },
   parts: [gitServer, argocd, ...monitoring, alertSink, load, policies, database, service({ databaseSecret })],
   git: openGit,
+  source,
   load: createLoadGenerator({ profiles, target: 'http://service.dev.svc.cluster.local' }),
   faults,
   alerting,

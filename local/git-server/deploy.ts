@@ -32,12 +32,24 @@ export interface UpdateOptions extends DeployOptions {
   readonly message: string
 }
 
+export interface HistoryOptions extends DeployOptions {
+  /** Files to read of each commit. */
+  readonly paths: readonly string[]
+  readonly limit: number
+}
+
+export interface HistoryEntry extends DeployTip {
+  readonly message: string
+}
+
 interface Tip extends DeployTip {
   readonly modes: ReadonlyMap<string, string>
 }
 
 const LINE_FEED = 0x0a
 const DEPLOY_REF = 'refs/heads/deploy'
+/** Where what was fetched stands in the temporary repository. */
+const TIP = 'refs/heads/tip'
 const TRIES = 5
 const PAUSE_MS = 200
 const NO_REF = /couldn't find remote ref/
@@ -47,6 +59,24 @@ export async function readDeploy(remote: Remote, options: DeployOptions = {}): P
   await using bare = await temporaryBare()
   const tip = await fetchTip(bare.gitDir, remote, options)
   return tip === undefined ? undefined : { sha: tip.sha, files: tip.files }
+}
+
+/** The newest commits of `deploy`, newest first; none before the first. A file that a commit lacks is not among its files. */
+export async function readHistory(remote: Remote, { paths, limit, ...options }: HistoryOptions): Promise<readonly HistoryEntry[]> {
+  await using bare = await temporaryBare()
+  if (!(await fetchDeploy(bare.gitDir, remote, { ...options, depth: limit }))) return []
+  const args = ['log', '-z', '--format=%H%n%B', `--max-count=${limit}`, '--first-parent', TIP]
+  const { stdout } = await git(['--git-dir', bare.gitDir, ...args])
+  const commits = stdout.split('\0').flatMap((text) => (text === '' ? [] : [{ sha: text.slice(0, 40), message: text.slice(41).trimEnd() }]))
+  const wanted = commits.flatMap(({ sha }) => paths.map((path) => ({ name: `${sha}:${path}`, path })))
+  const contents = await readBlobs(bare.gitDir, wanted)
+  return commits.map((commit, i) => {
+    const files = paths.flatMap((path, j) => {
+      const content = contents[i * paths.length + j]
+      return content === undefined ? [] : [[path, content] as const]
+    })
+    return { ...commit, files: new Map(files) }
+  })
 }
 
 /**
@@ -93,16 +123,23 @@ async function temporaryBare(): Promise<AsyncDisposable & { readonly gitDir: str
   return { gitDir, [Symbol.asyncDispose]: () => rm(gitDir, { recursive: true, force: true }) }
 }
 
-async function fetchTip(gitDir: string, remote: Remote, { ref = DEPLOY_REF, signal }: DeployOptions): Promise<Tip | undefined> {
-  const args = ['--git-dir', gitDir, 'fetch', '--quiet', '--depth=1', '--no-tags', '--force', '--', remote.url, `${ref}:refs/heads/tip`]
+async function fetchTip(gitDir: string, remote: Remote, options: DeployOptions): Promise<Tip | undefined> {
+  if (!(await fetchDeploy(gitDir, remote, { ...options, depth: 1 }))) return undefined
+  const sha = await gitLine(['--git-dir', gitDir, 'rev-parse', TIP])
+  return { sha, ...(await readFiles(gitDir, sha)) }
+}
+
+/** @returns whether the ref exists. */
+async function fetchDeploy(gitDir: string, remote: Remote, options: DeployOptions & { readonly depth: number }): Promise<boolean> {
+  const { ref = DEPLOY_REF, depth, signal } = options
+  const args = ['fetch', '--quiet', `--depth=${depth}`, '--no-tags', '--force', '--', remote.url, `${ref}:${TIP}`]
   try {
-    await gitRemote(remote, args, signal === undefined ? {} : { signal })
+    await gitRemote(remote, ['--git-dir', gitDir, ...args], signal === undefined ? {} : { signal })
+    return true
   } catch (thrown) {
-    if (thrown instanceof Failure && NO_REF.test(thrown.message)) return undefined
+    if (thrown instanceof Failure && NO_REF.test(thrown.message)) return false
     throw thrown
   }
-  const sha = await gitLine(['--git-dir', gitDir, 'rev-parse', 'refs/heads/tip'])
-  return { sha, ...(await readFiles(gitDir, sha)) }
 }
 
 /** Links to other repositories are passed over; a symlink's content is its target. */
@@ -112,24 +149,40 @@ async function readFiles(gitDir: string, sha: string): Promise<Omit<Tip, 'sha'>>
     const [, mode = '', oid = '', path = ''] = /^(\d+) blob (\w+)\t(.*)$/s.exec(line) ?? []
     return path === '' ? [] : [{ path, mode, oid }]
   })
-  const input = blobs.map(({ oid }) => `${oid}\n`).join('')
-  const batch = Buffer.from((await git(['--git-dir', gitDir, 'cat-file', '--batch'], { input })).stdout)
-  const files: Files = new Map()
-  let offset = 0
-  for (const { path, oid } of blobs) {
-    const contentAt = batch.indexOf('\n', offset) + 1
-    const [found, , size] = batch.toString('utf8', offset, contentAt).trimEnd().split(' ')
-    const end = contentAt + Number(size)
-    // Bytes that are not UTF-8 were replaced on the way here, so the next header is not where it should be.
-    if (found !== oid || batch[end] !== LINE_FEED) throw notText(sha, path)
-    files.set(path, batch.toString('utf8', contentAt, end))
-    offset = end + 1
-  }
+  const contents = await readBlobs(
+    gitDir,
+    blobs.map(({ oid, path }) => ({ name: oid, path })),
+  )
+  const files: Files = new Map(blobs.map(({ path }, i) => [path, contents[i] ?? '']))
   return { files, modes: new Map(blobs.map(({ path, mode }) => [path, mode])) }
 }
 
-function notText(sha: string, path: string): Failure {
-  return new Failure({ what: `Cannot read commit ${sha}`, why: `'${path}' or a file before it is not UTF-8 text` })
+interface BlobName {
+  /** As Git finds it: its id, or `<commit>:<path>`. */
+  readonly name: string
+  readonly path: string
+}
+
+/** The content of each, undefined for one that is not there. @throws Failure for what is not text. */
+async function readBlobs(gitDir: string, blobs: readonly BlobName[]): Promise<(string | undefined)[]> {
+  const input = blobs.map(({ name }) => `${name}\n`).join('')
+  const batch = Buffer.from((await git(['--git-dir', gitDir, 'cat-file', '--batch'], { input })).stdout)
+  let offset = 0
+  return blobs.map(({ name, path }) => {
+    const contentAt = batch.indexOf('\n', offset) + 1
+    const header = batch.toString('utf8', offset, contentAt).trimEnd()
+    offset = contentAt
+    if (header === `${name} missing`) return undefined
+    const end = contentAt + Number(/^[0-9a-f]{40} blob (\d+)$/.exec(header)?.[1])
+    // Bytes that are not UTF-8 were replaced on the way here, so the next header is not where it should be.
+    if (batch[end] !== LINE_FEED) throw notText(path)
+    offset = end + 1
+    return batch.toString('utf8', contentAt, end)
+  })
+}
+
+function notText(path: string): Failure {
+  return new Failure({ what: 'Cannot read the ref of what runs', why: `'${path}' or a file before it is not UTF-8 text` })
 }
 
 /** Path to new content; undefined for a file that is gone. */

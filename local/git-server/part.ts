@@ -18,7 +18,7 @@ import type { KubeObject } from '#kit/kube'
 import { root } from '#kit/paths'
 import { pending, ready, waitFor } from '#kit/wait'
 import { type Credential, writeCredential } from './credential.ts'
-import { readDeploy, updateDeploy } from './deploy.ts'
+import { readDeploy, readHistory, updateDeploy } from './deploy.ts'
 import type { Remote } from './remote.ts'
 import { pushSnapshot, snapshotWorkingTree } from './snapshot.ts'
 
@@ -64,6 +64,7 @@ export async function openGit(cluster: Cluster, signal: AbortSignal): Promise<Gi
       const tip = await readDeploy(remote, { ref: `refs/heads/${DEPLOY_REF}`, signal })
       return { sha: tip?.sha, files: tip?.files ?? new Map() }
     },
+    history: (request) => readHistory(remote, { ...request, ref: `refs/heads/${DEPLOY_REF}`, signal }),
     updateDeploy: (message, edit) => updateDeploy(remote, edit, { ref: `refs/heads/${DEPLOY_REF}`, message, signal }),
   }
 }

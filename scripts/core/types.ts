@@ -140,6 +140,8 @@ export interface GitRemote {
   readDeploy(): Promise<DeployTree>
   /** Applies `edit` to the files of `deploy` and commits; on a race it is applied again to the newer tree. */
   updateDeploy(message: string, edit: (files: Map<string, string>) => void): Promise<Pushed>
+  /** The commits of `deploy`, newest first and at most `limit`, each with those of these files that it has. */
+  history(request: { readonly paths: readonly string[]; readonly limit: number }): Promise<readonly DeployCommit[]>
 }
 
 export interface Pushed {
@@ -151,6 +153,26 @@ export interface DeployTree {
   /** Undefined before the first commit. */
   readonly sha: string | undefined
   readonly files: ReadonlyMap<string, string>
+}
+
+export interface DeployCommit extends DeployTree {
+  readonly sha: string
+  readonly message: string
+}
+
+/** The user's own repository. It is only ever read. */
+export interface SourceTree {
+  /** The commit that the working tree stands on, and whether the tree is exactly it; undefined before the first commit. */
+  head(): Promise<SourceHead | undefined>
+  /** Full ids of all commits that begin so; at least four letters. */
+  find(abbreviation: string): Promise<readonly string[]>
+  /** The project's files at a commit, in a folder of their own that is gone after disposal. @throws UserError where Git lacks some. */
+  checkout(sha: string): Promise<AsyncDisposable & { readonly path: string }>
+}
+
+export interface SourceHead {
+  readonly sha: string
+  readonly clean: boolean
 }
 
 // ── Parts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -225,6 +247,7 @@ export interface Stack {
   readonly parts: readonly Part[]
   /** Opens the remote that Argo CD reads for a cluster. */
   readonly git: (cluster: Cluster, signal: AbortSignal) => Promise<GitRemote>
+  readonly source: SourceTree
   readonly timing: Readonly<Record<TimingProfile['name'], TimingProfile>>
   readonly load: LoadGenerator
   readonly faults: FaultSwitch

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeCredential } from '../../local/git-server/credential.ts'
-import { readDeploy, updateDeploy } from '../../local/git-server/deploy.ts'
+import { readDeploy, readHistory, updateDeploy } from '../../local/git-server/deploy.ts'
 import { assert, suite } from '../suite.ts'
 import { hostileSettings, run, serveGit, temporaryFolder, treeOf } from './git-fixture.ts'
 
@@ -59,6 +59,35 @@ test(
     const kinds = [...treeOf(server.gitDir, 'deploy')].map(([path, entry]) => `${entry.slice(0, 6)} ${path}`)
     assert.equal(kinds, ['120000 link', '160000 module', '100755 run.sh'])
     assert.is(run(server.gitDir, ['show', 'deploy:run.sh']), 'y')
+  },
+  SLOW,
+)
+
+test(
+  'readHistory() gives the newest commits with their whole messages, and of the files asked for those that each has',
+  async () => {
+    using folder = temporaryFolder()
+    await using server = await serveGit(folder.path)
+    const asked = { paths: ['a', 'b/ö'], limit: 3 }
+    assert.equal(await readHistory(server.remote, asked), [])
+    const set = (path: string, text: string, message: string) =>
+      updateDeploy(server.remote, (files) => void files.set(path, text), { message })
+    const commits = [
+      await set('other', 'x', 'first'),
+      await set('a', '1\n', 'one'),
+      await set('b/ö', 'é\n\n', 'two\n\nSource: x\n\nend'),
+      await set('a', '', 'three'),
+    ]
+    const found = await readHistory(server.remote, asked)
+    assert.equal(
+      found.map(({ sha, message, files }) => [sha, message, Object.fromEntries(files)]),
+      [
+        [commits[3]?.sha, 'three', { a: '', 'b/ö': 'é\n\n' }],
+        [commits[2]?.sha, 'two\n\nSource: x\n\nend', { a: '1\n', 'b/ö': 'é\n\n' }],
+        [commits[1]?.sha, 'one', { a: '1\n' }],
+      ],
+    )
+    assert.is((await readHistory(server.remote, { ...asked, limit: 200 })).length, 4)
   },
   SLOW,
 )
