@@ -191,6 +191,15 @@ export function filesWithDigest(files: Files, part: Part, { target, digest }: { 
   return { [path]: values, ...Object.fromEntries(objects.map((object) => [`applications/${fileName(object)}`, toYaml(object)])) }
 }
 
+/** The files of `deploy` that change when an environment runs nothing any more: its Applications go, other values stay. */
+export function filesWithoutDigest(files: Files, part: Part, target: Target): Record<string, string | null> {
+  const of = { part: part.name, environment: target.environment }
+  const { image: _, ...others } = valuesIn(files, of)
+  const values = Object.keys(others).length === 0 ? null : toYaml(others)
+  const gone = applicationsIn(part, { target, files }).map((object) => [`applications/${fileName(object)}`, null])
+  return { [valuesPath(of.environment, of.part)]: values, ...Object.fromEntries(gone) }
+}
+
 /** Argo CD reads YAML 1.1, where a bare `no` is false. */
 export const toYaml = (object: object) => stringify(object, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false })
 

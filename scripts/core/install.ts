@@ -1,9 +1,10 @@
 /** From "there is a cluster" to "everything is Synced and Healthy at the pushed revisions": the same on every cluster. */
-import type { Images } from '#kit/images'
+import { digestOf, type Images } from '#kit/images'
 import { type Kube, type KubeObject, type ObjectRef, refOf } from '#kit/kube'
+import { tagImage } from '#kit/registry'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import { refresh } from './delivery.ts'
-import { FIRST_ENVIRONMENT } from './environments.ts'
+import { ENVIRONMENTS, FIRST_ENVIRONMENT } from './environments.ts'
 import {
   ARGOCD_NAMESPACE,
   applicationNames,
@@ -15,8 +16,10 @@ import {
   rootObjects,
 } from './gitops.ts'
 import { currentPods, isCompared, podProblem, type Revisions, stackCondition } from './health.ts'
+import { type DeployFacts, withFacts } from './history.ts'
 import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
-import type { Cluster, GitRemote, ImageSpec, Part, Run, Stack, StoredImage, Target, UpRequest } from './types.ts'
+import { readHealthy, stalled } from './rollout.ts'
+import type { Cluster, GitRemote, ImageSpec, Part, Run, SourceHead, Stack, StoredImage, Target, UpRequest } from './types.ts'
 
 const APPLICATIONS = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: ARGOCD_NAMESPACE }
 const PODS = { apiVersion: 'v1', kind: 'Pod' }
@@ -28,6 +31,8 @@ const ADOPTING_MANAGER = 'argocd-controller'
 
 export interface InstallRequest extends Run {
   readonly cluster: Cluster
+  /** Whether a rollout in an environment that makes no progress ends the wait: not where everything comes up for the first time. @default false */
+  readonly endsWhenStalled?: boolean
   readonly stored: ReadonlyMap<string, StoredImage>
 }
 
@@ -48,9 +53,19 @@ export async function storeImages(
   stack: Stack,
   { images, registry }: { images: Images; registry: string },
 ): Promise<ReadonlyMap<string, StoredImage>> {
+  const head = await stack.source.head()
   const store = async (spec: ImageSpec) => ((await images.canHave(spec, registry)) ? [await images.stored(spec, registry)] : [])
-  const stored = await Promise.all(stack.parts.flatMap(imagesOf).map(store))
-  return new Map(stored.flat().map((image) => [image.spec.name, image]))
+  const stored = (await Promise.all(stack.parts.flatMap(imagesOf).map(store))).flat()
+  const released = stored.filter(({ spec }) => stack.parts.some(({ release }) => release?.name === spec.name))
+  await Promise.all(released.map((image) => tagForSource(image, registry, head)))
+  return new Map(stored.map((image) => [image.spec.name, image]))
+}
+
+/** `latest` is what was stored last; a commit's own tag is of exactly its files. */
+async function tagForSource({ spec, digest }: StoredImage, registry: string, head: SourceHead | undefined): Promise<void> {
+  for (const tag of [spec.tag, ...(head?.clean ? [head.sha] : [])]) {
+    if ((await digestOf(registry, spec.name, tag)) !== digest) await tagImage({ registry, name: spec.name, digest }, tag)
+  }
 }
 
 /** The stack without the parts of which an image could not be had, and why. */
@@ -72,7 +87,7 @@ export async function bringUp(stack: Stack, request: UpRequest): Promise<Install
 
 /** Installs the stack, or syncs the one that is there to the working tree. No run may hold the cluster meanwhile. */
 export async function install(whole: Stack, request: InstallRequest): Promise<Installed> {
-  const { cluster, stored, progress, signal } = request
+  const { cluster, stored, progress, signal, endsWhenStalled = false } = request
   const { stack, leftOut } = withStored(whole, stored)
   for (const line of leftOut) progress.say(line)
   const target = (repoUrl: string): Target => ({
@@ -87,20 +102,29 @@ export async function install(whole: Stack, request: InstallRequest): Promise<In
   for (const reason of await settleAll({ cluster, signal, git: () => stack.git(cluster, signal) }))
     progress.say(`Undid what an interrupted run had left: ${reason}`)
   const git = await stack.git(cluster, signal)
-  const installed = await progress.step('Push the working tree', () => push(stack, target(git.url), git))
+  const facts = await factsNow(stack, target(git.url))
+  const installed = await progress.step('Push the working tree', () => push(stack, target(git.url), { git, facts }))
   await progress.step('Wait until everything is Synced and Healthy', async (note) => {
     for (const object of rootObjects(installed.target)) await cluster.kube.apply(object)
-    await waitUntilHealthy(stack, installed, { signal, onSeen: note })
+    await waitUntilHealthy(stack, installed, { signal, onSeen: note, endsWhenStalled })
   })
   return installed
 }
 
-async function push(stack: Stack, target: Target, git: GitRemote): Promise<Installed> {
+/** What the commit will say of itself. */
+async function factsNow(stack: Stack, { cluster, images }: Target): Promise<DeployFacts> {
+  const [source, healthy] = await Promise.all([stack.source.head(), readHealthy(cluster.kube)])
+  const released = stack.parts.flatMap(({ release }) => images.get(release?.name ?? '') ?? [])
+  const built = released.map(({ spec, digest }) => ({ name: spec.name, digest }))
+  return { images: built, healthy, ...(source === undefined ? {} : { source }) }
+}
+
+async function push(stack: Stack, target: Target, { git, facts }: { git: GitRemote; facts: DeployFacts }): Promise<Installed> {
   const rendered = await renderObjects(stack, target)
   let applications: string[] = []
   const [source, deploy] = await Promise.all([
     git.pushSource(),
-    git.updateDeploy('Render the stack and deploy the working tree to dev', (files) => {
+    git.updateDeploy(withFacts('Render the stack and deploy the working tree to dev', facts), (files) => {
       for (const part of stack.parts) {
         const image = part.release === undefined ? undefined : target.images.get(part.release.name)
         if (image !== undefined) moveDigest(files, part, { environment: target.environment, image })
@@ -169,7 +193,8 @@ async function waitForWorkloads(kube: Kube, workloads: readonly ObjectRef[], { s
     const found = await Promise.all(workloads.map((ref) => kube.get(ref)))
     const waiting = found.filter((each) => (each?.status?.readyReplicas ?? 0) < (each?.spec.replicas ?? 1))
     if (waiting.length === 0) return ready(undefined)
-    const problem = (await listPods(kube, namespaces)).map((pod) => podProblem(pod, Date.now())).find((each) => each !== undefined)
+    const { pods } = await listPods(kube, namespaces)
+    const problem = pods.map((pod) => podProblem(pod, Date.now())).find((each) => each !== undefined)
     return problem === undefined ? pending(`not ready: ${waiting.map((each) => each?.metadata.name).join(', ')}`) : terminal(problem)
   }
   const changes = (wake: () => void) => watchAll(kube, [PODS], wake)
@@ -178,36 +203,46 @@ async function waitForWorkloads(kube: Kube, workloads: readonly ObjectRef[], { s
 }
 
 /** Every Application Synced and Healthy at the pushed revisions, and every part content. */
-export async function waitUntilHealthy(stack: Stack, installed: Installed, { signal, onSeen }: WaitUntilHealthy): Promise<void> {
+export async function waitUntilHealthy(stack: Stack, installed: Installed, options: WaitUntilHealthy): Promise<void> {
+  const { signal, onSeen, endsWhenStalled = false } = options
   const { target, revisions, applications: expected } = installed
   const { kube } = target.cluster
   const namespaces = new Set(stack.parts.flatMap((part) => part.namespaces.map(({ name }) => name)))
   const teller = createTeller(kube, revisions)
   const look = async (): Promise<Condition<void>> => {
-    const [applications, pods] = await Promise.all([kube.list(APPLICATIONS), listPods(kube, namespaces)])
+    const [applications, { pods, deployments }] = await Promise.all([kube.list(APPLICATIONS), listPods(kube, namespaces)])
     await teller(applications)
     const condition = stackCondition({ applications, pods, expected }, revisions, Date.now())
-    return condition.state === 'ready' ? partsCondition(stack, target) : condition
+    if (condition.state === 'ready') return partsCondition(stack, target)
+    return (endsWhenStalled ? stalledCondition(deployments) : undefined) ?? condition
   }
   const changes = (wake: () => void) => watchAll(kube, [APPLICATIONS, PODS], wake)
-  const options = { timeoutMs: HEALTHY_TIMEOUT_MS, signal, changes, ...(onSeen === undefined ? {} : { onSeen }) }
-  await waitFor('everything to be Synced and Healthy', look, options)
+  const waiting = { timeoutMs: HEALTHY_TIMEOUT_MS, signal, changes, ...(onSeen === undefined ? {} : { onSeen }) }
+  await waitFor('everything to be Synced and Healthy', look, waiting)
 }
 
-/** The pods of some namespaces that run what is wanted now. */
-async function listPods(kube: Kube, namespaces: ReadonlySet<string>): Promise<KubeObject[]> {
+/** A rollout in an environment that will not end by waiting. */
+function stalledCondition(deployments: readonly KubeObject[]): Condition<never> | undefined {
+  const inEnvironments = deployments.filter(({ metadata }) => ENVIRONMENTS.some((each) => each === metadata.namespace))
+  const problem = inEnvironments.map((deployment) => stalled(deployment, Date.now())).find((each) => each !== undefined)
+  return problem === undefined ? undefined : terminal(problem, 'npm run local:status shows the whole stack')
+}
+
+/** The pods of some namespaces that run what is wanted now, and every Deployment. */
+async function listPods(kube: Kube, namespaces: ReadonlySet<string>): Promise<Readonly<Record<'pods' | 'deployments', KubeObject[]>>> {
   const [pods, replicaSets, deployments] = await Promise.all([
     kube.list(PODS),
     kube.list({ apiVersion: 'apps/v1', kind: 'ReplicaSet' }),
     kube.list({ apiVersion: 'apps/v1', kind: 'Deployment' }),
   ])
   const ours = pods.filter(({ metadata }) => namespaces.has(metadata.namespace ?? ''))
-  return currentPods(ours, replicaSets, deployments)
+  return { pods: currentPods(ours, replicaSets, deployments), deployments }
 }
 
 interface WaitUntilHealthy {
   readonly signal: AbortSignal
   readonly onSeen?: (seen: string) => void
+  readonly endsWhenStalled?: boolean
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The language of load: what is sent into the cluster, and what came of it. What sends it is a part. */
 import { UserError } from '#kit/errors'
 import { nearest } from '#kit/nearest'
+import type { Environment } from './environments.ts'
 import { journal, settle } from './journal.ts'
 import type { Context, Undo } from './scenario.ts'
 import type { Cluster } from './types.ts'
@@ -108,6 +109,8 @@ export interface LoadGenerator {
 
 export interface LoadOptions {
   readonly cluster: Cluster
+  /** Where it is sent. @default the first environment */
+  readonly environment?: Environment
   readonly signal: AbortSignal
   readonly onSecond?: (second: LoadSecond, atMs: number) => void
 }
@@ -115,14 +118,14 @@ export interface LoadOptions {
 /** Starts load with its undo journalled first, so that any later command ends what a killed one left. */
 export async function startLoad(
   profile: LoadProfile,
-  context: Pick<Context, 'cluster' | 'load' | 'signal' | 'git'>,
+  context: Pick<Context, 'cluster' | 'environment' | 'load' | 'signal' | 'git'>,
   onSecond: NonNullable<LoadOptions['onSecond']>,
 ): Promise<RunningLoad> {
-  const { cluster, load, signal } = context
+  const { cluster, environment, load, signal } = context
   await using begun = new AsyncDisposableStack()
   const entry = await journal(cluster.kube, `load ${profile.name}`, load.undo(profile))
   begun.defer(() => settle(context, entry))
-  const { done } = begun.use(await load.start(profile, { cluster, signal, onSecond }))
+  const { done } = begun.use(await load.start(profile, { cluster, environment, signal, onSecond }))
   const running = begun.move()
   return { done, [Symbol.asyncDispose]: () => running.disposeAsync() }
 }

@@ -49,7 +49,7 @@ export async function record(scenario: Scenario, context: Context, options: Reco
 
 type HeaderOptions = Pick<RecordOptions, 'mutant' | 'versions'> & { readonly startedAt: Date }
 
-function header(scenario: Scenario, { cluster, timing }: Context, { mutant, versions, startedAt }: HeaderOptions) {
+function header(scenario: Scenario, { cluster, environment, timing }: Context, { mutant, versions, startedAt }: HeaderOptions) {
   const name = mutant === undefined ? scenario.name : `${scenario.name}-${mutant.name}`
   return {
     format: 2,
@@ -59,6 +59,7 @@ function header(scenario: Scenario, { cluster, timing }: Context, { mutant, vers
     ...(mutant === undefined ? {} : { mutant: mutant.name }),
     cluster: cluster.name,
     clusterKind: cluster.kind,
+    environment,
     timing: timing.name,
     startedAt: startedAt.toISOString(),
     endedAt: new Date().toISOString(),

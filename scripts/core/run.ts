@@ -4,13 +4,16 @@ import { join } from 'node:path'
 import { type Explanation, UserError } from '#kit/errors'
 import { nearest } from '#kit/nearest'
 import { reportsDir } from '#kit/paths'
+import { type Environment, FIRST_ENVIRONMENT } from './environments.ts'
 import { settleAll, takeLease } from './journal.ts'
 import { judge } from './judge.ts'
 import { record, save } from './record.ts'
 import { type Result, renderJson, renderJunit } from './render.ts'
+import { digestRun } from './rollout.ts'
 import type { Context, Mutant, Scenario } from './scenario.ts'
 import { readStatus } from './status.ts'
-import type { Cluster, Run, ServiceName, Stack } from './types.ts'
+import type { Cluster, Digest, Run, ServiceName, Stack } from './types.ts'
+import { workloadIn } from './workload.ts'
 
 /** What a command says that needs a cluster and finds none. */
 export function noCluster(what: string, name: string): Explanation {
@@ -26,14 +29,21 @@ export interface OpenRun extends Run, AsyncDisposable {
 const scenariosOf = (stack: Stack, kind: Scenario['kind']) =>
   stack.parts.flatMap((part) => part.scenarios).filter((scenario) => scenario.kind === kind)
 
+export interface Selection {
+  readonly names?: readonly string[]
+  readonly all?: boolean
+  /** @default the first */
+  readonly environment?: Environment
+}
+
 /**
  * The named scenarios; without names the default set, or with `all` every one.
- * @throws UserError with the nearest name for one that is not known.
+ * @throws UserError with the nearest name for one that is not known, and for one that does not run in the environment.
  */
 export function selectScenarios(
   stack: Stack,
   kind: Scenario['kind'],
-  { names = [], all: withExtra = false }: { readonly names?: readonly string[]; readonly all?: boolean } = {},
+  { names = [], all: withExtra = false, environment = FIRST_ENVIRONMENT }: Selection = {},
 ): Scenario[] {
   const all = scenariosOf(stack, kind)
   const known = all.map(({ name }) => name)
@@ -45,36 +55,62 @@ export function selectScenarios(
       next: `Did you mean '${nearest(name, known)}'? Known: ${known.join(', ')}`,
     })
   }
-  if (names.length > 0) return all.filter(({ name }) => names.includes(name))
-  return all.filter(({ isExtra = false }) => withExtra || !isExtra)
+  if (names.length > 0) return all.filter(({ name }) => names.includes(name)).map((scenario) => checkRunsIn(scenario, environment))
+  return all.filter(({ isExtra = false }) => withExtra || !isExtra).filter((scenario) => environmentsOf(scenario).includes(environment))
+}
+
+const environmentsOf = ({ environments = [FIRST_ENVIRONMENT] }: Scenario) => environments
+
+function checkRunsIn(scenario: Scenario, environment: Environment): Scenario {
+  const known = environmentsOf(scenario)
+  if (known.includes(environment)) return scenario
+  throw new UserError({
+    what: `Cannot run '${scenario.name}' in ${environment}`,
+    why: `it is a ${scenario.kind} of ${known.join(' and ')}`,
+    next: `Add --env ${known[0]}`,
+  })
+}
+
+function remarks(scenario: Scenario): string {
+  const where = environmentsOf(scenario)
+  return `${scenario.isExtra ? ' (only by name or with --all)' : ''}${where.includes(FIRST_ENVIRONMENT) ? '' : ` (in ${where.join(' and ')})`}`
 }
 
 /** The menu, as lines or as JSON; needs no cluster. */
 export function listScenarios(stack: Stack, kind: Scenario['kind'], { json = false }: { readonly json?: boolean }): string {
   const all = scenariosOf(stack, kind)
-  if (!json)
-    return all.map(({ name, about, isExtra }) => `${name}${isExtra ? ' (only by name or with --all)' : ''}\n    ${about}`).join('\n')
+  if (!json) return all.map((scenario) => `${scenario.name}${remarks(scenario)}\n    ${scenario.about}`).join('\n')
   return JSON.stringify(
-    all.map(({ name, about, needs = [], isExtra = false, mutants }) => ({
-      name,
+    all.map((scenario) => ({
+      name: scenario.name,
       kind,
-      about,
-      needs,
-      inDefaultSet: !isExtra,
-      mutants: mutants.map((mutant) => mutant.name),
+      about: scenario.about,
+      needs: scenario.needs ?? [],
+      environments: environmentsOf(scenario),
+      inDefaultSet: scenario.isExtra !== true,
+      mutants: scenario.mutants.map((mutant) => mutant.name),
     })),
     null,
     2,
   )
 }
 
-/** @throws UserError where no healthy stack of ours runs, or another run holds it. */
-export async function openRun(stack: Stack, { name, progress, signal }: Run & { readonly name: string }): Promise<OpenRun> {
+/** Where a run takes place. */
+export interface Place {
+  /** Of the cluster. */
+  readonly name: string
+  /** @default the first */
+  readonly environment?: Environment
+}
+
+/** @throws UserError where no healthy stack of ours runs, nothing runs in the environment, or another run holds the stack. */
+export async function openRun(stack: Stack, { name, environment = FIRST_ENVIRONMENT, progress, signal }: Run & Place): Promise<OpenRun> {
   const cluster = await stack.clusters.local.find(name)
   if (cluster === undefined) throw new UserError(noCluster('Cannot start a run', name))
+  await checkInhabited(cluster, environment)
   const lease = await takeLease(cluster.kube)
   const { load, faults, timing } = stack
-  const context: Context = { cluster, timing: timing.local, signal, load, faults, git: () => stack.git(cluster, signal) }
+  const context: Context = { cluster, environment, timing: timing.local, signal, load, faults, git: () => stack.git(cluster, signal) }
   try {
     for (const reason of await settleAll(context)) progress.say(`Undid what an interrupted run had left: ${reason}`)
     const { nodes } = await readStatus(stack, cluster)
@@ -90,6 +126,16 @@ export async function openRun(stack: Stack, { name, progress, signal }: Run & { 
     await lease[Symbol.asyncDispose]()
     throw thrown
   }
+}
+
+/** The first environment has its workload from the start, whatever became of it; another one from its first promotion on. */
+async function checkInhabited({ kube }: Cluster, environment: Environment): Promise<void> {
+  if (environment === FIRST_ENVIRONMENT || (await kube.get(workloadIn(environment))) !== undefined) return
+  throw new UserError({
+    what: `Cannot start a run in ${environment}`,
+    why: 'nothing runs there',
+    next: `Run npm run promote -- ${environment}`,
+  })
 }
 
 const ANSWER_TIMEOUT_MS = 5_000
@@ -153,7 +199,10 @@ export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant):
   const { context, progress, versions } = run
   const title = mutant === undefined ? scenario.name : `${scenario.name} with ${mutant.name}`
   return progress.step(title, async (note) => {
-    const recorded = await record(scenario, context, { versions, onStep: note, ...(mutant === undefined ? {} : { mutant }) })
+    const before = await runningDigest(context)
+    const facts = await record(scenario, context, { versions, onStep: note, ...(mutant === undefined ? {} : { mutant }) })
+    const isOne = before !== undefined && before === (await runningDigest(context))
+    const recorded = { ...facts, ...(isOne ? { digest: before } : {}) }
     const path = await save(recorded)
     return {
       record: recorded,
@@ -163,6 +212,11 @@ export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant):
       ...(mutant === undefined ? {} : { mutant }),
     }
   })
+}
+
+/** Undefined also where the cluster does not answer: then nothing was shown of any. */
+async function runningDigest({ cluster, environment }: Context): Promise<Digest | undefined> {
+  return cluster.kube.get(workloadIn(environment)).then(digestRun, () => undefined)
 }
 
 /** Writes JUnit and JSON beside the records. @returns their folder. */

@@ -5,8 +5,9 @@
  */
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
 import type { DeployChange } from './delivery.ts'
+import type { Environment } from './environments.ts'
 import type { LoadGenerator, LoadProfile } from './load.ts'
-import type { Capability, Cluster, GitRemote, ServiceName, TimingProfile } from './types.ts'
+import type { Capability, Cluster, Digest, GitRemote, ServiceName, TimingProfile } from './types.ts'
 
 export interface Scenario {
   /** Kebab-case. */
@@ -15,6 +16,8 @@ export interface Scenario {
   /** One sentence: what is done and why it heals. */
   readonly about: string
   readonly needs?: readonly Capability[]
+  /** Where it can be run. @default the first environment */
+  readonly environments?: readonly Environment[]
   /** Services that its evidence comes from: a run that could only end without data is refused. @default none */
   readonly asks?: readonly ServiceName[]
   /** Only run by name or with `--all`: the default set is bounded in time. @default false */
@@ -40,6 +43,8 @@ export interface Scenario {
 
 export interface Context {
   readonly cluster: Cluster
+  /** Where it acts. */
+  readonly environment: Environment
   readonly timing: TimingProfile
   readonly signal: AbortSignal
   readonly load: LoadGenerator
@@ -203,6 +208,9 @@ export interface RunRecord {
   readonly mutant?: string
   readonly cluster: string
   readonly clusterKind: Cluster['kind']
+  readonly environment: Environment
+  /** What the workload ran before and after the run; absent where that was not one digest. */
+  readonly digest?: Digest
   readonly timing: TimingProfile['name']
   readonly startedAt: string
   readonly endedAt: string

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Failure } from '#kit/errors'
 import { type KubeObject, type ListRef, type ObjectRef, refOf } from '#kit/kube'
-import { FIRST_ENVIRONMENT } from './environments.ts'
+import { type Environment, FIRST_ENVIRONMENT, nameIn } from './environments.ts'
 import { ROOT_APPLICATION } from './gitops.ts'
 import { refOfApplication } from './pause.ts'
 import { type Context, type Evidence, isPresent, type PodFault, type RecordedEvent, type Signal, type Undo } from './scenario.ts'
@@ -11,7 +11,12 @@ import { type Context, type Evidence, isPresent, type PodFault, type RecordedEve
 export const ENVIRONMENT = FIRST_ENVIRONMENT
 /** The workload's name is also its Service's, its HPA's and its Application's. */
 export const WORKLOAD_NAME = 'service'
-export const WORKLOAD: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: WORKLOAD_NAME, namespace: ENVIRONMENT }
+export const WORKLOAD: ObjectRef = workloadIn(ENVIRONMENT)
+
+/** The workload of an environment. */
+export function workloadIn(environment: Environment): ObjectRef {
+  return { apiVersion: 'apps/v1', kind: 'Deployment', name: WORKLOAD_NAME, namespace: environment }
+}
 
 const ENDPOINTS: ListRef = {
   apiVersion: 'discovery.k8s.io/v1',
@@ -119,8 +124,9 @@ export function isRolledOut(workload: KubeObject | undefined): boolean {
 /** Argo CD has compared what Git holds now, is content with it, and busy with nothing. */
 export const inSync: Signal = {
   name: 'the service is Synced and Healthy, and no operation runs',
-  async look({ cluster: { kube } }) {
-    const [root, own] = await Promise.all([ROOT_APPLICATION, WORKLOAD_NAME].map((name) => kube.get(refOfApplication(name))))
+  async look({ cluster: { kube }, environment }) {
+    const names = [ROOT_APPLICATION, nameIn(environment, WORKLOAD_NAME)]
+    const [root, own] = await Promise.all(names.map((name) => kube.get(refOfApplication(name))))
     const { sync, health, operationState } = own?.status ?? {}
     const running = own?.operation !== undefined || operationState?.phase === 'Running'
     // A changed Application keeps the status of what it was until it is compared.
@@ -136,9 +142,10 @@ export const inSync: Signal = {
 /** Nothing rolls out, and no pod is on its way out: it would answer for another run. */
 export const rolledOut: Signal = {
   name: 'the workload is rolled out, and no pod of it ends',
-  async look({ cluster: { kube } }) {
-    const [workload, pods] = await Promise.all([kube.get(WORKLOAD), kube.list(WORKLOAD_PODS)])
-    const ending = pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).length
+  async look({ cluster: { kube }, environment }) {
+    const pods = { ...WORKLOAD_PODS, namespace: environment }
+    const [workload, present] = await Promise.all([kube.get(workloadIn(environment)), kube.list(pods)])
+    const ending = present.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).length
     const { readyReplicas = 0, replicas = 0 } = workload?.status ?? {}
     return { ok: isRolledOut(workload) && ending === 0, seen: `${readyReplicas} of ${replicas} ready, ${ending} ending` }
   },

@@ -26,6 +26,15 @@ export function withUp(command: Command): Command {
     .addOption(new Option('--timings <format>', 'print the time of each step').choices(['json']))
 }
 
+export interface RevertFlags {
+  /** False with `--no-revert`. */
+  readonly revert: boolean
+}
+
+export function withRevert(command: Command): Command {
+  return command.option('--no-revert', 'leave a version that does not come to run where it is, instead of taking it back')
+}
+
 export function withJson(command: Command): Command {
   return command.option('--json', 'print JSON on stdout')
 }

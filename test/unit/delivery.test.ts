@@ -73,7 +73,7 @@ async function seenOf(own: object, root = 'Synced') {
     ],
   ])
   const kube = { get: async ({ name }: ObjectRef) => objects.get(name) }
-  return inSync.look({ cluster: { kube } } as unknown as Parameters<Scenario['steady'][number]['look']>[0])
+  return inSync.look({ cluster: { kube }, environment: 'dev' } as unknown as Parameters<Scenario['steady'][number]['look']>[0])
 }
 
 test('the service is in sync only as Git has it now, with nothing on the way', async () => {

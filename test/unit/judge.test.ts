@@ -49,6 +49,7 @@ function recordOf(healMs: number | undefined, changes: Partial<RunRecord> = {}):
     kind: 'proof',
     cluster: 'local',
     clusterKind: 'k3s',
+    environment: 'dev',
     timing: 'local',
     startedAt: '2026-01-01T00:00:00Z',
     endedAt: '2026-01-01T00:00:01Z',

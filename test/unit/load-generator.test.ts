@@ -183,7 +183,7 @@ function fakeCluster({ log, state = TERMINATED, refused, objects = [generatorMap
   return { cluster: { kube } as unknown as Cluster, created, left: () => [...store.keys()].filter((key) => key !== 'ConfigMap/generator') }
 }
 
-const generator = createLoadGenerator({ profiles: [profile], target: 'http://service.dev.svc.cluster.local' })
+const generator = createLoadGenerator({ profiles: [profile], target: (environment) => `http://service.${environment}.svc.cluster.local` })
 const load = suite('the load generator')
 
 load('a load is read to its end, told by seconds, and leaves nothing', async ({ signal }) => {

@@ -1,0 +1,124 @@
+/** Whether an environment runs a digest: ready, not yet, or never without a change. Pure but for the one look. */
+import { isDeepStrictEqual } from 'node:util'
+import type { Kube, KubeObject } from '#kit/kube'
+import { type Condition, pending, ready, terminal } from '#kit/wait'
+import { ENVIRONMENTS, type Environment, nameIn } from './environments.ts'
+import { applicationState, currentPods, podProblem } from './health.ts'
+import { refOfApplication } from './pause.ts'
+import type { Digest } from './types.ts'
+import { imageOf, isRolledOut, WORKLOAD_NAME, workloadIn } from './workload.ts'
+
+/** What was seen of an environment at one moment. */
+export interface RolloutSeen {
+  readonly application: KubeObject | undefined
+  readonly workload: KubeObject | undefined
+  /** Those that run what is wanted now: see `currentPods`. */
+  readonly pods: readonly KubeObject[]
+}
+
+/** A new pod may take as long as its startup probe has patience, and the pull before it. */
+export const STALLED_MS = 90_000
+/** For a moment after its start the HPA has no metrics, which Argo CD calls Degraded. */
+const DEGRADED_MS = 60_000
+
+export async function lookAtRollout(kube: Kube, environment: Environment): Promise<RolloutSeen> {
+  const application = await kube.get(refOfApplication(nameIn(environment, WORKLOAD_NAME)))
+  if (application === undefined) return { application, workload: undefined, pods: [] }
+  const [workload, pods, replicaSets, deployments] = await Promise.all([
+    kube.get(workloadIn(environment)),
+    kube.list({ apiVersion: 'v1', kind: 'Pod', namespace: environment }),
+    kube.list({ apiVersion: 'apps/v1', kind: 'ReplicaSet', namespace: environment }),
+    kube.list({ apiVersion: 'apps/v1', kind: 'Deployment', namespace: environment }),
+  ])
+  return { application, workload, pods: currentPods(pods, replicaSets, deployments) }
+}
+
+export interface RolloutWanted {
+  readonly digest: Digest
+  /** When it was committed: what was said before is of something else. */
+  readonly sinceMs: number
+}
+
+/** The first that has something to say, says it. */
+export function rolloutCondition(seen: RolloutSeen, { digest, sinceMs }: RolloutWanted, nowMs: number): Condition<void> {
+  const { application, workload } = seen
+  if (application === undefined) return pending('it has no Application yet')
+  if (digestGiven(application) !== digest) return pending('its Application does not name the digest yet')
+  const early = refused(application, sinceMs) ?? unsynced(application)
+  if (early !== undefined) return early
+  if (digestRun(workload) !== digest) return pending('its workload does not name the digest yet')
+  const problem = brokenPod(seen, nowMs) ?? stalled(workload, nowMs) ?? degraded(application, nowMs)
+  if (problem !== undefined) return terminal(problem)
+  const { health } = applicationState(application)
+  return health === 'Healthy' ? ready(undefined) : pending(`it is ${health}`)
+}
+
+/** What every environment runs, Healthy. */
+export async function readHealthy(kube: Kube): Promise<Partial<Record<Environment, Digest>>> {
+  const entries = await Promise.all(
+    ENVIRONMENTS.map(async (environment) => {
+      const seen = await lookAtRollout(kube, environment)
+      const digest = digestRun(seen.workload)
+      if (digest === undefined) return []
+      return rolloutCondition(seen, { digest, sinceMs: 0 }, Date.now()).state === 'ready' ? [[environment, digest] as const] : []
+    }),
+  )
+  return Object.fromEntries(entries.flat())
+}
+
+/** The digest that a workload's pods are to run. */
+export function digestRun(workload: KubeObject | undefined): Digest | undefined {
+  const digest = imageOf(workload)?.split('@')[1]
+  return digest as Digest | undefined
+}
+
+interface HelmSource {
+  readonly helm?: { readonly valuesObject?: { readonly image?: { readonly digest?: Digest } } }
+}
+
+function digestGiven({ spec }: KubeObject): Digest | undefined {
+  return (spec.sources as HelmSource[]).map(({ helm }) => helm?.valuesObject?.image?.digest).find((digest) => digest !== undefined)
+}
+
+/** A chart that does not render, a project that forbids: said of this commit, not of one before. */
+function refused(application: KubeObject, sinceMs: number): Condition<never> | undefined {
+  const { name, message } = applicationState(application)
+  const isCurrent = Date.parse(application.status?.reconciledAt ?? '') > sinceMs
+  return message !== '' && isCurrent ? terminal(`Application '${name}': ${message}`) : undefined
+}
+
+function unsynced({ spec, status }: KubeObject): Condition<never> | undefined {
+  if (!isDeepStrictEqual(status?.sync?.comparedTo?.sources, spec.sources)) return pending('Argo CD has not compared it yet')
+  if (status.sync.status !== 'Synced') return pending(`it is ${status.sync.status}`)
+  return status.operationState?.phase === 'Running' ? pending('a sync of it runs') : undefined
+}
+
+function brokenPod({ pods }: RolloutSeen, nowMs: number): string | undefined {
+  return pods.map((pod) => podProblem(pod, nowMs)).find((problem) => problem !== undefined)
+}
+
+interface Progressing {
+  readonly type: string
+  readonly reason?: string
+  readonly lastUpdateTime?: string
+}
+
+/** A Deployment whose new pods do not become ready; one that merely scales keeps the reason of its last rollout. */
+export function stalled(workload: KubeObject | undefined, nowMs: number): string | undefined {
+  if (workload === undefined || isRolledOut(workload)) return undefined
+  const { metadata, status } = workload
+  const conditions = (status?.conditions ?? []) as Progressing[]
+  const progressing = conditions.find(({ type }) => type === 'Progressing')
+  const isRolling = progressing?.reason !== undefined && progressing.reason !== 'NewReplicaSetAvailable'
+  const stillMs = nowMs - Date.parse(progressing?.lastUpdateTime ?? '')
+  if (!isRolling || !(stillMs >= STALLED_MS)) return undefined
+  const { updatedReplicas = 0, readyReplicas = 0, replicas = 0 } = status ?? {}
+  const seen = `${updatedReplicas} of ${replicas} pods are new, ${readyReplicas} ready`
+  return `Deployment '${metadata.namespace}/${metadata.name}' has made no progress for ${Math.floor(stillMs / 1000)} s: ${seen}`
+}
+
+function degraded(application: KubeObject, nowMs: number): string | undefined {
+  const { name, health } = applicationState(application)
+  const forMs = nowMs - Date.parse(application.status?.health?.lastTransitionTime ?? '')
+  return health === 'Degraded' && forMs >= DEGRADED_MS ? `Application '${name}' is Degraded for ${Math.floor(forMs / 1000)} s` : undefined
+}

@@ -1,0 +1,118 @@
+/** A platform without a cluster: `deploy` as a list of commits, and an Argo CD that makes whatever Git says at once. */
+import { PassThrough } from 'node:stream'
+import { parse } from 'yaml'
+import {
+  applicationPath,
+  type Cluster,
+  type Delivery,
+  type DeployCommit,
+  type Digest,
+  type Environment,
+  type GitRemote,
+  nameIn,
+  releasePart,
+  type Stack,
+} from '#core'
+import type { Kube, KubeObject, ListRef, ObjectRef } from '#kit/kube'
+import { createProgress } from '#kit/progress'
+import { service } from '../../chart/part.ts'
+
+export interface Platform {
+  readonly delivery: Delivery
+  /** Oldest first. */
+  readonly commits: DeployCommit[]
+  /** Digests whose image no node can pull. */
+  readonly broken: Set<Digest>
+  digestOf(environment: Environment): Digest | undefined
+}
+
+export const digest = (letter: string): Digest => `sha256:${letter.repeat(64)}`
+const TIMING = { local: { speedup: 15, hpa: { scaleInWindowMs: 20_000 } } }
+
+export interface PlatformOptions {
+  /** @default '127.0.0.1:1', where nobody listens */
+  readonly registry?: string
+  readonly stack?: Partial<Stack>
+}
+
+export function createPlatform({ registry = '127.0.0.1:1', stack: changes = {} }: PlatformOptions = {}): Platform {
+  const commits: DeployCommit[] = []
+  const broken = new Set<Digest>()
+  const files = () => commits.at(-1)?.files ?? new Map<string, string>()
+  const application = (name: string) => files().get(applicationPath(name))
+  const state = { files, broken, sha: () => commits.at(-1)?.sha ?? '' }
+  const cluster = { name: 'fake', kind: 'k3s', registry, kube: fakeKube(state) } as unknown as Cluster
+  const stack = { parts: [service()], timing: TIMING, evidence: { dev: [], staging: [], prod: [] }, ...changes } as unknown as Stack
+  const remote = fakeRemote(commits)
+  const delivery: Delivery = {
+    stack,
+    cluster,
+    part: releasePart(stack),
+    git: async () => remote,
+    progress: createProgress(new PassThrough() as unknown as NodeJS.WriteStream), // heard by nobody
+    signal: new AbortController().signal,
+    async [Symbol.asyncDispose]() {},
+  }
+  const digestOf = (environment: Environment) => imageIn(application(nameIn(environment, 'service')))
+  return { delivery, commits, broken, digestOf }
+}
+
+function fakeRemote(commits: DeployCommit[]): GitRemote {
+  const tip = () => commits.at(-1)
+  return {
+    url: 'http://git/x.git',
+    pushSource: async () => ({ sha: '', changed: false }),
+    readDeploy: async () => ({ sha: tip()?.sha, files: tip()?.files ?? new Map() }),
+    history: async ({ limit }) => commits.toReversed().slice(0, limit),
+    async updateDeploy(message, edit) {
+      const files = new Map(tip()?.files)
+      edit(files)
+      const sha = (commits.length + 1).toString(16).padStart(40, 'd')
+      commits.push({ sha, message, files })
+      return { sha, changed: true }
+    },
+  }
+}
+
+const imageIn = (text: string | undefined): Digest | undefined =>
+  text === undefined ? undefined : parse(text).spec.sources[0].helm.valuesObject.image?.digest
+
+interface State {
+  readonly files: () => ReadonlyMap<string, string>
+  readonly broken: ReadonlySet<Digest>
+  readonly sha: () => string
+}
+
+function fakeKube({ files, broken, sha }: State): Kube {
+  const digestIn = (environment = '') => imageIn(files().get(applicationPath(nameIn(environment as Environment, 'service'))))
+  const isBroken = (environment?: string) => broken.has(digestIn(environment) as Digest)
+  return {
+    get: async (ref: ObjectRef) => (ref.kind === 'Application' ? applicationObject(ref.name) : workloadObject(ref)),
+    list: async ({ kind, namespace }: ListRef) => (kind === 'Pod' && isBroken(namespace) ? [brokenPod(namespace)] : []),
+    mergePatch: async () => {},
+  } as unknown as Kube
+
+  function applicationObject(name: string): KubeObject | undefined {
+    const revisions = [sha()]
+    if (name === 'root') return { apiVersion: '', kind: '', metadata: { name }, status: { sync: { revisions } } }
+    const text = files().get(applicationPath(name))
+    if (text === undefined) return undefined
+    const object = parse(text) as KubeObject
+    const health = isBroken(object.spec.destination.namespace) ? 'Progressing' : 'Healthy'
+    const sync = { status: 'Synced', revisions, comparedTo: { sources: object.spec.sources } }
+    return { ...object, status: { sync, health: { status: health } } }
+  }
+
+  function workloadObject({ namespace, ...ref }: ObjectRef): KubeObject | undefined {
+    const found = digestIn(namespace)
+    if (found === undefined) return undefined
+    const containers = [{ image: `docker.io/holdfast/service@${found}` }]
+    return { ...ref, metadata: { name: ref.name }, spec: { template: { spec: { containers } } } }
+  }
+}
+
+function brokenPod(namespace = ''): KubeObject {
+  const waiting = { reason: 'ErrImagePull', message: 'not found' }
+  const status = { containerStatuses: [{ name: 'service', image: 'holdfast/service', restartCount: 0, state: { waiting } }] }
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'service-1', namespace }, status }
+}
