@@ -27,3 +27,8 @@ async function filesBelow(path: string): Promise<string[]> {
   if (entries === undefined) return [path]
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
 }
+
+/** SHA-256 of a file's content, in hex. */
+export async function sha256OfFile(path: string): Promise<string> {
+  return sha256(await readFile(path))
+}
