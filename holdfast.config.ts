@@ -36,6 +36,12 @@ export const stack = defineStack({
   load: createLoadGenerator({ profiles, target: (environment) => `http://service.${environment}.svc.cluster.local` }),
   faults,
   alerting,
+  // What a digest must have shown in an environment before it may go on.
+  evidence: {
+    dev: ['hand-edit', 'object-deleted', 'rollout-lossless', 'image-missing', 'alert-fires', 'hpa-scales'],
+    staging: ['smoke'],
+    prod: [],
+  },
   timing: {
     local: {
       name: 'local',

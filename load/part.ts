@@ -4,6 +4,7 @@ import type { KubeObject } from '#kit/kube'
 import { NAMESPACE } from './job.ts'
 import { processHangs } from './scenarios/hang.ts'
 import { hpaBlind, hpaScales } from './scenarios/hpa.ts'
+import { smoke } from './scenarios/smoke.ts'
 
 const VERSION = '1.8.1'
 const UPSTREAM = `docker.io/grafana/k6:${VERSION}`
@@ -34,7 +35,7 @@ export const load: Part = {
   images: [k6Image],
   rendered: async (target) => [generator(target), networkPolicy()],
   applications: (target) => [application({ name: 'load', namespace: NAMESPACE, sources: [renderedSource('load', target)] })],
-  scenarios: [hpaScales, hpaBlind, processHangs],
+  scenarios: [hpaScales, hpaBlind, processHangs, smoke],
 }
 
 function generator(target: Target): KubeObject {

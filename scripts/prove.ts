@@ -2,9 +2,12 @@
 
 import {
   exitCode,
+  FIRST_ENVIRONMENT,
   headline,
+  keepEvidence,
   listScenarios,
   openRun,
+  parseEnvironment,
   type Result,
   renderJson,
   renderTable,
@@ -18,6 +21,7 @@ import type { Progress } from '#kit/progress'
 import { stack } from '../holdfast.config.ts'
 
 interface Flags extends ClusterFlags, JsonFlags {
+  readonly env: string
   readonly list?: boolean
   readonly all?: boolean
   readonly mutate?: boolean
@@ -32,6 +36,7 @@ await main<Flags>({
     withJson(withName(command))
       .argument('[names...]', 'which proofs; the default set without')
       .option('--list', 'list the proofs')
+      .option('--env <environment>', 'which environment', FIRST_ENVIRONMENT)
       .option('--all', 'also the proofs outside the default set')
       .option('--repeat <n>', 'run each this often and report the spread', wholeNumber(1, 1000), 1)
       .option('--mutate', 'break the healer instead: every verdict must go red'),
@@ -40,8 +45,9 @@ await main<Flags>({
       process.stdout.write(`${listScenarios(stack, 'proof', flags)}\n`)
       return 0
     }
-    const scenarios = selectScenarios(stack, 'proof', { names: args, ...flags })
-    await using run = await openRun(stack, { name: flags.name, progress, signal })
+    const environment = parseEnvironment(flags.env, 'Cannot prove')
+    const scenarios = selectScenarios(stack, 'proof', { names: args, ...flags, environment })
+    await using run = await openRun(stack, { name: flags.name, environment, progress, signal })
     const results: Result[] = []
     const onResult = (result: Result) => {
       results.push(result)
@@ -52,6 +58,8 @@ await main<Flags>({
     } finally {
       if (results.length > 0) await report(results, flags, progress)
     }
+    const evidence = await keepEvidence(stack, run, results)
+    if (evidence !== undefined) progress.say(evidence)
     return exitCode(results)
   },
 })

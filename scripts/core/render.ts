@@ -83,6 +83,8 @@ export function renderJson(results: readonly Result[]): string {
     times: judgement.times,
     claims: judgement.claims,
     startedAt: record.startedAt,
+    environment: record.environment,
+    digest: record.digest,
     record: path,
   }))
   return JSON.stringify(rows, null, 2)

@@ -252,4 +252,6 @@ export interface Stack {
   readonly load: LoadGenerator
   readonly faults: FaultSwitch
   readonly alerting: Alerting
+  /** The proofs that must have held for a digest in an environment before it may go on to the next. */
+  readonly evidence: Readonly<Record<Environment, readonly string[]>>
 }

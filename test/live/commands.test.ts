@@ -3,7 +3,7 @@ import { exec } from '#kit/exec'
 import { root } from '#kit/paths'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
-import { clusterName } from './stack.ts'
+import { clusterName, runningCluster } from './stack.ts'
 
 const ANY_EXIT = [0, 1, 2]
 const test = suite('commands')
@@ -65,6 +65,69 @@ test(
     const unknown = await run('prove', 'hand-edti', '--name', clusterName)
     assert.is(unknown.code, 2)
     assert.match(unknown.stderr, /Did you mean 'hand-edit'\?/)
+  },
+  { timeoutMs: 30_000 },
+)
+
+const ABSENT = ['--name', 'not-there']
+const SHA = '0123456789'.repeat(4)
+
+/** What is wrong with the arguments alone is said before a stack is looked for: the one that is named is not there. */
+const REFUSED: readonly [command: string, args: readonly string[], sentence: string][] = [
+  ['promote', ['dev'], "Cannot promote to 'dev': it is the first environment, and follows the working tree. Run npm run local:deploy"],
+  ['promote', ['stging'], "Cannot promote: there is no environment 'stging'. Did you mean 'staging'? Known: dev, staging, prod"],
+  ['promote', ['staging', '--from', 'prod'], "Cannot promote to 'staging': from 'prod' that is backwards: dev → staging → prod."],
+  ['promote', ['prod', '--from', 'dev'], "Cannot promote to 'prod': 'staging' lies between 'dev' and it: dev → staging → prod."],
+  ['rollback', ['main'], "Cannot roll dev back to 'main': it is no id of a commit, which is 4 to 40 hexadecimal digits."],
+  [
+    'rollback',
+    ['abcd1234', '--env', 'prd'],
+    "Cannot roll back: there is no environment 'prd'. Did you mean 'prod'? Known: dev, staging, prod",
+  ],
+  ['prove', ['--env', 'stagin'], "Cannot prove: there is no environment 'stagin'. Did you mean 'staging'? Known: dev, staging, prod"],
+  ['prove', ['hand-edit', '--env', 'staging'], "Cannot run 'hand-edit' in staging: it is a proof of dev. Add --env dev"],
+  // Only now the stack.
+  ['promote', ['staging'], "Cannot promote to 'staging': no cluster 'not-there' runs. Run npm run local:up"],
+  ['rollback', [SHA], "Cannot roll dev back: no cluster 'not-there' runs. Run npm run local:up"],
+]
+
+for (const [command, args, sentence] of REFUSED) {
+  test(
+    `${command} ${args.join(' ')} is 2 with one sentence`,
+    async () => {
+      const { code, stderr } = await run(command, ...args, ...ABSENT)
+      assert.is(code, 2, stderr)
+      assert.ok(stderr.includes(sentence), stderr)
+      assert.is(stderr.trimEnd().split('\n').length, 1)
+    },
+    { timeoutMs: 30_000 },
+  )
+}
+
+test(
+  'rollback refuses a commit that nobody knows, and the one that runs',
+  async () => {
+    const unknown = await run('rollback', SHA, '--name', clusterName)
+    assert.is(unknown.code, 2, unknown.stderr)
+    assert.match(unknown.stderr, 'neither your repository nor the last 200 commits of deploy have such a commit')
+    const cluster = await runningCluster()
+    const { sha = '' } = await (await stack.git(cluster, AbortSignal.timeout(30_000))).readDeploy()
+    const current = await run('rollback', sha, '--name', clusterName)
+    assert.is(current.code, 2, current.stderr)
+    assert.match(current.stderr, /dev runs its image sha256:[0-9a-f]{12} already\. Name an earlier commit/)
+  },
+  { timeoutMs: 60_000 },
+)
+
+test(
+  'promote to prod is refused while staging is empty or unproven',
+  async () => {
+    const { code, stderr } = await run('promote', 'prod', '--name', clusterName)
+    assert.is(code, 2, stderr)
+    assert.match(
+      stderr,
+      /staging runs nothing\. Run npm run promote -- staging|these proofs have not held for it in staging: smoke|its evidence is refused/,
+    )
   },
   { timeoutMs: 30_000 },
 )

@@ -1,0 +1,154 @@
+/** A digest goes on to the next environment only on the evidence of the one before: made by `prove`, asked for by `promote`. */
+import { readFile } from 'node:fs/promises'
+import { UserError } from '#kit/errors'
+import { digestOf } from '#kit/images'
+import { attachArtifact, readBlob } from '#kit/registry'
+import { type Delivery, deliver, releasePart } from './deliver.ts'
+import { ENVIRONMENTS, type Environment, environmentBefore, parseEnvironment } from './environments.ts'
+import { digestIn } from './gitops.ts'
+import { shortDigest } from './history.ts'
+import type { Result } from './render.ts'
+import type { OpenRun } from './run.ts'
+import {
+  missingProofs,
+  openStatement,
+  provenProof,
+  STATEMENT_MEDIA_TYPE,
+  type Statement,
+  sealStatement,
+  shownBy,
+  statementOf,
+  TEST_RESULT,
+} from './statement.ts'
+import type { Digest, Stack } from './types.ts'
+
+/** From one environment to the next. */
+export interface Promotion {
+  readonly from: Environment
+  readonly to: Environment
+}
+
+/** What `deploy` holds of an environment's evidence. */
+export interface EvidencePointer {
+  /** What it is about. */
+  readonly subject: Digest
+  /** SHA-256 of the statement's bytes, which are attached to the image in the registry. */
+  readonly statement: Digest
+}
+
+/** Where `deploy` points to the evidence of an environment. */
+export const evidencePath = (environment: Environment) => `environments/${environment}/evidence.json`
+
+/** Needs no stack. @throws UserError for an environment that is unknown, the first, or not the next one after `from`. */
+export function parsePromotion(to: string, from?: string): Promotion {
+  const target = parseEnvironment(to, 'Cannot promote')
+  const what = `Cannot promote to '${target}'`
+  const before = environmentBefore(target)
+  if (before === undefined)
+    throw new UserError({ what, why: 'it is the first environment, and follows the working tree', next: 'Run npm run local:deploy' })
+  const start = from === undefined ? before : parseEnvironment(from, what)
+  if (start === before) return { from: before, to: target }
+  const order = ENVIRONMENTS.join(' → ')
+  if (ENVIRONMENTS.indexOf(start) < ENVIRONMENTS.indexOf(target))
+    throw new UserError({ what, why: `'${before}' lies between '${start}' and it: ${order}`, next: `Run npm run promote -- ${before}` })
+  throw new UserError({
+    what,
+    why: `from '${start}' that is backwards: ${order}`,
+    next: `To go back, run npm run rollback -- <sha> --env ${target}`,
+  })
+}
+
+/**
+ * Moves the digest of the environment before, if it has the evidence.
+ * @returns the digest, and the commit of `deploy`; no commit where the environment has that digest already.
+ * @throws UserError without the evidence, naming what is missing or wrong; Failure where the digest does not come to run.
+ */
+export async function promote(
+  delivery: Delivery,
+  promotion: Promotion,
+  { revert }: { readonly revert: boolean },
+): Promise<{ readonly digest: Digest; readonly sha?: string }> {
+  const { from, to } = promotion
+  const { files } = await (await delivery.git()).readDeploy()
+  const digest = digestIn(files, { part: delivery.part.name, environment: from })
+  if (digest === undefined)
+    throw new UserError({ what: `Cannot promote to '${to}'`, why: `${from} runs nothing`, next: `Run npm run promote -- ${from}` })
+  if (digestIn(files, { part: delivery.part.name, environment: to }) === digest) return { digest }
+  await checkEvidence(delivery, promotion, { digest, pointer: pointerIn(files, from) })
+  const { sha } = await deliver(delivery, {
+    environment: to,
+    digest,
+    message: `Promote ${shortDigest(digest)} from ${from} to ${to}`,
+    revert,
+  })
+  return { digest, sha }
+}
+
+interface Claimed {
+  readonly digest: Digest
+  readonly pointer: EvidencePointer | undefined
+}
+
+async function checkEvidence({ stack, part, cluster }: Delivery, { from, to }: Promotion, { digest, pointer }: Claimed): Promise<void> {
+  const what = `Cannot promote ${shortDigest(digest)} to '${to}'`
+  const required = stack.evidence[from]
+  const prove = `Run npm run prove -- ${required.join(' ')} --env ${from}`
+  const missing = (names: readonly string[]) =>
+    new UserError({ what, why: `these proofs have not held for it in ${from}: ${names.join(', ')}`, next: prove })
+  if (required.length === 0)
+    throw new UserError({ what, why: `no proof is required in ${from}`, next: `Name some in 'evidence' of holdfast.config.ts` })
+  if (pointer?.subject !== digest) throw missing(required)
+  const image = { registry: cluster.registry, name: part.release.name }
+  if ((await digestOf(image.registry, image.name, digest)) === undefined)
+    throw new UserError({ what, why: 'the registry does not have it any more', next: 'Run npm run local:deploy' })
+  const statement = await trustedStatement({ content: await readBlob(image, pointer.statement), pointer, from }, (why) => {
+    return new UserError({ what, why: `its evidence is refused: ${why}`, next: prove })
+  })
+  const names = missingProofs(statement, required)
+  if (names.length > 0) throw missing(names)
+}
+
+interface Presented {
+  readonly content: string | undefined
+  readonly pointer: EvidencePointer
+  readonly from: Environment
+}
+
+async function trustedStatement({ content, pointer, from }: Presented, refusal: (why: string) => UserError): Promise<Statement> {
+  if (content === undefined) throw refusal(`the statement ${shortDigest(pointer.statement)} is not in the registry`)
+  const opened = openStatement(content, { pointer: pointer.statement, environment: from, digest: pointer.subject })
+  if ('refused' in opened) throw refusal(opened.refused)
+  return opened.statement
+}
+
+function pointerIn(files: ReadonlyMap<string, string>, environment: Environment): EvidencePointer | undefined {
+  try {
+    return JSON.parse(files.get(evidencePath(environment)) ?? 'null') ?? undefined
+  } catch {
+    return undefined // no pointer is no evidence
+  }
+}
+
+/**
+ * Keeps what proofs showed, where all that the environment requires were run: the statement with the image, the pointer in `deploy`.
+ * @returns one line for a person; undefined where not all were run.
+ */
+export async function keepEvidence(stack: Stack, run: OpenRun, results: readonly Result[]): Promise<string | undefined> {
+  const { environment, cluster, git } = run.context
+  const shown = shownBy(results, stack.evidence[environment])
+  if (shown === undefined) return undefined
+  if ('why' in shown) return `No evidence for a promotion from ${environment}: ${shown.why}`
+  const { digest } = shown
+  const { name } = releasePart(stack).release
+  const remote = await git()
+  const { sha: deploy = '' } = await remote.readDeploy()
+  const proofs = await Promise.all(shown.results.map(async (result) => provenProof(result, await readFile(result.path, 'utf8'))))
+  const content = sealStatement(statementOf({ environment, image: { name, digest }, proofs, deploy }))
+  const annotations = { 'in-toto.io/predicate-type': TEST_RESULT, 'dev.holdfast.environment': environment }
+  const artifact = { artifactType: STATEMENT_MEDIA_TYPE, mediaType: STATEMENT_MEDIA_TYPE, content, annotations }
+  const statement = await attachArtifact({ registry: cluster.registry, name, digest }, artifact)
+  const pointer = JSON.stringify({ subject: digest, statement }, null, 2)
+  const message = `Evidence for ${shortDigest(digest)} in ${environment}`
+  const { sha } = await remote.updateDeploy(message, (files) => void files.set(evidencePath(environment), `${pointer}\n`))
+  return `Evidence for ${shortDigest(digest)} in ${environment}: statement ${shortDigest(statement)}, by commit ${sha.slice(0, 7)} of deploy`
+}
