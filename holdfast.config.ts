@@ -31,7 +31,7 @@ export const stack = defineStack({
   },
   parts: [gitServer, argocd, ...monitoring, alertSink, load, policies, database, service({ databaseSecret })],
   git: openGit,
-  load: createLoadGenerator({ profiles, target: 'http://service.dev.svc.cluster.local' }),
+  load: createLoadGenerator({ profiles, target: (environment) => `http://service.${environment}.svc.cluster.local` }),
   faults,
   alerting,
   timing: {

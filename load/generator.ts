@@ -1,7 +1,7 @@
 /** Sends load by k6 as a Job in the cluster, and reads from its log what came of every request. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type LoadGenerator, type LoadOptions, type LoadProfile, podProblem, type RunningLoad } from '#core'
+import { ENVIRONMENT, type Environment, type LoadGenerator, type LoadOptions, type LoadProfile, podProblem, type RunningLoad } from '#core'
 import { UserError } from '#kit/errors'
 import type { Kube, KubeObject } from '#kit/kube'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
@@ -12,8 +12,8 @@ import { type Reading, readLoad } from './reading.ts'
 
 export interface GeneratorOptions {
   readonly profiles: readonly LoadProfile[]
-  /** Where the service is, inside the cluster: `http://service.dev.svc.cluster.local`. */
-  readonly target: string
+  /** Where the service of an environment is, inside the cluster: `http://service.dev.svc.cluster.local`. */
+  readonly target: (environment: Environment) => string
 }
 
 const POD = { apiVersion: 'v1', kind: 'Pod', namespace: NAMESPACE }
@@ -27,7 +27,7 @@ export function createLoadGenerator({ profiles, target }: GeneratorOptions): Loa
   return {
     profiles,
     undo: (profile) => [{ op: 'delete', ref: jobRef(profile) }],
-    start: (profile, options) => start(profile, target, options),
+    start: (profile, options) => start(profile, target(profile.environment ?? ENVIRONMENT), options),
   }
 }
 

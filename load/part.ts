@@ -1,5 +1,5 @@
 /** Load as a part of the platform: the generator's image, and the namespace where its Jobs run. */
-import { application, byDigest, type ImageSpec, type Part, renderedSource, type Target } from '#core'
+import { application, byDigest, ENVIRONMENTS, type ImageSpec, type Part, renderedSource, type Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { NAMESPACE } from './job.ts'
 import { processHangs } from './scenarios/hang.ts'
@@ -32,7 +32,7 @@ export const load: Part = {
     },
   ],
   images: [k6Image],
-  rendered: async (target) => [generator(target), networkPolicy(target)],
+  rendered: async (target) => [generator(target), networkPolicy()],
   applications: (target) => [application({ name: 'load', namespace: NAMESPACE, sources: [renderedSource('load', target)] })],
   scenarios: [hpaScales, hpaBlind, processHangs],
 }
@@ -42,9 +42,11 @@ function generator(target: Target): KubeObject {
   return { apiVersion, kind, metadata: { name, namespace, labels: LABELS }, data: { image: byDigest(UPSTREAM, target) } }
 }
 
-/** Load reaches the environment and the cluster's DNS, and nothing else, whatever a profile says. */
-function networkPolicy({ environment }: Target): KubeObject {
-  const inNamespace = (name: string) => ({ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } } })
+/** Load reaches the environments and the cluster's DNS, and nothing else, whatever a profile says. */
+function networkPolicy(): KubeObject {
+  const inNamespaces = (...values: readonly string[]) => ({
+    namespaceSelector: { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values }] },
+  })
   const dns = ['UDP', 'TCP'].map((protocol) => ({ protocol, port: 53 }))
   return {
     apiVersion: 'networking.k8s.io/v1',
@@ -53,7 +55,7 @@ function networkPolicy({ environment }: Target): KubeObject {
     spec: {
       podSelector: {},
       policyTypes: ['Ingress', 'Egress'],
-      egress: [{ to: [inNamespace(environment)] }, { to: [inNamespace('kube-system')], ports: dns }],
+      egress: [{ to: [inNamespaces(...ENVIRONMENTS)] }, { to: [inNamespaces('kube-system')], ports: dns }],
     },
   }
 }

@@ -3,7 +3,7 @@ import { UserError } from '#kit/errors'
 import { nearest } from '#kit/nearest'
 import { journal, settle } from './journal.ts'
 import type { Context, Undo } from './scenario.ts'
-import type { Cluster } from './types.ts'
+import type { Cluster, Environment } from './types.ts'
 
 /** Bounded in rate and time, so that it ends by itself whatever becomes of its starter. */
 export interface LoadProfile {
@@ -11,6 +11,8 @@ export interface LoadProfile {
   readonly name: string
   /** One sentence. */
   readonly about: string
+  /** Whose service is asked. @default 'dev' */
+  readonly environment?: Environment
   /** One after the other. */
   readonly stages: readonly LoadStage[]
 }

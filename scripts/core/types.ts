@@ -154,11 +154,15 @@ export interface DeployTree {
 
 // ── Parts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** In the order in which a version goes through them; each is a namespace of its own. */
+export const ENVIRONMENTS = ['dev', 'staging', 'prod'] as const
+export type Environment = (typeof ENVIRONMENTS)[number]
+
 /** What a part is rendered for. */
 export interface Target {
   readonly cluster: Cluster
   /** The environment that this cluster serves first. */
-  readonly environment: 'dev' | 'staging' | 'prod'
+  readonly environment: Environment
   readonly timing: TimingProfile
   readonly repoUrl: string
   /** Every image of the stack, by its `name`. */

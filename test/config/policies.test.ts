@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
-import { type Cluster, composeDeploy, renderObjects, type Stack, type Target } from '#core'
+import { type Cluster, composeDeploy, ENVIRONMENTS, renderObjects, type Stack, type Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { policies, service } from '../../chart/part.ts'
 import { assert, suite } from '../suite.ts'
@@ -11,7 +11,6 @@ const test = suite('policies')
 
 const FOLDER = fileURLToPath(new URL('../../chart/policies/', import.meta.url))
 const NAMES = ['cpu-and-memory-limits', 'images-by-digest', 'run-as-non-root']
-const ENVIRONMENTS: readonly Target['environment'][] = ['dev', 'staging', 'prod']
 const TEMPLATED = ['replicationcontrollers', 'deployments', 'statefulsets', 'daemonsets', 'replicasets', 'jobs', 'cronjobs']
 const target = { cluster: {} as Cluster, environment: 'dev', repoUrl: 'http://git/x.git', images: new Map() } as unknown as Target
 

@@ -1,5 +1,5 @@
 /** Load in a cluster that is made up: what is created, what ends the wait, what is read, and that nothing is left. */
-import type { Cluster, LoadProfile, LoadSecond } from '#core'
+import type { Cluster, Environment, LoadProfile, LoadSecond } from '#core'
 import { KubeError, type KubeObject, type ObjectRef, splitLines } from '#kit/kube'
 import { followLog, type LogSource } from '../../load/follow.ts'
 import { createLoadGenerator } from '../../load/generator.ts'
@@ -183,7 +183,7 @@ function fakeCluster({ log, state = TERMINATED, refused, objects = [generatorMap
   return { cluster: { kube } as unknown as Cluster, created, left: () => [...store.keys()].filter((key) => key !== 'ConfigMap/generator') }
 }
 
-const generator = createLoadGenerator({ profiles: [profile], target: 'http://service.dev.svc.cluster.local' })
+const generator = createLoadGenerator({ profiles: [profile], target: (environment) => `http://service.${environment}.svc.cluster.local` })
 const load = suite('the load generator')
 
 load('a load is read to its end, told by seconds, and leaves nothing', async ({ signal }) => {
@@ -227,6 +227,18 @@ load('what an earlier run left is removed first', async ({ signal }) => {
   await using running = await generator.start(profile, { cluster, signal })
   assert.is((await running.done).exitCode, 0)
   assert.is(created.length, 1)
+})
+
+load('a profile is sent to its environment, by default to dev, and never out of the cluster', async ({ signal }) => {
+  const targetOf = async (sent: LoadProfile) => {
+    const { cluster, created } = fakeCluster({ log: MEASURED })
+    await using _running = await generator.start(sent, { cluster, signal })
+    return JSON.parse(created[0]?.spec.template.metadata.annotations['holdfast.dev/plan']).target
+  }
+  assert.is(await targetOf(profile), 'http://service.dev.svc.cluster.local')
+  assert.is(await targetOf({ ...profile, environment: 'staging' }), 'http://service.staging.svc.cluster.local')
+  const outside = { ...profile, environment: 'dev.example.com/' as Environment }
+  await assert.rejects(targetOf(outside), /'http:\/\/service\.dev\.example\.com\/\.svc\.cluster\.local' is not a service of the cluster/)
 })
 
 const UNSTARTED: readonly (readonly [string, Behaviour, RegExp])[] = [
