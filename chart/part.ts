@@ -2,6 +2,7 @@
 import {
   ARGOCD_NAMESPACE,
   application,
+  type Environment,
   type ImageSpec,
   nodeBase,
   type Part,
@@ -10,6 +11,7 @@ import {
   renderedSource,
   SOURCE_REF,
   type Target,
+  type TimingProfile,
 } from '#core'
 import { sped } from '#kit/duration'
 import type { KubeObject } from '#kit/kube'
@@ -26,6 +28,8 @@ const serviceImage: ImageSpec = {
 /** What the chart renders; the project allows no other kind. */
 const KINDS = [
   { apiVersion: 'apps/v1', kind: 'Deployment' },
+  { apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout' },
+  { apiVersion: 'argoproj.io/v1alpha1', kind: 'AnalysisTemplate' },
   { apiVersion: 'v1', kind: 'Service' },
   { apiVersion: 'v1', kind: 'ServiceAccount' },
   { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' },
@@ -36,6 +40,16 @@ const KINDS = [
 ]
 
 const SCRAPE_INTERVAL = '15s'
+
+/** What has the pods. In dev every version runs at once; where others follow, a new one has a part of the traffic first. */
+const WORKLOAD: Readonly<Record<Environment, { readonly group: string; readonly kind: 'Deployment' | 'Rollout' }>> = {
+  dev: { group: 'apps', kind: 'Deployment' },
+  staging: { group: 'argoproj.io', kind: 'Rollout' },
+  prod: { group: 'argoproj.io', kind: 'Rollout' },
+}
+
+/** How long a canary is watched. A window holds at least four scrapes. */
+const ANALYSIS = { initialDelay: '60s', window: '90s', interval: '30s' }
 
 export interface ServiceOptions {
   /** The Secret, beside the service, with the address of its database under the key `url`. @default none: it keeps its data itself */
@@ -74,11 +88,10 @@ export const policies: Part = {
  * Replicas that the HPA wrote, by who wrote the field last: the controller manager, which on k3s is k3s itself. Anybody else's number
  * is drift, so that a workload scaled to 0 by hand, which the HPA leaves alone, comes back.
  */
-const LEFT_TO_THE_HPA = {
-  group: 'apps',
-  kind: 'Deployment',
+const leftToTheHpa = ({ environment }: Target) => ({
+  ...WORKLOAD[environment],
   managedFieldsManagers: ['kube-controller-manager', 'k3s'],
-}
+})
 
 /**
  * The chart comes from the working tree, the digest from the environment's values. They stand in the Application itself:
@@ -86,22 +99,35 @@ const LEFT_TO_THE_HPA = {
  */
 function serviceApplication(target: Target, values: object): KubeObject {
   const { repoUrl, environment, cluster } = target
-  const valueFiles = ['values.yaml', ...(cluster.kind === 'k3s' ? ['values-local.yaml'] : [])]
+  const valueFiles = [
+    'values.yaml',
+    ...(isRollout(target) ? ['values-rollout.yaml'] : []),
+    ...(cluster.kind === 'k3s' ? ['values-local.yaml'] : []),
+  ]
   const helm = { releaseName: NAME, valueFiles, valuesObject: { ...targetValues(target), ...values } }
   return application({
     name: NAME,
     project: PROJECT,
     namespace: environment,
     sources: [{ repoURL: repoUrl, targetRevision: SOURCE_REF, path: 'chart', helm }],
-    ignoreDifferences: [LEFT_TO_THE_HPA],
+    ignoreDifferences: [leftToTheHpa(target)],
   })
 }
 
-function targetValues({ environment, timing }: Target): object {
+const isRollout = ({ environment }: Target) => WORKLOAD[environment].kind === 'Rollout'
+
+function targetValues(target: Target): object {
+  const { environment, timing } = target
   return {
     environment,
     faults: environment === 'prod' ? 'off' : 'on',
     metrics: { interval: sped(SCRAPE_INTERVAL, timing.speedup) },
     autoscaling: { scaleDownStabilizationSeconds: Math.ceil(timing.hpa.scaleInWindowMs / 1000) },
+    ...(isRollout(target) ? { analysis: analysisTimes(timing) } : {}),
   }
+}
+
+/** On the clock of a timing profile. */
+function analysisTimes({ speedup }: TimingProfile): object {
+  return Object.fromEntries(Object.entries(ANALYSIS).map(([name, duration]) => [name, sped(duration, speedup)]))
 }

@@ -284,6 +284,7 @@ test('the Application hands over values for its environment and its timing', () 
     faults: 'off',
     metrics: { interval: '15s' },
     autoscaling: { scaleDownStabilizationSeconds: 300 },
+    analysis: { initialDelay: '60s', window: '90s', interval: '30s' },
     database: { secretName: '' },
     image: { digest: DIGEST },
   })
@@ -298,9 +299,16 @@ test('the replicas that the HPA wrote are left to it, and nobody else’s', asyn
 })
 
 test('what the Application hands over renders, whatever the speed, and its project allows each kind of it', async () => {
-  for (const speedup of [1, 8, 15, 40]) {
-    const { values, allowed } = applicationOf('dev', speedup)
-    const rendered = await objects('--set-json', JSON.stringify(values))
+  for (const [environment, speedup, file] of [
+    ['dev', 1, 'values.yaml'],
+    ['dev', 8, 'values.yaml'],
+    ['dev', 15, 'values.yaml'],
+    ['dev', 40, 'values.yaml'],
+    ['staging', 15, 'values-rollout.yaml'],
+    ['prod', 1, 'values-rollout.yaml'],
+  ] as const) {
+    const { values, allowed } = applicationOf(environment, speedup)
+    const rendered = await objects('--values', `${CHART}${file}`, '--set-json', JSON.stringify(values))
     for (const { kind, apiVersion } of Object.values(rendered)) {
       const group = String(apiVersion).includes('/') ? String(apiVersion).split('/')[0] : ''
       assert.ok(
