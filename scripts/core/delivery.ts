@@ -58,18 +58,28 @@ export async function refresh(kube: Kube, name: string): Promise<void> {
 export interface ValuesOf {
   readonly part: string
   readonly environment: string
+  /** What carries them to the chart. @default the part's name */
+  readonly application?: string
 }
+
+const pathsOf = ({ part, environment, application = part }: ValuesOf) =>
+  [valuesPath(environment, part), applicationPath(application)] as const
 
 type Files = ReadonlyMap<string, string>
 
 /** The files that hold a part's values in an environment, as they stand: what an undo writes back. */
 export function valuesFiles(files: Files, of: ValuesOf): Readonly<Record<string, string | null>> {
-  return Object.fromEntries([valuesPath(of.environment, of.part), applicationPath(of.part)].map((path) => [path, files.get(path) ?? null]))
+  return Object.fromEntries(pathsOf(of).map((path) => [path, files.get(path) ?? null]))
+}
+
+/** The values that the chart gets, those that follow from the stack included. */
+export function valuesOfChart(files: Files, of: ValuesOf): Readonly<Record<string, unknown>> {
+  return parse(files.get(pathsOf(of)[1]) ?? '{}').spec?.sources[0].helm.valuesObject ?? {}
 }
 
 /** The same files with these values changed: the values themselves, and the Application that carries them to the chart. */
 export function withValues(files: Files, of: ValuesOf, change: object): Readonly<Record<string, string>> {
-  const [values, application] = [valuesPath(of.environment, of.part), applicationPath(of.part)]
+  const [values, application] = pathsOf(of)
   const object = parse(files.get(application) ?? '{}')
   const [source, ...others] = object.spec.sources
   const helm = { ...source.helm, valuesObject: { ...source.helm.valuesObject, ...change } }

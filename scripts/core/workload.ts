@@ -116,20 +116,24 @@ export function isRolledOut(workload: KubeObject | undefined): boolean {
 }
 
 /** Argo CD has compared what Git holds now, is content with it, and busy with nothing. */
-export const inSync: Signal = {
-  name: 'the service is Synced and Healthy, and no operation runs',
-  async look({ cluster: { kube } }) {
-    const [root, own] = await Promise.all([ROOT_APPLICATION, WORKLOAD_NAME].map((name) => kube.get(refOfApplication(name))))
-    const { sync, health, operationState } = own?.status ?? {}
-    const running = own?.operation !== undefined || operationState?.phase === 'Running'
-    // A changed Application keeps the status of what it was until it is compared.
-    const compared = root?.status?.sync?.status === 'Synced' && isDeepStrictEqual(sync?.comparedTo?.sources, own?.spec.sources)
-    const state = `${sync?.status}/${health?.status}`
-    return {
-      ok: compared && state === 'Synced/Healthy' && !running,
-      seen: `${state}${compared ? '' : ' of older values'}${running ? ', an operation runs' : ''}`,
-    }
-  },
+export const inSync: Signal = { ...inSyncOf(WORKLOAD_NAME), name: 'the service is Synced and Healthy, and no operation runs' }
+
+/** The same of another Application. */
+export function inSyncOf(application: string): Signal {
+  return { name: `'${application}' is Synced and Healthy, and no operation runs`, look: (context) => lookAtSync(context, application) }
+}
+
+async function lookAtSync({ cluster: { kube } }: Context, application: string): ReturnType<Signal['look']> {
+  const [root, own] = await Promise.all([ROOT_APPLICATION, application].map((name) => kube.get(refOfApplication(name))))
+  const { sync, health, operationState } = own?.status ?? {}
+  const running = own?.operation !== undefined || operationState?.phase === 'Running'
+  // A changed Application keeps the status of what it was until it is compared.
+  const compared = root?.status?.sync?.status === 'Synced' && isDeepStrictEqual(sync?.comparedTo?.sources, own?.spec.sources)
+  const state = `${sync?.status}/${health?.status}`
+  return {
+    ok: compared && state === 'Synced/Healthy' && !running,
+    seen: `${state}${compared ? '' : ' of older values'}${running ? ', an operation runs' : ''}`,
+  }
 }
 
 /** Nothing rolls out, and no pod is on its way out: it would answer for another run. */

@@ -8,6 +8,7 @@ import { parseDuration } from '#kit/duration'
 import { exec } from '#kit/exec'
 import type { KubeObject } from '#kit/kube'
 import { tool } from '#kit/tools'
+import { ANALYSIS } from '../../argocd/scenarios/canary.ts'
 import { service } from '../../chart/part.ts'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
@@ -113,6 +114,22 @@ test('no verdict rests on fewer than two measurements, and only a row of good on
     assert.ok(metric.count >= metric.failureLimit + metric.consecutiveSuccessLimit)
     assert.ok(metric.count >= metric.inconclusiveLimit)
     assert.is(metric.provider.prometheus.address, 'http://prometheus.monitoring.svc.cluster.local:9090')
+  }
+})
+
+test('the proofs reckon with the times and limits that the chart has', async () => {
+  const metrics = await metricsOf()
+  const ms = (duration: string) => parseDuration(duration)
+  for (const { initialDelay, interval, consecutiveSuccessLimit, failureLimit, consecutiveErrorLimit, provider } of metrics) {
+    assert.equal(ANALYSIS, {
+      initialDelayMs: ms(initialDelay),
+      windowMs: ms(/\[(\w+)\]/.exec(provider.prometheus.query)?.[1] ?? ''),
+      intervalMs: ms(interval),
+      scrapeMs: ms(applicationOf('staging', 1).spec.sources[0].helm.valuesObject.metrics.interval),
+      successes: consecutiveSuccessLimit,
+      failureLimit,
+      errorLimit: consecutiveErrorLimit,
+    })
   }
 })
 
