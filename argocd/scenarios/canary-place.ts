@@ -48,7 +48,7 @@ export function watchesOf(place: CanaryPlace): readonly ListRef[] {
     { apiVersion: 'apps/v1', kind: 'Deployment', namespace },
     { apiVersion: ROLLOUTS_API, kind: 'Rollout', namespace },
     { apiVersion: ROLLOUTS_API, kind: 'AnalysisRun', namespace },
-    { ...podsOf(place) },
+    podsOf(place),
     {
       apiVersion: 'discovery.k8s.io/v1',
       kind: 'EndpointSlice',
