@@ -4,6 +4,7 @@ import { monitoring } from './alerts/part.ts'
 import { alerting } from './alerts/rehearsal.ts'
 import { alertSink } from './alerts/sink/part.ts'
 import { argocd } from './argocd/part.ts'
+import { rollouts } from './argocd/rollouts/part.ts'
 import { faults } from './chart/faults.ts'
 import { policies, service } from './chart/part.ts'
 import { createLoadGenerator } from './load/generator.ts'
@@ -30,7 +31,7 @@ export const stack = defineStack({
       ],
     }),
   },
-  parts: [gitServer, argocd, ...monitoring, alertSink, load, policies, database, service({ databaseSecret })],
+  parts: [gitServer, argocd, rollouts, ...monitoring, alertSink, load, policies, database, service({ databaseSecret })],
   git: openGit,
   source,
   load: createLoadGenerator({ profiles, target: (environment) => `http://service.${environment}.svc.cluster.local` }),

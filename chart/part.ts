@@ -13,6 +13,7 @@ import {
   renderedSource,
   SOURCE_REF,
   type Target,
+  type TimingProfile,
 } from '#core'
 import { sped } from '#kit/duration'
 import type { KubeObject } from '#kit/kube'
@@ -29,6 +30,8 @@ const serviceImage: ImageSpec = {
 /** What the chart renders; the project allows no other kind. */
 const KINDS = [
   { apiVersion: 'apps/v1', kind: 'Deployment' },
+  { apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout' },
+  { apiVersion: 'argoproj.io/v1alpha1', kind: 'AnalysisTemplate' },
   { apiVersion: 'v1', kind: 'Service' },
   { apiVersion: 'v1', kind: 'ServiceAccount' },
   { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' },
@@ -42,6 +45,9 @@ const SCRAPE_INTERVAL = '15s'
 
 /** A rollout of all five pods: five new ones, five on their way out, one more for the surge. */
 const QUOTA = { pods: '12', 'requests.cpu': '2', 'limits.memory': '4Gi' }
+
+/** How long a canary is watched. A window holds at least four scrapes. */
+const ANALYSIS = { initialDelay: '60s', window: '90s', interval: '30s' }
 
 export interface ServiceOptions {
   /** The Secret, beside the service, with the address of its database under the key `url`. @default none: it keeps its data itself */
@@ -86,11 +92,10 @@ export const policies: Part = {
  * Replicas that the HPA wrote, by who wrote the field last: the controller manager, which on k3s is k3s itself. Anybody else's number
  * is drift, so that a workload scaled to 0 by hand, which the HPA leaves alone, comes back.
  */
-const LEFT_TO_THE_HPA = {
-  group: 'apps',
-  kind: 'Deployment',
-  managedFieldsManagers: ['kube-controller-manager', 'k3s'],
-}
+const LEFT_TO_THE_HPA = [
+  { group: 'apps', kind: 'Deployment' },
+  { group: 'argoproj.io', kind: 'Rollout' },
+].map((workload) => ({ ...workload, managedFieldsManagers: ['kube-controller-manager', 'k3s'] }))
 
 /**
  * The chart comes from the working tree, the digest from the environment's values. They stand in the Application itself:
@@ -104,7 +109,7 @@ function serviceApplication(target: Target, values: object): KubeObject {
     project: nameIn(environment, PROJECT),
     namespace: environment,
     sources: [{ repoURL: repoUrl, targetRevision: SOURCE_REF, path: 'chart', helm }],
-    ignoreDifferences: [LEFT_TO_THE_HPA],
+    ignoreDifferences: LEFT_TO_THE_HPA,
   })
 }
 
@@ -119,5 +124,11 @@ function targetValues({ timing }: Target): object {
   return {
     metrics: { interval: sped(SCRAPE_INTERVAL, timing.speedup) },
     autoscaling: { scaleDownStabilizationSeconds: Math.ceil(timing.hpa.scaleInWindowMs / 1000) },
+    analysis: analysisTimes(timing),
   }
+}
+
+/** On the clock of a timing profile. */
+function analysisTimes({ speedup }: TimingProfile): object {
+  return Object.fromEntries(Object.entries(ANALYSIS).map(([name, duration]) => [name, sped(duration, speedup)]))
 }

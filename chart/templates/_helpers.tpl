@@ -53,6 +53,24 @@ app.kubernetes.io/component: metrics
 {{- int $v.terminationGracePeriodSeconds -}}
 {{- end }}
 
+{{/* Whether a new version is tried on a part of the traffic first; empty means that it is not. */}}
+{{- define "service.isRollout" -}}
+{{- if eq .Values.workload.kind "Rollout" }}true{{ end -}}
+{{- end }}
+
+{{/* What has the pods, for those who scale them. */}}
+{{- define "service.workloadRef" -}}
+{{- $isRollout := include "service.isRollout" . -}}
+apiVersion: {{ ternary "argoproj.io/v1alpha1" "apps/v1" (not (empty $isRollout)) }}
+kind: {{ .Values.workload.kind }}
+name: {{ .Release.Name }}
+{{- end }}
+
+{{/* Tells the pods of one revision from those of another. */}}
+{{- define "service.hashLabel" -}}
+{{- if include "service.isRollout" . }}rollouts-{{ end }}pod-template-hash
+{{- end }}
+
 {{/* How many pods there are at least. */}}
 {{- define "service.fewestPods" -}}
 {{- ternary .Values.autoscaling.minReplicas .Values.replicas .Values.autoscaling.enabled | int -}}

@@ -66,6 +66,11 @@ export function valuesFiles(files: Files, of: ValuesOf): Readonly<Record<string,
   return Object.fromEntries(pathsOf(of).map((path) => [path, files.get(path) ?? null]))
 }
 
+/** The values that the chart gets, those that follow from the stack included. */
+export function valuesOfChart(files: Files, of: ValuesOf): Readonly<Record<string, unknown>> {
+  return parse(files.get(pathsOf(of)[1]) ?? '{}').spec?.sources[0].helm.valuesObject ?? {}
+}
+
 /** The same files with these values changed: the values themselves, and the Application that carries them to the chart. */
 export function withValues(files: Files, of: ValuesOf, change: object): Readonly<Record<string, string>> {
   const [values, application] = pathsOf(of)

@@ -1,5 +1,5 @@
 /** Who reaches what with the chart's NetworkPolicy, and whether the evaluator that says so is right. */
-import type { StoredImage, Target } from '#core'
+import { ENVIRONMENTS, type StoredImage, type Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { load } from '../../load/part.ts'
 import { assert, suite } from '../suite.ts'
@@ -103,11 +103,13 @@ for (const [settings, reached] of OUTWARD_OF_SERVICE) {
   })
 }
 
-test('the load reaches DNS, and no database; the policy of the service says nothing about others', async () => {
+test('the load reaches the environments and DNS, and no database; the policy of the service says nothing about others', async () => {
   const { policies } = await network()
   const found = (from: Pod) => Object.entries(OUTWARD).filter(([, end]) => reaches({ from, ...end }, policies)).length
   assert.ok(reaches({ from: POD.k6, ...OUTWARD['dns by UDP'] }, policies))
   assert.not.ok(reaches({ from: POD.k6, ...DATABASE }, policies))
+  for (const namespace of ENVIRONMENTS)
+    assert.ok(reaches({ from: POD.k6, to: { ...POD.neighbour, namespace }, port: 8080 }, policies), namespace)
   for (const from of [POD.prometheus, POD.alertmanager, POD.neighbour, POD.stranger]) assert.is(found(from), Object.keys(OUTWARD).length)
 })
 

@@ -2,6 +2,7 @@
 import type { StoredImage, Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { prometheusOperator } from '../../alerts/operator/part.ts'
+import { rollouts } from '../../argocd/rollouts/part.ts'
 import { policies } from '../../chart/part.ts'
 import { assert, suite } from '../suite.ts'
 import { BUILD, CHART, renderedObjects, valuesFiles, WITH_DIGEST } from './chart-fixture.ts'
@@ -14,15 +15,15 @@ test.before(async () => {
   validator = await createValidator(await definitions())
 }, BUILD)
 
-/** The operator's kinds, as the stack installs them. */
+/** The kinds of others, as the stack installs them. */
 async function definitions(): Promise<readonly KubeObject[]> {
-  const stored = prometheusOperator.images.map((spec): [string, StoredImage] => [
-    spec.name,
-    { spec, key: 'k', digest: 'sha256:aa', way: 'built' },
-  ])
+  const parts = [prometheusOperator, rollouts]
+  const stored = parts
+    .flatMap(({ images }) => images)
+    .map((spec): [string, StoredImage] => [spec.name, { spec, key: 'k', digest: 'sha256:aa', way: 'built' }])
   const target = { images: new Map(stored), timing: { speedup: 1 } } as unknown as Target
-  const objects = (await prometheusOperator.rendered?.(target)) ?? []
-  return objects.filter(({ kind }) => kind === 'CustomResourceDefinition')
+  const objects = await Promise.all(parts.map(async (part) => (await part.rendered?.(target)) ?? []))
+  return objects.flat().filter(({ kind }) => kind === 'CustomResourceDefinition')
 }
 
 /** Each problem with the object that has it. */
@@ -64,7 +65,7 @@ test('the policies are valid', async () => {
 
 /** The object of a kind, with `change` made to a copy of it. */
 async function changed(kind: string, change: (object: KubeObject) => void): Promise<KubeObject> {
-  const found = (await renderedObjects(...WITH_DIGEST)).find((each) => each.kind === kind)
+  const found = (await renderedObjects(...WITH_DIGEST, '--set', 'workload.kind=Rollout')).find((each) => each.kind === kind)
   assert.ok(found !== undefined, kind)
   const copy = structuredClone(found)
   change(copy)
@@ -120,6 +121,18 @@ const BROKEN: readonly [what: string, kind: string, change: (object: KubeObject)
     'ServiceMonitor',
     ({ spec }) => Object.assign(spec.endpoints[0], { scrapeTimeOut: '1s' }),
     ['spec.endpoints.0.scrapeTimeOut is not a field'],
+  ],
+  [
+    'a misspelt field of a canary',
+    'Rollout',
+    ({ spec }) => Object.assign(spec.strategy.canary, { maxsurge: 1 }),
+    ['spec.strategy.canary.maxsurge is not a field'],
+  ],
+  [
+    'a misspelt limit',
+    'AnalysisTemplate',
+    ({ spec }) => Object.assign(spec.metrics[0], { consecutiveSuccessesLimit: 3 }),
+    ['spec.metrics.0.consecutiveSuccessesLimit is not a field'],
   ],
   [
     'a wrong value of a custom kind',

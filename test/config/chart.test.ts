@@ -274,12 +274,14 @@ test('the Application hands over values for its environment and its timing', () 
   assert.equal(applicationOf('dev', 15).values, {
     metrics: { interval: '1s' },
     autoscaling: { scaleDownStabilizationSeconds: 20 },
+    analysis: { initialDelay: '4s', window: '6s', interval: '2s' },
     database: { secretName: 'db' },
     image: { digest: DIGEST },
   })
   assert.equal(applicationOf('prod', 1).values, {
     metrics: { interval: '15s' },
     autoscaling: { scaleDownStabilizationSeconds: 300 },
+    analysis: { initialDelay: '60s', window: '90s', interval: '30s' },
     database: { secretName: '' },
     image: { digest: DIGEST },
   })
@@ -320,16 +322,18 @@ test('an environment has a values file of its own; only dev is published on this
 
 test('the replicas that the HPA wrote are left to it, and nobody else’s', async () => {
   const [, application] = service().applications({ ...TARGET, environment: 'dev' }, {})
+  const managedFieldsManagers = ['kube-controller-manager', 'k3s']
   assert.equal(application?.spec.ignoreDifferences, [
-    { group: 'apps', kind: 'Deployment', managedFieldsManagers: ['kube-controller-manager', 'k3s'] },
+    { group: 'apps', kind: 'Deployment', managedFieldsManagers },
+    { group: 'argoproj.io', kind: 'Rollout', managedFieldsManagers },
   ])
   assert.ok(application?.spec.syncPolicy.syncOptions.includes('RespectIgnoreDifferences=true'), 'else a sync would write them')
 })
 
 test('what the Application hands over renders, whatever the speed, and its project allows each kind of it', async () => {
-  for (const speedup of [1, 8, 15, 40]) {
-    const { values, allowed } = applicationOf('dev', speedup)
-    const rendered = await objects('--set-json', JSON.stringify(values))
+  for (const [environment, speedup] of ENVIRONMENTS.flatMap((each) => [1, 8, 15, 40].map((speed) => [each, speed] as const))) {
+    const { values, allowed } = applicationOf(environment, speedup)
+    const rendered = await objects('--values', `${CHART}values-${environment}.yaml`, '--set-json', JSON.stringify(values))
     for (const { kind, apiVersion } of Object.values(rendered)) {
       const group = String(apiVersion).includes('/') ? String(apiVersion).split('/')[0] : ''
       assert.ok(

@@ -32,6 +32,7 @@ async function expectedTargets(): Promise<Readonly<Record<string, number>>> {
     'kube-dns': 1,
     'argocd-metrics': 1,
     'argocd-repo-server': 1,
+    'argo-rollouts-metrics': 1,
     prometheus: 1,
     'prometheus-operator': 1,
     alertmanager: 1,

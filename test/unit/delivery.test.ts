@@ -1,6 +1,6 @@
 /** What a proof commits to `deploy`, and what its undo writes back. */
 import { parse } from 'yaml'
-import { application, inSync, isRolledOut, refOfApplication, type Scenario, valuesFiles, versionOf, withValues } from '#core'
+import { application, inSync, isRolledOut, refOfApplication, type Scenario, valuesFiles, valuesOfChart, versionOf, withValues } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { assert, suite } from '../suite.ts'
 
@@ -32,10 +32,16 @@ test('valuesFiles() gives both files as they stand, and null for one that is not
 })
 
 test('the values of another environment are in files of their own, with its own Application', () => {
-  assert.equal(valuesFiles(new Map(), { part: 'service', environment: 'staging' }), {
-    'environments/staging/service.yaml': null,
-    'applications/application.argocd.service-staging.yaml': null,
-  })
+  const path = 'applications/application.argocd.service-staging.yaml'
+  const of = { part: 'service', environment: 'staging' } as const
+  const others = new Map([[path, files.get(PATHS[1] ?? '') ?? '']])
+  assert.equal(valuesFiles(others, of), { 'environments/staging/service.yaml': null, [path]: others.get(path) })
+  assert.equal(Object.keys(withValues(others, of, { replicas: 3 })), ['environments/staging/service.yaml', path])
+})
+
+test('valuesOfChart() gives what the chart gets, and nothing where there is no Application', () => {
+  assert.equal(valuesOfChart(files, OF), helm.valuesObject)
+  assert.equal(valuesOfChart(new Map(), OF), {})
 })
 
 test('versionOf() is how the service names the version of a digest', () => {

@@ -1,5 +1,5 @@
 /** Load in a cluster that is made up: what is created, what ends the wait, what is read, and that nothing is left. */
-import type { Cluster, LoadProfile, LoadSecond } from '#core'
+import type { Cluster, Environment, LoadProfile, LoadSecond } from '#core'
 import { KubeError, type KubeObject, type ObjectRef, splitLines } from '#kit/kube'
 import { followLog, type LogSource } from '../../load/follow.ts'
 import { createLoadGenerator } from '../../load/generator.ts'
@@ -227,6 +227,18 @@ load('what an earlier run left is removed first', async ({ signal }) => {
   await using running = await generator.start(profile, { cluster, signal })
   assert.is((await running.done).exitCode, 0)
   assert.is(created.length, 1)
+})
+
+load('load is sent to the environment that is asked for, by default to dev, and never out of the cluster', async ({ signal }) => {
+  const targetOf = async (to: { environment?: Environment }) => {
+    const { cluster, created } = fakeCluster({ log: MEASURED })
+    await using _running = await generator.start(profile, { cluster, signal, ...to })
+    return JSON.parse(created[0]?.spec.template.metadata.annotations['holdfast.dev/plan']).target
+  }
+  assert.is(await targetOf({}), 'http://service.dev.svc.cluster.local')
+  assert.is(await targetOf({ environment: 'staging' }), 'http://service.staging.svc.cluster.local')
+  const outside = { environment: 'dev.example.com/' as Environment }
+  await assert.rejects(targetOf(outside), /'http:\/\/service\.dev\.example\.com\/\.svc\.cluster\.local' is not a service of the cluster/)
 })
 
 const UNSTARTED: readonly (readonly [string, Behaviour, RegExp])[] = [

@@ -56,10 +56,10 @@ export interface RunningMain {
   readonly output: () => string
 }
 
-/** main.ts, or a bundle of it, in a process of its own on free ports. */
-export function startMain(env: Record<string, string>, bundle?: string): RunningMain {
+/** main.ts, or a bundle of it, in a process of its own on free ports; `nodeArgs` stand before it. */
+export function startMain(env: Record<string, string>, bundle?: string, nodeArgs: readonly string[] = []): RunningMain {
   const args = bundle === undefined ? ['--import', import.meta.resolve('tsx'), MAIN] : [bundle]
-  const child = spawn(process.execPath, args, { env: { ...FREE_PORTS, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...nodeArgs, ...args], { env: { ...FREE_PORTS, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
   const listening = once(child.stdout, 'data').then(([chunk]) => JSON.parse(String(chunk).split('\n')[0] ?? ''))

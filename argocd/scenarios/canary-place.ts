@@ -1,0 +1,197 @@
+/** The environment of a canary: its objects, its values in Git, what is read from its events, and what a mutant changes of it. */
+import {
+  type Context,
+  commitDeploy,
+  type Environment,
+  imageOf,
+  inSync,
+  isPresent,
+  type RecordedEvent,
+  type Signal,
+  type Undo,
+  type ValuesOf,
+  valuesFiles,
+  valuesOfChart,
+  WORKLOAD_NAME,
+  withValues,
+} from '#core'
+import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
+import { type ImageConfig, pushVariant } from '#kit/variant'
+
+export interface CanaryPlace {
+  /** Its workload is a Rollout. */
+  readonly environment: Environment
+}
+
+const ROLLOUTS_API = 'argoproj.io/v1alpha1'
+
+/** Whose pods are the Rollout's. */
+const templateRef = ({ environment }: CanaryPlace): ObjectRef => ({
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  name: WORKLOAD_NAME,
+  namespace: environment,
+})
+export const rolloutRef = (place: CanaryPlace): ObjectRef => ({ ...templateRef(place), apiVersion: ROLLOUTS_API, kind: 'Rollout' })
+/** The chart's own. */
+export const analysisTemplateRef = (place: CanaryPlace): ObjectRef => ({
+  ...rolloutRef(place),
+  kind: 'AnalysisTemplate',
+  name: `${WORKLOAD_NAME}-canary`,
+})
+
+export function watchesOf(place: CanaryPlace): readonly ListRef[] {
+  const { environment: namespace } = place
+  return [
+    { apiVersion: 'apps/v1', kind: 'Deployment', namespace },
+    { apiVersion: ROLLOUTS_API, kind: 'Rollout', namespace },
+    { apiVersion: ROLLOUTS_API, kind: 'AnalysisRun', namespace },
+    podsOf(place),
+    {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      namespace,
+      labelSelector: `kubernetes.io/service-name=${WORKLOAD_NAME}`,
+    },
+  ]
+}
+
+const podsOf = ({ environment: namespace }: CanaryPlace): ListRef => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  namespace,
+  labelSelector: `app.kubernetes.io/name=${WORKLOAD_NAME}`,
+})
+
+// ── Its values in Git ───────────────────────────────────────────────────────────────────────────────────────────────
+
+const valuesAt = ({ environment }: CanaryPlace): ValuesOf => ({ part: WORKLOAD_NAME, environment })
+
+/** One commit of other values. */
+export async function commitAt(place: CanaryPlace, context: Context, change: Commit): Promise<void> {
+  const { files } = await (await context.git()).readDeploy()
+  const values = change.values(valuesOfChart(files, valuesAt(place)))
+  await commitDeploy(context, { message: change.message, files: withValues(files, valuesAt(place), values), applications: [] })
+}
+
+export interface Commit {
+  readonly message: string
+  /** @param now what the chart gets now. */
+  readonly values: (now: Readonly<Record<string, unknown>>) => object
+}
+
+/** The values as they stand in Git now, and other files, written back. */
+export async function restoreAt(place: CanaryPlace, context: Pick<Context, 'git'>, others: readonly OtherFile[] = []): Promise<Undo> {
+  const { files } = await (await context.git()).readDeploy()
+  const kept = Object.fromEntries(others.map(({ path }) => [path, files.get(path) ?? null]))
+  return [
+    {
+      op: 'commit',
+      message: 'Undo of a proof',
+      files: { ...valuesFiles(files, valuesAt(place)), ...kept },
+      applications: others.map(({ application }) => application),
+    },
+  ]
+}
+
+/** A file of `deploy`, and the Application whose it is. */
+export interface OtherFile {
+  readonly path: string
+  readonly application: string
+}
+
+export interface Version {
+  readonly name: string
+  readonly change: (config: ImageConfig) => ImageConfig
+}
+
+/** Puts another version of what runs there into the registry, and commits its digest. */
+export async function deployAt(place: CanaryPlace, context: Context, { name, change }: Version): Promise<void> {
+  const { cluster } = context
+  const [repository = '', digest = ''] = imageOf(await cluster.kube.get(templateRef(place)))?.split('@') ?? []
+  const image = { registry: cluster.registry, name: repository.slice(repository.indexOf('/') + 1), digest }
+  const variant = await pushVariant(image, `proof-${name}`, change)
+  await commitAt(place, context, { message: `Proof: a ${name} version`, values: () => ({ image: { digest: variant } }) })
+}
+
+// ── Signals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Nothing is tried out, and no pod is on its way out. */
+export function atRest(place: CanaryPlace): Signal {
+  return {
+    name: `what runs in ${place.environment} is all of one version`,
+    async look({ cluster: { kube } }) {
+      const [rollout, template, pods] = await Promise.all([
+        kube.get(rolloutRef(place)),
+        kube.get(templateRef(place)),
+        kube.list(podsOf(place)),
+      ])
+      const ending = pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).length
+      const { phase = 'no Rollout', message = '' } = rollout?.status ?? {}
+      return { ok: isPromoted(rollout, template) && ending === 0, seen: `${[phase, message].filter(Boolean).join(': ')}, ${ending} ending` }
+    },
+  }
+}
+
+export const steadyOf = (place: CanaryPlace): readonly Signal[] => [inSync, atRest(place)]
+
+/** Every pod is of the newest template, and the controller has seen that one. */
+export function isPromoted(rollout: KubeObject | undefined, template: KubeObject | undefined): boolean {
+  const { phase, stableRS, currentPodHash, observedGeneration, workloadObservedGeneration } = rollout?.status ?? {}
+  const isSeen =
+    observedGeneration === String(rollout?.metadata.generation) && workloadObservedGeneration === String(template?.metadata.generation)
+  return phase === 'Healthy' && stableRS !== undefined && stableRS === currentPodHash && isSeen
+}
+
+/** Its measurements come from there. */
+export const prometheusAnswers: Signal = {
+  name: 'Prometheus is ready',
+  async look({ cluster }) {
+    const seen = await cluster.fetch('prometheus', '/-/ready', { signal: AbortSignal.timeout(2_000) }).then(
+      ({ status }) => String(status),
+      () => 'no answer',
+    )
+    return { ok: seen === '200', seen }
+  },
+}
+
+// ── Events ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const ofKind = (kind: string, event: RecordedEvent) => (isPresent(event) && event.object.kind === kind ? event.object : undefined)
+
+export const rolloutOf = (event: RecordedEvent): KubeObject | undefined => ofKind('Rollout', event)
+export const templateIn = (objects: readonly KubeObject[]): KubeObject | undefined => objects.find(({ kind }) => kind === 'Deployment')
+
+/** The revision that serves, as it is called in the names of its pods. */
+export function stableHash(objects: readonly KubeObject[]): string | undefined {
+  return objects.find(({ kind }) => kind === 'Rollout')?.status?.stableRS
+}
+
+export const isOfRevision = (hash: string | undefined, pod: string) => hash !== undefined && pod.startsWith(`${WORKLOAD_NAME}-${hash}-`)
+
+/** An analysis that began in this round. */
+export function analysisOf(event: RecordedEvent, before: readonly KubeObject[]): KubeObject | undefined {
+  const run = ofKind('AnalysisRun', event)
+  return before.some(({ metadata }) => metadata.uid === run?.metadata.uid) ? undefined : run
+}
+
+interface Measurement {
+  readonly phase: string
+  readonly value?: string
+}
+
+/** Measurements of one metric that came to this result, and by a number: `[NaN]` and `[]` are none. */
+export function measured(run: KubeObject | undefined, metric: string, phase: 'Successful' | 'Failed'): number {
+  return measurementsOf(run, metric).filter((each) => each.phase === phase && /^\[-?[\d.]+(e[+-]?\d+)?\]$/.test(each.value ?? '')).length
+}
+
+/** How many measurements of all metrics came to this result. */
+export function countOf(run: KubeObject | undefined, phase: 'Successful' | 'Failed' | 'Inconclusive' | 'Error'): number {
+  const results = (run?.status?.metricResults ?? []) as { measurements?: readonly Measurement[] }[]
+  return results.flatMap(({ measurements = [] }) => measurements).filter((each) => each.phase === phase).length
+}
+
+function measurementsOf(run: KubeObject | undefined, metric: string): readonly Measurement[] {
+  const results = (run?.status?.metricResults ?? []) as { name: string; measurements?: readonly Measurement[] }[]
+  return results.find(({ name }) => name === metric)?.measurements ?? []
+}
