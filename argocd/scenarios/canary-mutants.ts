@@ -1,8 +1,8 @@
 /** What breaks the judging of canaries: a template that looks elsewhere, at nothing or too kindly, and a hand that skips it. */
-import type { Act, Context, Mutant, Step } from '#core'
+import { type Act, type Context, type Mutant, rolloutIn, type Step, WORKLOAD_NAME } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { type Condition, pending, ready, waitFor } from '#kit/wait'
-import { analysisTemplateRef, type CanaryPlace, commitAt, restoreAt, rolloutRef, steadyOf } from './canary-place.ts'
+import { analysisTemplateRef, type CanaryPlace, commitAt, restoreAt, STEADY } from './canary-place.ts'
 
 /** Longer than all measurements that may come to nothing. */
 const HOLD_MS = 45_000
@@ -44,9 +44,9 @@ function judgedBy(place: CanaryPlace, name: string, change: (metric: Metric) => 
 }
 
 async function isJudgedBy(place: CanaryPlace, template: string, context: Context): Promise<Condition<void>> {
-  const rollout = await context.cluster.kube.get(rolloutRef(place))
+  const rollout = await context.cluster.kube.get(rolloutIn(place.environment))
   if (!JSON.stringify(rollout?.spec.strategy).includes(`"${template}"`)) return pending('it is still judged by another')
-  const looks = await Promise.all(steadyOf(place).map((signal) => signal.look(context)))
+  const looks = await Promise.all(STEADY.map((signal) => signal.look(context)))
   return looks.every(({ ok }) => ok) ? ready(undefined) : pending(looks.map(({ seen }) => seen).join('; '))
 }
 
@@ -76,7 +76,7 @@ export function promotedByHand(place: CanaryPlace, after: string): Mutant {
     kind: 'act',
     name: 'promote by hand',
     async run({ cluster }) {
-      const path = `/apis/argoproj.io/v1alpha1/namespaces/${place.environment}/rollouts/${rolloutRef(place).name}/status`
+      const path = `/apis/argoproj.io/v1alpha1/namespaces/${place.environment}/rollouts/${WORKLOAD_NAME}/status`
       await cluster.kube.request('PATCH', path, { body: { status: { promoteFull: true } }, type: 'application/merge-patch+json' })
     },
   }

@@ -7,6 +7,8 @@ import {
   inSync,
   isPresent,
   type RecordedEvent,
+  rolledOut,
+  rolloutIn,
   type Signal,
   type Undo,
   type ValuesOf,
@@ -14,6 +16,7 @@ import {
   valuesOfChart,
   WORKLOAD_NAME,
   withValues,
+  workloadIn,
 } from '#core'
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
 import { type ImageConfig, pushVariant } from '#kit/variant'
@@ -23,29 +26,20 @@ export interface CanaryPlace {
   readonly environment: Environment
 }
 
-const ROLLOUTS_API = 'argoproj.io/v1alpha1'
-
-/** Whose pods are the Rollout's. */
-const templateRef = ({ environment }: CanaryPlace): ObjectRef => ({
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  name: WORKLOAD_NAME,
-  namespace: environment,
-})
-export const rolloutRef = (place: CanaryPlace): ObjectRef => ({ ...templateRef(place), apiVersion: ROLLOUTS_API, kind: 'Rollout' })
 /** The chart's own. */
-export const analysisTemplateRef = (place: CanaryPlace): ObjectRef => ({
-  ...rolloutRef(place),
+export const analysisTemplateRef = ({ environment }: CanaryPlace): ObjectRef => ({
+  ...rolloutIn(environment),
   kind: 'AnalysisTemplate',
   name: `${WORKLOAD_NAME}-canary`,
 })
 
 export function watchesOf(place: CanaryPlace): readonly ListRef[] {
   const { environment: namespace } = place
+  const { apiVersion } = rolloutIn(namespace)
   return [
     { apiVersion: 'apps/v1', kind: 'Deployment', namespace },
-    { apiVersion: ROLLOUTS_API, kind: 'Rollout', namespace },
-    { apiVersion: ROLLOUTS_API, kind: 'AnalysisRun', namespace },
+    { apiVersion, kind: 'Rollout', namespace },
+    { apiVersion, kind: 'AnalysisRun', namespace },
     podsOf(place),
     {
       apiVersion: 'discovery.k8s.io/v1',
@@ -108,7 +102,7 @@ export interface Version {
 /** Puts another version of what runs there into the registry, and commits its digest. */
 export async function deployAt(place: CanaryPlace, context: Context, { name, change }: Version): Promise<void> {
   const { cluster } = context
-  const [repository = '', digest = ''] = imageOf(await cluster.kube.get(templateRef(place)))?.split('@') ?? []
+  const [repository = '', digest = ''] = imageOf(await cluster.kube.get(workloadIn(place.environment)))?.split('@') ?? []
   const image = { registry: cluster.registry, name: repository.slice(repository.indexOf('/') + 1), digest }
   const variant = await pushVariant(image, `proof-${name}`, change)
   await commitAt(place, context, { message: `Proof: a ${name} version`, values: () => ({ image: { digest: variant } }) })
@@ -117,31 +111,7 @@ export async function deployAt(place: CanaryPlace, context: Context, { name, cha
 // ── Signals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Nothing is tried out, and no pod is on its way out. */
-export function atRest(place: CanaryPlace): Signal {
-  return {
-    name: `what runs in ${place.environment} is all of one version`,
-    async look({ cluster: { kube } }) {
-      const [rollout, template, pods] = await Promise.all([
-        kube.get(rolloutRef(place)),
-        kube.get(templateRef(place)),
-        kube.list(podsOf(place)),
-      ])
-      const ending = pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).length
-      const { phase = 'no Rollout', message = '' } = rollout?.status ?? {}
-      return { ok: isPromoted(rollout, template) && ending === 0, seen: `${[phase, message].filter(Boolean).join(': ')}, ${ending} ending` }
-    },
-  }
-}
-
-export const steadyOf = (place: CanaryPlace): readonly Signal[] => [inSync, atRest(place)]
-
-/** Every pod is of the newest template, and the controller has seen that one. */
-export function isPromoted(rollout: KubeObject | undefined, template: KubeObject | undefined): boolean {
-  const { phase, stableRS, currentPodHash, observedGeneration, workloadObservedGeneration } = rollout?.status ?? {}
-  const isSeen =
-    observedGeneration === String(rollout?.metadata.generation) && workloadObservedGeneration === String(template?.metadata.generation)
-  return phase === 'Healthy' && stableRS !== undefined && stableRS === currentPodHash && isSeen
-}
+export const STEADY: readonly Signal[] = [inSync, rolledOut]
 
 /** Its measurements come from there. */
 export const prometheusAnswers: Signal = {

@@ -38,8 +38,8 @@ import {
   prometheusAnswers,
   restoreAt,
   rolloutOf,
+  STEADY,
   stableHash,
-  steadyOf,
   watchesOf,
 } from './canary-place.ts'
 import { actSkipped, deliveryParts } from './delivery.ts'
@@ -131,10 +131,11 @@ export function badCanaryAborted(place: CanaryPlace): Scenario {
   return {
     name: 'bad-canary-aborted',
     kind: 'proof',
+    environments: [place.environment],
     about:
       'Commits a version that is healthy and answers half of its requests with 500: its analysis fails, it gets no more traffic, and the old one serves everything, with nobody touching it.',
     asks: ['prometheus'],
-    steady: [...steadyOf(place), prometheusAnswers],
+    steady: [...STEADY, prometheusAnswers],
     watches: watchesOf(place),
     undo: (context) => restoreAt(place, context),
     steps: () => [
@@ -182,10 +183,11 @@ export function goodCanaryPromoted(place: CanaryPlace): Scenario {
   return {
     name: 'good-canary-promoted',
     kind: 'proof',
+    environments: [place.environment],
     about:
       'Commits a version that works: measured good again and again while it has a part of the traffic, it takes over, and no request is lost.',
     asks: ['prometheus'],
-    steady: [...steadyOf(place), prometheusAnswers],
+    steady: [...STEADY, prometheusAnswers],
     watches: watchesOf(place),
     undo: (context) => restoreAt(place, context),
     steps: () => [
@@ -255,11 +257,12 @@ export function blindCanaryNotPromoted(place: CanaryPlace): Scenario {
   return {
     name: 'blind-canary-not-promoted',
     kind: 'proof',
+    environments: [place.environment],
     about:
       'Takes Prometheus away and commits a version that works: nobody can tell that it does, so it is not promoted, and the old one serves everything.',
     isExtra: true,
     asks: ['prometheus'],
-    steady: [...steadyOf(place), prometheusAnswers],
+    steady: [...STEADY, prometheusAnswers],
     watches: [...watchesOf(place), PROMETHEUS_PODS],
     undo: (context) => restoreAt(place, context, [PROMETHEUS]),
     steps: () => [

@@ -159,15 +159,16 @@ export function stackCondition({ applications, pods, expected }: StackSeen, want
   return conditions.find(({ state }) => state === 'pending') ?? ready(undefined)
 }
 
-/** Pods but those of a Deployment's older ReplicaSets, and none of a Deployment whose newest template has no ReplicaSet yet. */
+/**
+ * Pods but those of older ReplicaSets, and none of a workload whose newest template has no ReplicaSet yet.
+ * @param workloads Deployments and Rollouts.
+ */
 export function currentPods(
   pods: readonly KubeObject[],
   replicaSets: readonly KubeObject[],
-  deployments: readonly KubeObject[],
+  workloads: readonly KubeObject[],
 ): KubeObject[] {
-  const observed = new Set(
-    deployments.filter(({ metadata, status }) => status?.observedGeneration === metadata.generation).map(({ metadata }) => metadata.uid),
-  )
+  const observed = new Set(workloads.filter((each) => isObserved(each, templateOf(each, workloads))).map(({ metadata }) => metadata.uid))
   const newest = new Map<string, KubeObject>()
   for (const each of replicaSets) {
     const owner = ownerUid(each)
@@ -183,7 +184,24 @@ function ownerUid({ metadata }: KubeObject): string {
 }
 
 function revisionOf(replicaSet: KubeObject | undefined): number {
-  return Number(replicaSet?.metadata.annotations?.['deployment.kubernetes.io/revision'] ?? 0)
+  const annotations = replicaSet?.metadata.annotations
+  return Number(annotations?.['deployment.kubernetes.io/revision'] ?? annotations?.['rollout.argoproj.io/revision'] ?? 0)
+}
+
+/** Where a workload's template stands: a Rollout's in the Deployment that it names. */
+function templateOf(workload: KubeObject, workloads: readonly KubeObject[]): KubeObject | undefined {
+  if (workload.kind !== 'Rollout') return workload
+  const { name } = workload.spec.workloadRef
+  return workloads.find(
+    ({ kind, metadata }) => kind === 'Deployment' && metadata.name === name && metadata.namespace === workload.metadata.namespace,
+  )
+}
+
+/** Whether the controller of a workload has seen it as it is now, and its template. A Rollout says so in words, of both. */
+export function isObserved({ kind, metadata, status }: KubeObject, template: KubeObject | undefined): boolean {
+  if (kind !== 'Rollout') return status?.observedGeneration === metadata.generation
+  const { observedGeneration, workloadObservedGeneration } = status ?? {}
+  return observedGeneration === String(metadata.generation) && workloadObservedGeneration === String(template?.metadata.generation)
 }
 
 /** A program's error stands at the end of what Argo CD says, its place at the beginning. */

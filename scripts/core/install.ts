@@ -20,6 +20,7 @@ import { type DeployFacts, withFacts } from './history.ts'
 import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
 import { readHealthy, stalled } from './rollout.ts'
 import type { Cluster, GitRemote, ImageSpec, Part, Run, SourceHead, Stack, StoredImage, Target, UpRequest } from './types.ts'
+import { rolloutIn } from './workload.ts'
 
 const APPLICATIONS = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: ARGOCD_NAMESPACE }
 const PODS = { apiVersion: 'v1', kind: 'Pod' }
@@ -228,15 +229,16 @@ function stalledCondition(deployments: readonly KubeObject[]): Condition<never> 
   return problem === undefined ? undefined : terminal(problem, 'npm run local:status shows the whole stack')
 }
 
-/** The pods of some namespaces that run what is wanted now, and every Deployment. */
+/** The pods of some namespaces that run what is wanted now, and every Deployment. Where no Rollout can be, there is none. */
 async function listPods(kube: Kube, namespaces: ReadonlySet<string>): Promise<Readonly<Record<'pods' | 'deployments', KubeObject[]>>> {
-  const [pods, replicaSets, deployments] = await Promise.all([
+  const [pods, replicaSets, deployments, rollouts] = await Promise.all([
     kube.list(PODS),
     kube.list({ apiVersion: 'apps/v1', kind: 'ReplicaSet' }),
     kube.list({ apiVersion: 'apps/v1', kind: 'Deployment' }),
+    Promise.all(ENVIRONMENTS.map(async (environment) => (await kube.get(rolloutIn(environment))) ?? [])),
   ])
   const ours = pods.filter(({ metadata }) => namespaces.has(metadata.namespace ?? ''))
-  return { pods: currentPods(ours, replicaSets, deployments), deployments }
+  return { pods: currentPods(ours, replicaSets, [...deployments, ...rollouts.flat()]), deployments }
 }
 
 interface WaitUntilHealthy {

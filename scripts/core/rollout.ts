@@ -3,15 +3,17 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Kube, KubeObject } from '#kit/kube'
 import { type Condition, pending, ready, terminal } from '#kit/wait'
 import { ENVIRONMENTS, type Environment, nameIn } from './environments.ts'
-import { applicationState, currentPods, podProblem } from './health.ts'
+import { applicationState, currentPods, isObserved, podProblem } from './health.ts'
 import { refOfApplication } from './pause.ts'
 import type { Digest } from './types.ts'
-import { imageOf, isRolledOut, WORKLOAD_NAME, workloadIn } from './workload.ts'
+import { imageOf, isRolledOut, rolloutIn, WORKLOAD_NAME, workloadIn } from './workload.ts'
 
 /** What was seen of an environment at one moment. */
 export interface RolloutSeen {
   readonly application: KubeObject | undefined
   readonly workload: KubeObject | undefined
+  /** Has the pods, where there is one. */
+  readonly rollout: KubeObject | undefined
   /** Those that run what is wanted now: see `currentPods`. */
   readonly pods: readonly KubeObject[]
 }
@@ -23,14 +25,16 @@ const DEGRADED_MS = 60_000
 
 export async function lookAtRollout(kube: Kube, environment: Environment): Promise<RolloutSeen> {
   const application = await kube.get(refOfApplication(nameIn(environment, WORKLOAD_NAME)))
-  if (application === undefined) return { application, workload: undefined, pods: [] }
-  const [workload, pods, replicaSets, deployments] = await Promise.all([
+  if (application === undefined) return { application, workload: undefined, rollout: undefined, pods: [] }
+  const [workload, rollout, pods, replicaSets, deployments] = await Promise.all([
     kube.get(workloadIn(environment)),
+    kube.get(rolloutIn(environment)),
     kube.list({ apiVersion: 'v1', kind: 'Pod', namespace: environment }),
     kube.list({ apiVersion: 'apps/v1', kind: 'ReplicaSet', namespace: environment }),
     kube.list({ apiVersion: 'apps/v1', kind: 'Deployment', namespace: environment }),
   ])
-  return { application, workload, pods: currentPods(pods, replicaSets, deployments) }
+  const workloads = [...deployments, ...(rollout === undefined ? [] : [rollout])]
+  return { application, workload, rollout, pods: currentPods(pods, replicaSets, workloads) }
 }
 
 export interface RolloutWanted {
@@ -47,10 +51,25 @@ export function rolloutCondition(seen: RolloutSeen, { digest, sinceMs }: Rollout
   const early = refused(application, sinceMs) ?? unsynced(application)
   if (early !== undefined) return early
   if (digestRun(workload) !== digest) return pending('its workload does not name the digest yet')
-  const problem = brokenPod(seen, nowMs) ?? stalled(workload, nowMs) ?? degraded(application, nowMs)
-  if (problem !== undefined) return terminal(problem)
+  const problem = brokenPod(seen, nowMs) ?? stalled(workload, nowMs) ?? stoppedCanary(seen, sinceMs) ?? degraded(application, nowMs)
+  return problem === undefined ? healthy(application, seen) : terminal(problem)
+}
+
+/** Argo CD may not have seen yet that a canary began, so the Rollout is asked itself. */
+function healthy(application: KubeObject, { workload, rollout }: RolloutSeen): Condition<void> {
+  if (rollout !== undefined && !isRolledOut(workload, rollout)) return pending(`its canary is ${rollout.status?.phase ?? 'not begun'}`)
   const { health } = applicationState(application)
   return health === 'Healthy' ? ready(undefined) : pending(`it is ${health}`)
+}
+
+/** A canary of the newest template that was aborted, or that nobody but a person ends: neither gets better by waiting. */
+export function stoppedCanary({ rollout, workload }: Pick<RolloutSeen, 'rollout' | 'workload'>, sinceMs: number): string | undefined {
+  if (rollout === undefined || !isObserved(rollout, workload)) return undefined
+  const { abort = false, abortedAt = '', phase, message = '' } = rollout.status ?? {}
+  const name = `'${rollout.metadata.namespace}/${rollout.metadata.name}'`
+  // Told in whole seconds. An abort of before is of something else.
+  if (abort) return Date.parse(abortedAt) + 1000 > sinceMs ? `Rollout ${name} took its canary back: ${message}` : undefined
+  return phase === 'Paused' ? `Rollout ${name} could not tell whether its canary is good, and waits: ${message}` : undefined
 }
 
 /** What every environment runs, Healthy. */

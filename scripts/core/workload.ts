@@ -4,6 +4,7 @@ import { Failure } from '#kit/errors'
 import { type KubeObject, type ListRef, type ObjectRef, refOf } from '#kit/kube'
 import { type Environment, FIRST_ENVIRONMENT, nameIn } from './environments.ts'
 import { ROOT_APPLICATION } from './gitops.ts'
+import { isObserved } from './health.ts'
 import { refOfApplication } from './pause.ts'
 import { type Context, type Evidence, isPresent, type PodFault, type RecordedEvent, type Signal, type Undo } from './scenario.ts'
 
@@ -13,9 +14,14 @@ export const ENVIRONMENT = FIRST_ENVIRONMENT
 export const WORKLOAD_NAME = 'service'
 export const WORKLOAD: ObjectRef = workloadIn(ENVIRONMENT)
 
-/** The workload of an environment. */
+/** What says what a pod of an environment is. It has the pods too, but for where a Rollout has them. */
 export function workloadIn(environment: Environment): ObjectRef {
   return { apiVersion: 'apps/v1', kind: 'Deployment', name: WORKLOAD_NAME, namespace: environment }
+}
+
+/** What has the pods of an environment where a new version is tried on a part of the traffic first. */
+export function rolloutIn(environment: Environment): ObjectRef {
+  return { ...workloadIn(environment), apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout' }
 }
 
 const ENDPOINTS: ListRef = {
@@ -112,13 +118,19 @@ export function versionOf(image: string | undefined): string {
   return image?.split('@sha256:')[1]?.slice(0, 12) ?? 'unknown'
 }
 
-/** Every wanted replica is of the newest template, and ready; nothing else is left. */
-export function isRolledOut(workload: KubeObject | undefined): boolean {
+/** Every wanted replica is of the newest template, and ready; nothing else is left. Where there is a Rollout, it has the replicas. */
+export function isRolledOut(workload: KubeObject | undefined, rollout?: KubeObject): boolean {
+  if (rollout !== undefined) return isPromoted(rollout, workload)
   const { replicas = 0, readyReplicas = 0, updatedReplicas = 0, observedGeneration } = workload?.status ?? {}
   const wanted = workload?.spec.replicas ?? 1
   return (
     [replicas, readyReplicas, updatedReplicas].every((count) => count === wanted) && observedGeneration === workload?.metadata.generation
   )
+}
+
+function isPromoted(rollout: KubeObject, template: KubeObject | undefined): boolean {
+  const { phase, stableRS, currentPodHash } = rollout.status ?? {}
+  return phase === 'Healthy' && stableRS !== undefined && stableRS === currentPodHash && isObserved(rollout, template)
 }
 
 /** Argo CD has compared what Git holds now, is content with it, and busy with nothing. */
@@ -144,9 +156,14 @@ export const rolledOut: Signal = {
   name: 'the workload is rolled out, and no pod of it ends',
   async look({ cluster: { kube }, environment }) {
     const pods = { ...WORKLOAD_PODS, namespace: environment }
-    const [workload, present] = await Promise.all([kube.get(workloadIn(environment)), kube.list(pods)])
+    const [workload, rollout, present] = await Promise.all([
+      kube.get(workloadIn(environment)),
+      kube.get(rolloutIn(environment)),
+      kube.list(pods),
+    ])
     const ending = present.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).length
-    const { readyReplicas = 0, replicas = 0 } = workload?.status ?? {}
-    return { ok: isRolledOut(workload) && ending === 0, seen: `${readyReplicas} of ${replicas} ready, ${ending} ending` }
+    const { readyReplicas = 0, replicas = 0, phase } = (rollout ?? workload)?.status ?? {}
+    const seen = `${readyReplicas} of ${replicas} ready, ${ending} ending${phase === undefined ? '' : `, ${phase}`}`
+    return { ok: isRolledOut(workload, rollout) && ending === 0, seen }
   },
 }

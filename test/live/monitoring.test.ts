@@ -1,5 +1,5 @@
 /** Monitoring sees everything that it should, and neither it nor Git forgets anything when its pod is replaced. */
-import type { Cluster } from '#core'
+import { type Cluster, ENVIRONMENTS } from '#core'
 import { type AskProm, promQuery, promSamples, promTargets } from '#kit/prom'
 import { pending, ready, waitFor } from '#kit/wait'
 import { stack } from '../../holdfast.config.ts'
@@ -22,10 +22,10 @@ test.before(async () => {
 async function expectedTargets(): Promise<Readonly<Record<string, number>>> {
   const [nodes, pods] = await Promise.all([
     cluster.kube.list({ apiVersion: 'v1', kind: 'Node' }),
-    cluster.kube.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'dev', labelSelector: 'app.kubernetes.io/name=service' }),
+    cluster.kube.list({ apiVersion: 'v1', kind: 'Pod', labelSelector: 'app.kubernetes.io/name=service' }),
   ])
   return {
-    service: pods.length,
+    service: pods.filter(({ metadata }) => ENVIRONMENTS.some((each) => each === metadata.namespace)).length,
     apiserver: 1,
     kubelet: 3 * nodes.length, // its own, the containers' and the pods' resources
     'node-exporter': nodes.length,

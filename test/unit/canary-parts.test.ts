@@ -1,8 +1,8 @@
 /** What canaries are made of and judged by: their evidence, the version that fails, run for real, and what mutants make of the template. */
-import type { Context, Scenario } from '#core'
+import { type Context, isRolledOut, type Scenario } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { failureLimit99, metricRenamed, nanOnly, noData } from '../../argocd/scenarios/canary-mutants.ts'
-import { analysisOf, isPromoted, measured } from '../../argocd/scenarios/canary-place.ts'
+import { analysisOf, measured } from '../../argocd/scenarios/canary-place.ts'
 import { FAULTY_ARGS, faulty, marked } from '../../argocd/scenarios/variants.ts'
 import { assert, suite } from '../suite.ts'
 import { analysis, FAILED, object, PLACE, rollout } from './canary-fixture.ts'
@@ -33,7 +33,7 @@ test('a rollout is at rest once it is healthy, all of one revision, and has seen
   const template = object('Deployment', 'service', {})
   const withGeneration = (of: KubeObject, generation: number) => ({ ...of, metadata: { ...of.metadata, generation } })
   const calm = { phase: 'Healthy', currentPodHash: 'aaaa', observedGeneration: '3', workloadObservedGeneration: '7' }
-  const at = (status: object) => isPromoted(withGeneration(rollout({ ...calm, ...status }), 3), withGeneration(template, 7))
+  const at = (status: object) => isRolledOut(withGeneration(template, 7), withGeneration(rollout({ ...calm, ...status }), 3))
   assert.ok(at({}))
   for (const status of [
     { phase: 'Degraded' },
@@ -44,7 +44,7 @@ test('a rollout is at rest once it is healthy, all of one revision, and has seen
     { stableRS: undefined, currentPodHash: undefined },
   ])
     assert.not.ok(at(status), JSON.stringify(status))
-  assert.not.ok(isPromoted(undefined, undefined))
+  assert.not.ok(isRolledOut(undefined, rollout({ ...calm, workloadObservedGeneration: '7' })))
 })
 
 // ── Versions and mutants ────────────────────────────────────────────────────────────────────────────────────────────

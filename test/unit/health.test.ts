@@ -131,6 +131,27 @@ test('currentPods() leaves out pods of older ReplicaSets, and of a Deployment th
   assert.equal(names(1), ['p-job'])
 })
 
+test('currentPods() keeps those of a Rollout’s newest ReplicaSet, once it has seen the Deployment that it takes them from', () => {
+  const owned = (kind: string, uid: string, { owner, revision = '' }: { owner: string; revision?: string }) => ({
+    apiVersion: 'apps/v1',
+    kind,
+    metadata: { name: uid, uid, ownerReferences: [{ uid: owner }], annotations: { 'rollout.argoproj.io/revision': revision } },
+  })
+  const sets = [owned('ReplicaSet', 'stable', { owner: 'r', revision: '9' }), owned('ReplicaSet', 'canary', { owner: 'r', revision: '10' })]
+  const pods = [owned('Pod', 'p-stable', { owner: 'stable' }), owned('Pod', 'p-canary', { owner: 'canary' })]
+  const metadata = { name: 'service', namespace: 'staging', generation: 4 }
+  const template = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { ...metadata, uid: 'd' }, status: { observedGeneration: 4 } }
+  const elsewhere = { ...template, metadata: { ...template.metadata, namespace: 'prod', uid: 'e', generation: 7 } }
+  const names = (status: object) => {
+    const spec = { workloadRef: { name: 'service' } }
+    const rollout = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout', metadata: { ...metadata, uid: 'r' }, spec, status }
+    return currentPods(pods, sets, [elsewhere, template, rollout]).map((each) => each.metadata.name)
+  }
+  assert.equal(names({ observedGeneration: '4', workloadObservedGeneration: '4' }), ['p-canary'])
+  assert.equal(names({ observedGeneration: '4', workloadObservedGeneration: '3' }), [])
+  assert.equal(names({ observedGeneration: '3', workloadObservedGeneration: '4' }), [])
+})
+
 test('stackCondition() is ready when all are', () => {
   assert.is(stackCondition({ applications: [app(synced)], pods: [pod({})], expected: ['service'] }, wanted, NOW_MS).state, 'ready')
 })

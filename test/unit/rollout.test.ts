@@ -43,8 +43,8 @@ const pulling: KubeObject = {
   status: { containerStatuses: [{ name: 'service', image: 'x', restartCount: 0, state: { waiting: { reason: 'ImagePullBackOff' } } }] },
 }
 
-function seen(changes: { application?: KubeObject | undefined; workload?: KubeObject; pods?: KubeObject[] }): string {
-  const objects = { application: application(), workload: workload(), pods: [], ...changes }
+function seen(changes: { application?: KubeObject | undefined; workload?: KubeObject; rollout?: KubeObject; pods?: KubeObject[] }): string {
+  const objects = { application: application(), workload: workload(), rollout: undefined, pods: [], ...changes }
   return said(rolloutCondition(objects, { digest: digest('a'), sinceMs: NOW - 60_000 }, NOW))
 }
 
@@ -73,6 +73,38 @@ test('a pod that cannot pull, a rollout that stands still, and a lasting Degrade
   const health = { status: 'Degraded', lastTransitionTime: secondsAgo(61) }
   assert.is(seen({ application: application({ health }) }), "never: Application 'service-staging' is Degraded for 61 s")
   assert.is(seen({ application: application({ health: { ...health, lastTransitionTime: secondsAgo(5) } }) }), 'it is Degraded')
+})
+
+/** A canary of the newest template. */
+function rollout(status: object): KubeObject {
+  return {
+    apiVersion: 'argoproj.io/v1alpha1',
+    kind: 'Rollout',
+    metadata: { name: 'service', namespace: 'staging', generation: 3 },
+    spec: { workloadRef: { name: 'service' } },
+    status: { observedGeneration: '3', workloadObservedGeneration: '2', stableRS: 'a', currentPodHash: 'b', ...status },
+  }
+}
+
+test('where a Rollout has the pods, it is ready once its canary is promoted, whatever Argo CD has seen', () => {
+  assert.is(seen({ rollout: rollout({ phase: 'Progressing' }) }), 'its canary is Progressing')
+  assert.is(seen({ rollout: rollout({ phase: 'Healthy' }) }), 'its canary is Healthy', 'the one before is still the good one')
+  assert.is(seen({ rollout: rollout({ phase: 'Healthy', currentPodHash: 'a', workloadObservedGeneration: '1' }) }), 'its canary is Healthy')
+  assert.is(seen({ rollout: { ...rollout({}), status: {} } }), 'its canary is not begun')
+  assert.is(seen({ rollout: rollout({ phase: 'Healthy', currentPodHash: 'a' }) }), 'ready')
+})
+
+test('a canary that is aborted, or that nobody could judge, is the end at once', () => {
+  const message = 'RolloutAborted: Metric "errors" assessed Failed'
+  const aborted = (seconds: number) => rollout({ phase: 'Degraded', abort: true, abortedAt: secondsAgo(seconds), message })
+  assert.is(seen({ rollout: aborted(10) }), `never: Rollout 'staging/service' took its canary back: ${message}`)
+  assert.is(seen({ rollout: aborted(70) }), 'its canary is Degraded', 'that was another one')
+  const unseen = rollout({ phase: 'Degraded', abort: true, abortedAt: secondsAgo(1), message, workloadObservedGeneration: '1' })
+  assert.is(seen({ rollout: unseen }), 'its canary is Degraded', 'the controller has not seen the new template')
+  assert.is(
+    seen({ rollout: rollout({ phase: 'Paused', message: 'InconclusiveAnalysisRun' }) }),
+    "never: Rollout 'staging/service' could not tell whether its canary is good, and waits: InconclusiveAnalysisRun",
+  )
 })
 
 test('what Argo CD refuses is the end, if it said so after the commit', () => {
