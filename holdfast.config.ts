@@ -40,7 +40,7 @@ export const stack = defineStack({
   // What a digest must have shown in an environment before it may go on.
   evidence: {
     dev: ['hand-edit', 'object-deleted', 'rollout-lossless', 'image-missing', 'alert-fires', 'hpa-scales'],
-    staging: ['smoke'],
+    staging: ['smoke', 'good-canary-promoted', 'bad-canary-aborted'],
     prod: [],
   },
   timing: {

@@ -13,6 +13,7 @@ import {
   withoutDescriptions,
 } from '#core'
 import type { KubeObject } from '#kit/kube'
+import { canaryScenarios } from '../scenarios/canary.ts'
 
 const NAME = 'rollouts'
 const NAMESPACE = 'argo-rollouts'
@@ -54,7 +55,7 @@ export const rollouts: Part = {
   images: [rolloutsImage],
   rendered: async (target) => (await readPinned(MANIFEST)).filter(isUsed).flatMap((object) => adapt(object, target)),
   applications: (target) => [application({ name: NAME, namespace: NAMESPACE, sources: [renderedSource(NAME, target)] })],
-  scenarios: [],
+  scenarios: canaryScenarios({ environment: 'staging' }),
 }
 
 /** Nobody here logs in by a role, and nothing notifies. All of its definitions are used: it does not start without one. */

@@ -9,15 +9,18 @@ const test = suite('select')
 test('without an environment it is dev, and what is of other environments only is left out', () => {
   const names = selectScenarios(stack, 'proof').map(({ name }) => name)
   assert.ok(names.includes('hand-edit'))
-  assert.not.ok(names.includes('smoke'))
+  assert.equal(
+    names.filter((name) => /smoke|canary/.test(name)),
+    [],
+  )
 })
 
 test('another environment has its own default set', () => {
-  for (const environment of ['staging', 'prod'] as const)
-    assert.equal(
-      selectScenarios(stack, 'proof', { environment }).map(({ name }) => name),
-      ['smoke'],
-    )
+  const names = (environment: 'staging' | 'prod', all = false) =>
+    selectScenarios(stack, 'proof', { environment, all }).map(({ name }) => name)
+  assert.equal(names('staging'), ['bad-canary-aborted', 'good-canary-promoted', 'smoke'])
+  assert.equal(names('staging', true), ['bad-canary-aborted', 'good-canary-promoted', 'blind-canary-not-promoted', 'smoke'])
+  assert.equal(names('prod'), ['smoke'])
 })
 
 test('a proof that is named runs where it can, and is refused elsewhere', () => {
@@ -37,6 +40,7 @@ test('a proof that is named runs where it can, and is refused elsewhere', () => 
 
 test('the menu says where what is not of dev can be run', () => {
   assert.match(listScenarios(stack, 'proof', {}), /^smoke \(in staging and prod\)$/m)
+  assert.match(listScenarios(stack, 'proof', {}), /^blind-canary-not-promoted \(only by name or with --all\) \(in staging\)$/m)
   const rows = JSON.parse(listScenarios(stack, 'proof', { json: true })) as { name: string; environments: string[] }[]
   assert.equal(rows.find(({ name }) => name === 'smoke')?.environments, ['staging', 'prod'])
   assert.equal(rows.find(({ name }) => name === 'hand-edit')?.environments, ['dev'])
