@@ -4,7 +4,7 @@ import { type Kube, type KubeObject, type ObjectRef, refOf } from '#kit/kube'
 import { tagImage } from '#kit/registry'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import { refresh } from './delivery.ts'
-import { ENVIRONMENTS, FIRST_ENVIRONMENT } from './environments.ts'
+import { ENVIRONMENTS, type Environment, FIRST_ENVIRONMENT, nameIn } from './environments.ts'
 import {
   ARGOCD_NAMESPACE,
   applicationNames,
@@ -15,12 +15,12 @@ import {
   renderObjects,
   rootObjects,
 } from './gitops.ts'
-import { currentPods, isCompared, podProblem, type Revisions, stackCondition } from './health.ts'
+import { currentPods, isCompared, podProblem, type Revisions, type StackSeen, stackCondition } from './health.ts'
 import { type DeployFacts, withFacts } from './history.ts'
 import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
-import { readHealthy, stalled } from './rollout.ts'
+import { readHealthy, stalled, stoppedCanary } from './rollout.ts'
 import type { Cluster, GitRemote, ImageSpec, Part, Run, SourceHead, Stack, StoredImage, Target, UpRequest } from './types.ts'
-import { rolloutIn } from './workload.ts'
+import { rolloutIn, WORKLOAD_NAME } from './workload.ts'
 
 const APPLICATIONS = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: ARGOCD_NAMESPACE }
 const PODS = { apiVersion: 'v1', kind: 'Pod' }
@@ -211,16 +211,41 @@ export async function waitUntilHealthy(stack: Stack, installed: Installed, optio
   const namespaces = new Set(stack.parts.flatMap((part) => part.namespaces.map(({ name }) => name)))
   const teller = createTeller(kube, revisions)
   const look = async (): Promise<Condition<void>> => {
-    const [applications, { pods, deployments }] = await Promise.all([kube.list(APPLICATIONS), listPods(kube, namespaces)])
-    await teller(applications)
-    const condition = stackCondition({ applications, pods, expected }, revisions, Date.now())
-    if (condition.state === 'ready') return partsCondition(stack, target)
+    const [all, { pods, deployments, rollouts }] = await Promise.all([kube.list(APPLICATIONS), listPods(kube, namespaces)])
+    await teller(all)
+    const { seen, stopped } = withoutStopped({ applications: all, pods, expected }, [...deployments, ...rollouts])
+    const condition = stackCondition(seen, revisions, Date.now())
+    if (condition.state === 'ready') return stopped ?? partsCondition(stack, target)
     return (endsWhenStalled ? stalledCondition(deployments) : undefined) ?? condition
   }
   const changes = (wake: () => void) => watchAll(kube, [APPLICATIONS, PODS], wake)
   const waiting = { timeoutMs: HEALTHY_TIMEOUT_MS, signal, changes, ...(onSeen === undefined ? {} : { onSeen }) }
   await waitFor('everything to be Synced and Healthy', look, waiting)
 }
+
+/**
+ * A canary that was taken back, or that waits, began with a promotion, and nothing that is installed here ends it: all else is waited for
+ * first, and then it is said.
+ */
+export function withoutStopped(
+  seen: StackSeen,
+  workloads: readonly KubeObject[],
+): { seen: StackSeen; stopped: Condition<never> | undefined } {
+  const found = ENVIRONMENTS.flatMap((environment) => {
+    const of = (kind: string) => workloads.find((each) => each.kind === kind && isWorkloadIn(environment, each))
+    const problem = stoppedCanary({ rollout: of('Rollout'), workload: of('Deployment') }, 0)
+    return problem === undefined ? [] : [{ environment, problem }]
+  })
+  const [first] = found
+  if (first === undefined) return { seen, stopped: undefined }
+  const isOther = (name: string) => found.every(({ environment }) => nameIn(environment, WORKLOAD_NAME) !== name)
+  const applications = seen.applications.filter(({ metadata }) => isOther(metadata.name))
+  const next = `All else is Synced and Healthy. Run npm run promote -- ${first.environment}, which takes it back and says how to go on`
+  return { seen: { ...seen, applications, expected: seen.expected.filter(isOther) }, stopped: terminal(first.problem, next) }
+}
+
+const isWorkloadIn = (environment: Environment, { metadata }: KubeObject) =>
+  metadata.name === WORKLOAD_NAME && metadata.namespace === environment
 
 /** A rollout in an environment that will not end by waiting. */
 function stalledCondition(deployments: readonly KubeObject[]): Condition<never> | undefined {
@@ -229,16 +254,20 @@ function stalledCondition(deployments: readonly KubeObject[]): Condition<never> 
   return problem === undefined ? undefined : terminal(problem, 'npm run local:status shows the whole stack')
 }
 
-/** The pods of some namespaces that run what is wanted now, and every Deployment. Where no Rollout can be, there is none. */
-async function listPods(kube: Kube, namespaces: ReadonlySet<string>): Promise<Readonly<Record<'pods' | 'deployments', KubeObject[]>>> {
-  const [pods, replicaSets, deployments, rollouts] = await Promise.all([
+/** The pods of some namespaces that run what is wanted now, and every Deployment and Rollout. Where none can be, there is none. */
+async function listPods(
+  kube: Kube,
+  namespaces: ReadonlySet<string>,
+): Promise<Readonly<Record<'pods' | 'deployments' | 'rollouts', KubeObject[]>>> {
+  const [pods, replicaSets, deployments, found] = await Promise.all([
     kube.list(PODS),
     kube.list({ apiVersion: 'apps/v1', kind: 'ReplicaSet' }),
     kube.list({ apiVersion: 'apps/v1', kind: 'Deployment' }),
     Promise.all(ENVIRONMENTS.map(async (environment) => (await kube.get(rolloutIn(environment))) ?? [])),
   ])
   const ours = pods.filter(({ metadata }) => namespaces.has(metadata.namespace ?? ''))
-  return { pods: currentPods(ours, replicaSets, [...deployments, ...rollouts.flat()]), deployments }
+  const rollouts = found.flat()
+  return { pods: currentPods(ours, replicaSets, [...deployments, ...rollouts]), deployments, rollouts }
 }
 
 interface WaitUntilHealthy {

@@ -1,5 +1,5 @@
 /** Whether an environment runs a digest: ready, not yet, or never. */
-import { rolloutCondition, stalled } from '#core'
+import { rolloutCondition, stalled, withoutStopped } from '#core'
 import type { KubeObject } from '#kit/kube'
 import type { Condition } from '#kit/wait'
 import { assert, suite } from '../suite.ts'
@@ -105,6 +105,18 @@ test('a canary that is aborted, or that nobody could judge, is the end at once',
     seen({ rollout: rollout({ phase: 'Paused', message: 'InconclusiveAnalysisRun' }) }),
     "never: Rollout 'staging/service' could not tell whether its canary is good, and waits: InconclusiveAnalysisRun",
   )
+})
+
+test('what is installed is not held up by a canary of another environment that stopped: it is said once all else is there', () => {
+  const applications = ['service', 'service-staging'].map((name) => ({ ...application(), metadata: { name } }))
+  const stack = { applications, pods: [], expected: ['service', 'service-staging'] }
+  const calm = withoutStopped(stack, [workload(), rollout({ phase: 'Healthy', currentPodHash: 'a' })])
+  assert.equal(calm, { seen: stack, stopped: undefined })
+  const { seen: others, stopped } = withoutStopped(stack, [workload(), rollout({ phase: 'Paused', message: 'InconclusiveAnalysisRun' })])
+  assert.equal([others.applications.map(({ metadata }) => metadata.name), others.expected], [['service'], ['service']])
+  assert.ok(stopped?.state === 'terminal')
+  assert.is(stopped.why, "Rollout 'staging/service' could not tell whether its canary is good, and waits: InconclusiveAnalysisRun")
+  assert.is(stopped.next, 'All else is Synced and Healthy. Run npm run promote -- staging, which takes it back and says how to go on')
 })
 
 test('what Argo CD refuses is the end, if it said so after the commit', () => {
