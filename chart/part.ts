@@ -72,7 +72,7 @@ export function service({ databaseSecret = '' }: ServiceOptions = {}): Part {
 
 /**
  * Only the first environment has the Secret of the database that the stack brings. Another one keeps its data itself, until
- * `database.secretName` among its values in `deploy` names a Secret that is there.
+ * `database.secretName` among its values in `deploy` names a Secret that is there and the next promotion carries it to the chart.
  */
 const hasDatabase = ({ environment }: Target) => environment === FIRST_ENVIRONMENT
 
@@ -102,13 +102,13 @@ const LEFT_TO_THE_HPA = [
  * Argo CD refuses values files from another revision of the same repository.
  */
 function serviceApplication(target: Target, values: object): KubeObject {
-  const { repoUrl, environment } = target
+  const { repoUrl, environment, sourceRevision = SOURCE_REF } = target
   const helm = { releaseName: NAME, valueFiles: valueFiles(target), valuesObject: { ...targetValues(target), ...values } }
   return application({
     name: nameIn(environment, NAME),
     project: nameIn(environment, PROJECT),
     namespace: environment,
-    sources: [{ repoURL: repoUrl, targetRevision: SOURCE_REF, path: 'chart', helm }],
+    sources: [{ repoURL: repoUrl, targetRevision: sourceRevision, path: 'chart', helm }],
     ignoreDifferences: LEFT_TO_THE_HPA,
   })
 }

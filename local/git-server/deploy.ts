@@ -49,7 +49,7 @@ interface Tip extends DeployTip {
 const LINE_FEED = 0x0a
 const DEPLOY_REF = 'refs/heads/deploy'
 /** Where what was fetched stands in the temporary repository. */
-const TIP = 'refs/heads/tip'
+export const TIP = 'refs/heads/tip'
 const TRIES = 5
 const PAUSE_MS = 200
 const NO_REF = /couldn't find remote ref/
@@ -117,7 +117,7 @@ async function attempt({ gitDir, remote, edit }: Attempt, options: UpdateOptions
   return outcome === 'conflict' ? 'conflict' : { sha, changed: true }
 }
 
-async function temporaryBare(): Promise<AsyncDisposable & { readonly gitDir: string }> {
+export async function temporaryBare(): Promise<AsyncDisposable & { readonly gitDir: string }> {
   const gitDir = await mkdtemp(join(tmpdir(), 'holdfast-deploy-'))
   await createBare(gitDir)
   return { gitDir, [Symbol.asyncDispose]: () => rm(gitDir, { recursive: true, force: true }) }
@@ -130,7 +130,7 @@ async function fetchTip(gitDir: string, remote: Remote, options: DeployOptions):
 }
 
 /** @returns whether the ref exists. */
-async function fetchDeploy(gitDir: string, remote: Remote, options: DeployOptions & { readonly depth: number }): Promise<boolean> {
+export async function fetchDeploy(gitDir: string, remote: Remote, options: DeployOptions & { readonly depth: number }): Promise<boolean> {
   const { ref = DEPLOY_REF, depth, signal } = options
   const args = ['fetch', '--quiet', `--depth=${depth}`, '--no-tags', '--force', '--', remote.url, `${ref}:${TIP}`]
   try {

@@ -19,6 +19,7 @@ import { root } from '#kit/paths'
 import { pending, ready, waitFor } from '#kit/wait'
 import { type Credential, writeCredential } from './credential.ts'
 import { readDeploy, readHistory, updateDeploy } from './deploy.ts'
+import { keepCommit } from './keep.ts'
 import type { Remote } from './remote.ts'
 import { pushSnapshot, snapshotWorkingTree } from './snapshot.ts'
 
@@ -65,6 +66,7 @@ export async function openGit(cluster: Cluster, signal: AbortSignal): Promise<Gi
       return { sha: tip?.sha, files: tip?.files ?? new Map() }
     },
     history: (request) => readHistory(remote, { ...request, ref: `refs/heads/${DEPLOY_REF}`, signal }),
+    keepSource: () => keepCommit(remote, { ref: `refs/heads/${SOURCE_REF}`, signal }),
     updateDeploy: (message, edit) => updateDeploy(remote, edit, { ref: `refs/heads/${DEPLOY_REF}`, message, signal }),
   }
 }

@@ -5,16 +5,17 @@
  */
 import { Failure, messageOf, UserError } from '#kit/errors'
 import { type Condition, ready, waitFor } from '#kit/wait'
-import { commitDeploy } from './delivery.ts'
+import { commitDeploy, pathsOf, withValues } from './delivery.ts'
 import { type Environment, FIRST_ENVIRONMENT } from './environments.ts'
-import { filesWithDigest, filesWithoutDigest } from './gitops.ts'
-import { type DeployFacts, lastHealthy, readHistory, shortDigest, withFacts } from './history.ts'
+import { filesWithDigest, filesWithoutDigest, type ValuesOf } from './gitops.ts'
+import { type Deployed, type DeployFacts, lastHealthy, readHistory, shortDigest, withFacts } from './history.ts'
 import { type Installed, type InstallRequest, install } from './install.ts'
 import { settleAll, takeLease } from './journal.ts'
-import { digestRun, lookAtRollout, readHealthy, rolloutCondition } from './rollout.ts'
+import { type LoadProfile, startLoad } from './load.ts'
+import { digestRun, lookAtRollout, type RolloutWanted, readHealthy, rolloutCondition } from './rollout.ts'
 import { noCluster } from './run.ts'
 import type { Cluster, Digest, GitRemote, ImageSpec, Part, Pushed, Run, Stack, Target } from './types.ts'
-import { WORKLOAD_NAME, workloadIn } from './workload.ts'
+import { rolloutIn, WORKLOAD_NAME, workloadIn } from './workload.ts'
 
 const ROLLOUT_TIMEOUT_MS = 300_000
 const VERDICT_MS = 10_000
@@ -56,6 +57,8 @@ async function takeDelivery(stack: Stack, cluster: Cluster, { progress, signal }
 export interface Move {
   readonly environment: Environment
   readonly digest: Digest
+  /** The commit that its chart and settings are taken from. @default the environment keeps those that it has */
+  readonly sourceRevision?: string
   /** Of the commit. */
   readonly message: string
   readonly facts?: DeployFacts
@@ -64,22 +67,44 @@ export interface Move {
 }
 
 /** @throws Failure where it does not run in the end, which says whether it was taken back. */
-export async function deliver(delivery: Delivery, { environment, digest, message, facts = {}, revert }: Move): Promise<Pushed> {
-  const { cluster, part, progress } = delivery
+export async function deliver(delivery: Delivery, move: Move): Promise<Pushed> {
+  const { environment, digest, message, facts = {} } = move
+  const { cluster, progress } = delivery
   const healthy = await readHealthy(cluster.kube)
-  const target = await targetOf(delivery, environment)
-  const { files } = await (await delivery.git()).readDeploy()
-  const change = filesWithDigest(files, part, { target, digest })
+  const change = await changeOf(delivery, move)
+  await using _load = await askMeanwhile(delivery, environment)
   const pushed = await progress.step(`Commit ${shortDigest(digest)} to ${environment}`, () =>
     commitDeploy(delivery, { message: withFacts(message, { ...facts, healthy }), files: change, applications: [] }),
   )
+  await runsOrReverts(delivery, move, Date.now())
+  return pushed
+}
+
+/** The same for what `deploy` says already, as an interrupted command left it. */
+export async function deliverAgain(delivery: Delivery, move: Pick<Move, 'environment' | 'digest' | 'revert'>): Promise<void> {
+  const seen = await lookAtRollout(delivery.cluster.kube, move.environment)
+  const isThere = rolloutCondition(seen, { digest: move.digest, sinceMs: 0 }, Date.now()).state === 'ready'
+  await using _load = isThere ? undefined : await askMeanwhile(delivery, move.environment)
+  await runsOrReverts(delivery, move, 0)
+}
+
+async function runsOrReverts(delivery: Delivery, { environment, digest, revert }: Omit<Move, 'message'>, sinceMs: number): Promise<void> {
   try {
-    await waitUntilRuns(delivery, environment, digest)
+    await waitUntilRuns(delivery, environment, { digest, sinceMs })
   } catch (thrown) {
     if (!revert || !(thrown instanceof Failure)) throw thrown
     throw await reverted(delivery, { environment, failing: digest, cause: thrown })
   }
-  return pushed
+}
+
+/** A promotion brings the chart and the settings along, as do the first digest and whoever has none; all else moves the digest alone. */
+async function changeOf(delivery: Delivery, { environment, digest, sourceRevision }: Move): Promise<Record<string, string>> {
+  const { part } = delivery
+  const of = { part: part.name, environment }
+  const { files } = await (await delivery.git()).readDeploy()
+  if (sourceRevision === undefined && files.has(pathsOf(of)[1])) return withValues(files, of, { image: { digest } })
+  const target = await targetOf(delivery, environment)
+  return filesWithDigest(files, part, { target: sourceRevision === undefined ? target : { ...target, sourceRevision }, digest })
 }
 
 async function targetOf({ cluster, stack, git }: Delivery, environment: Environment): Promise<Target> {
@@ -87,12 +112,30 @@ async function targetOf({ cluster, stack, git }: Delivery, environment: Environm
   return { cluster, environment, timing: stack.timing.local, repoUrl: url, images: new Map() }
 }
 
+/** Enough for a canary with a third of the pods, and a trickle for a service of two. */
+const ASKING: LoadProfile = {
+  name: 'canary',
+  about: '20 requests per second for as long as a new version is waited for.',
+  stages: [{ name: 'steady', forMs: ROLLOUT_TIMEOUT_MS, ratePerS: 20, requests: [{ path: '/api/products' }] }],
+}
+
+/** A canary is judged by how it answers, and nobody may be there to ask: too few requests promote nothing. */
+async function askMeanwhile(
+  { cluster, stack, progress, signal, git }: Delivery,
+  environment: Environment,
+): Promise<AsyncDisposable | undefined> {
+  if ((await cluster.kube.get(rolloutIn(environment))) === undefined) return undefined
+  progress.say(`Sends ${environment} 20 requests per second meanwhile: a canary is judged by how it answers`)
+  const running = await startLoad(ASKING, { cluster, environment, load: stack.load, signal, git }, () => {})
+  running.done.catch(() => {}) // what came of it is the canary's analysis
+  return running
+}
+
 /** @throws Failure at once where it never will, else when the time is over. */
-async function waitUntilRuns({ cluster, progress, signal }: Delivery, environment: Environment, digest: Digest): Promise<void> {
-  const sinceMs = Date.now()
+async function waitUntilRuns({ cluster, progress, signal }: Delivery, environment: Environment, wanted: RolloutWanted): Promise<void> {
   await progress.step(`Wait until ${environment} runs it`, (onSeen) => {
-    const look = async () => rolloutCondition(await lookAtRollout(cluster.kube, environment), { digest, sinceMs }, Date.now())
-    return waitFor(`${environment} to run ${shortDigest(digest)}`, look, { timeoutMs: ROLLOUT_TIMEOUT_MS, signal, onSeen })
+    const look = async () => rolloutCondition(await lookAtRollout(cluster.kube, environment), wanted, Date.now())
+    return waitFor(`${environment} to run ${shortDigest(wanted.digest)}`, look, { timeoutMs: ROLLOUT_TIMEOUT_MS, signal, onSeen })
   })
 }
 
@@ -113,17 +156,27 @@ export interface Failing {
 export async function revertDeploy(delivery: Delivery, { environment, failing, cause }: Failing): Promise<string | undefined> {
   const { part, git } = delivery
   const of = { part: part.name, environment }
-  const to = lastHealthy(await readHistory(await git(), of), environment, failing)
+  const history = await readHistory(await git(), of)
+  const to = lastHealthy(history, environment, failing)
   if (to === undefined) return undefined
-  const target = await targetOf(delivery, environment)
   const { files } = await (await git()).readDeploy()
-  const change = to === 'nothing' ? filesWithoutDigest(files, part, target) : filesWithDigest(files, part, { target, digest: to })
+  const change =
+    to === 'nothing'
+      ? filesWithoutDigest(files, part, await targetOf(delivery, environment))
+      : { ...withValues(files, of, { image: { digest: to } }), ...promotedWith(history, of, to) }
   const goal = to === 'nothing' ? 'what it was, empty' : shortDigest(to)
   const message = `Revert ${environment} to ${goal}\n\n${shortDigest(failing)} does not run: ${messageOf(cause)}`
   const { sha } = await commitDeploy(delivery, { message, files: change, applications: [] })
   if (to === 'nothing') return `${environment} is empty again, by commit ${sha.slice(0, 7)} of deploy`
-  await waitUntilRuns(delivery, environment, to)
+  await waitUntilRuns(delivery, environment, { digest: to, sinceMs: Date.now() })
   return `${environment} runs ${shortDigest(to)} again, by commit ${sha.slice(0, 7)} of deploy`
+}
+
+/** What an environment was promoted with beside its digest: the first one's follows the working tree, and stays. */
+function promotedWith(history: readonly Deployed[], of: ValuesOf, digest: Digest): Record<string, string> {
+  const [, path] = pathsOf(of)
+  const content = history.find((each) => each.digest === digest)?.files.get(path)
+  return of.environment === FIRST_ENVIRONMENT || content === undefined ? {} : { [path]: content }
 }
 
 /** The failure of a move, with what became of its revert. */

@@ -59,11 +59,17 @@ export async function refresh(kube: Kube, name: string): Promise<void> {
 type Files = ReadonlyMap<string, string>
 
 /** Where `deploy` holds a part's values in an environment, and the Application that carries them to the chart. */
-const pathsOf = ({ part, environment }: ValuesOf) => [valuesPath(environment, part), applicationPath(nameIn(environment, part))] as const
+export const pathsOf = ({ part, environment }: ValuesOf) =>
+  [valuesPath(environment, part), applicationPath(nameIn(environment, part))] as const
 
 /** The files that hold a part's values in an environment, as they stand: what an undo writes back. */
 export function valuesFiles(files: Files, of: ValuesOf): Readonly<Record<string, string | null>> {
   return Object.fromEntries(pathsOf(of).map((path) => [path, files.get(path) ?? null]))
+}
+
+/** The commit that an environment takes its chart from, as it was named to Argo CD; undefined where it has no Application. */
+export function sourceRevisionIn(files: Files, of: ValuesOf): string | undefined {
+  return parse(files.get(pathsOf(of)[1]) ?? '{}').spec?.sources[0].targetRevision
 }
 
 /** The values that the chart gets, those that follow from the stack included. */

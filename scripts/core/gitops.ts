@@ -124,10 +124,8 @@ export function composeDeploy(
   stack: Stack,
   { target, rendered }: { target: Target; rendered: Rendered },
 ): void {
-  const applications = applicationObjects(stack, { target, rendered, files }).map(
-    (object) => [`applications/${fileName(object)}`, toYaml(object)] as const,
-  )
-  const all = new Map([...rendered.files, ...applications])
+  const applications = applicationObjects(stack, { target, rendered, files }).map(applicationFile)
+  const all = new Map([...rendered.files, ...applications, ...promotedFiles(stack, { target, files })])
   for (const path of files.keys()) if (/^(applications|rendered)\//.test(path) && !all.has(path)) files.delete(path)
   for (const [path, content] of all) files.set(path, content)
 }
@@ -137,18 +135,34 @@ function applicationObjects(
   { target, rendered, files }: { target: Target; rendered: Rendered; files: ReadonlyMap<string, string> },
 ): KubeObject[] {
   const { objects } = rendered
-  const own = stack.parts.flatMap((part) =>
-    environmentsOf(files, part, target).flatMap((environment) => applicationsIn(part, { target: { ...target, environment }, files })),
-  )
+  const own = stack.parts.flatMap((part) => applicationsIn(part, { target, files }))
   const namespaces = application({ name: 'namespaces', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('namespaces', target)] })
   return [...own, namespaces, project({ name: PLATFORM_PROJECT, namespaces: namespacesOf(objects, spacesOf(stack)), objects }, target)]
 }
 
-/** An environment begins with its first digest; the target's own is there from the start. */
-function environmentsOf(files: Files, { name, release }: Part, { environment }: Target): readonly Environment[] {
-  if (release === undefined) return [environment]
-  return ENVIRONMENTS.filter((each) => each === environment || digestIn(files, { part: name, environment: each }) !== undefined)
+/**
+ * The Applications of the other environments, as they stand: what runs there, its chart and its settings, changes by promotions and
+ * rollbacks, never with the working tree.
+ */
+function promotedFiles(stack: Stack, { target, files }: { target: Target; files: Files }): ApplicationFile[] {
+  return stack.parts.flatMap((part) =>
+    othersOf(files, part, target).flatMap((environment) =>
+      applicationsIn(part, { target: { ...target, environment }, files })
+        .map(applicationFile)
+        .map(([path, content]) => [path, files.get(path) ?? content] as const),
+    ),
+  )
 }
+
+/** An environment begins with its first digest. */
+function othersOf(files: Files, { name, release }: Part, { environment }: Target): readonly Environment[] {
+  if (release === undefined) return []
+  return ENVIRONMENTS.filter((each) => each !== environment && digestIn(files, { part: name, environment: each }) !== undefined)
+}
+
+type ApplicationFile = readonly [path: string, content: string]
+
+const applicationFile = (object: KubeObject): ApplicationFile => [`applications/${fileName(object)}`, toYaml(object)]
 
 /** A part's Applications and projects in the target's environment, with the values that `deploy` holds for it. */
 function applicationsIn(part: Part, { target, files }: { target: Target; files: Files }): readonly KubeObject[] {
@@ -188,7 +202,7 @@ export function filesWithDigest(files: Files, part: Part, { target, digest }: { 
   const path = valuesPath(of.environment, of.part)
   const values = toYaml({ ...valuesIn(files, of), image: { digest } })
   const objects = applicationsIn(part, { target, files: new Map([...files, [path, values]]) })
-  return { [path]: values, ...Object.fromEntries(objects.map((object) => [`applications/${fileName(object)}`, toYaml(object)])) }
+  return { [path]: values, ...Object.fromEntries(objects.map(applicationFile)) }
 }
 
 /** The files of `deploy` that change when an environment runs nothing any more: its Applications go, other values stay. */
@@ -196,7 +210,7 @@ export function filesWithoutDigest(files: Files, part: Part, target: Target): Re
   const of = { part: part.name, environment: target.environment }
   const { image: _, ...others } = valuesIn(files, of)
   const values = Object.keys(others).length === 0 ? null : toYaml(others)
-  const gone = applicationsIn(part, { target, files }).map((object) => [`applications/${fileName(object)}`, null])
+  const gone = applicationsIn(part, { target, files }).map((object) => [applicationFile(object)[0], null])
   return { [valuesPath(of.environment, of.part)]: values, ...Object.fromEntries(gone) }
 }
 

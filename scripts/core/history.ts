@@ -1,6 +1,8 @@
 /** What commits of `deploy` say of themselves, beside their files: where an image came from, and what was Healthy before. */
+
+import { pathsOf } from './delivery.ts'
 import { ENVIRONMENTS, type Environment } from './environments.ts'
-import { digestIn, type ValuesOf, valuesPath } from './gitops.ts'
+import { digestIn, type ValuesOf } from './gitops.ts'
 import type { DeployCommit, Digest, GitRemote, SourceHead } from './types.ts'
 
 /** Trailers of a commit message. */
@@ -25,6 +27,8 @@ export interface Deployed {
   readonly title: string
   /** What the environment ran; undefined where nothing. */
   readonly digest: Digest | undefined
+  /** Its values and its Application, those that were there. */
+  readonly files: ReadonlyMap<string, string>
   readonly facts: DeployFacts
 }
 
@@ -58,12 +62,12 @@ export function factsOf(message: string): DeployFacts {
 
 /** The last commits of `deploy`, newest first, as a part in an environment sees them. */
 export async function readHistory(git: GitRemote, of: ValuesOf): Promise<Deployed[]> {
-  const commits = await git.history({ paths: [valuesPath(of.environment, of.part)], limit: HISTORY_LIMIT })
+  const commits = await git.history({ paths: pathsOf(of), limit: HISTORY_LIMIT })
   return commits.map((commit) => deployedBy(commit, of))
 }
 
 function deployedBy({ sha, message, files }: DeployCommit, of: ValuesOf): Deployed {
-  return { sha, title: message.split('\n')[0] ?? '', digest: digestIn(files, of), facts: factsOf(message) }
+  return { sha, title: message.split('\n')[0] ?? '', digest: digestIn(files, of), files, facts: factsOf(message) }
 }
 
 /** Where an environment can go back to: a digest, 'nothing' where it ran nothing before, or undefined where nobody knows. */

@@ -3,9 +3,10 @@ import { readFile } from 'node:fs/promises'
 import { UserError } from '#kit/errors'
 import { digestOf } from '#kit/images'
 import { attachArtifact, readBlob } from '#kit/registry'
-import { type Delivery, deliver, releasePart } from './deliver.ts'
+import { type Delivery, deliver, deliverAgain, releasePart } from './deliver.ts'
+import { sourceRevisionIn } from './delivery.ts'
 import { ENVIRONMENTS, type Environment, environmentBefore, parseEnvironment } from './environments.ts'
-import { digestIn } from './gitops.ts'
+import { digestIn, SOURCE_REF } from './gitops.ts'
 import { shortDigest } from './history.ts'
 import type { Result } from './render.ts'
 import type { OpenRun } from './run.ts'
@@ -59,7 +60,7 @@ export function parsePromotion(to: string, from?: string): Promotion {
 }
 
 /**
- * Moves the digest of the environment before, if it has the evidence.
+ * Moves the digest of the environment before, if it has the evidence, and with it the chart that it has there.
  * @returns the digest, and the commit of `deploy`; no commit where the environment has that digest already.
  * @throws UserError without the evidence, naming what is missing or wrong; Failure where the digest does not come to run.
  */
@@ -73,15 +74,28 @@ export async function promote(
   const digest = digestIn(files, { part: delivery.part.name, environment: from })
   if (digest === undefined)
     throw new UserError({ what: `Cannot promote to '${to}'`, why: `${from} runs nothing`, next: `Run npm run promote -- ${from}` })
-  if (digestIn(files, { part: delivery.part.name, environment: to }) === digest) return { digest }
+  if (digestIn(files, { part: delivery.part.name, environment: to }) === digest) {
+    await deliverAgain(delivery, { environment: to, digest, revert })
+    return { digest }
+  }
   await checkEvidence(delivery, promotion, { digest, pointer: pointerIn(files, from) })
   const { sha } = await deliver(delivery, {
     environment: to,
     digest,
+    sourceRevision: await keptRevision(delivery, { files, from }),
     message: `Promote ${shortDigest(digest)} from ${from} to ${to}`,
     revert,
   })
   return { digest, sha }
+}
+
+/** The first environment follows `source`, so what that names now is kept; another one names what was kept for it. */
+async function keptRevision(
+  { part, git }: Delivery,
+  { files, from }: { files: ReadonlyMap<string, string>; from: Environment },
+): Promise<string> {
+  const named = sourceRevisionIn(files, { part: part.name, environment: from }) ?? SOURCE_REF
+  return named === SOURCE_REF ? (await git()).keepSource() : named
 }
 
 interface Claimed {

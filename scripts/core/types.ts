@@ -140,6 +140,8 @@ export interface GitRemote {
   readDeploy(): Promise<DeployTree>
   /** Applies `edit` to the files of `deploy` and commits; on a race it is applied again to the newer tree. */
   updateDeploy(message: string, edit: (files: Map<string, string>) => void): Promise<Pushed>
+  /** Keeps the commit that `source` names now, whatever it names later. @returns its id. */
+  keepSource(): Promise<string>
   /** The commits of `deploy`, newest first and at most `limit`, each with those of these files that it has. */
   history(request: { readonly paths: readonly string[]; readonly limit: number }): Promise<readonly DeployCommit[]>
 }
@@ -184,6 +186,8 @@ export interface Target {
   readonly environment: Environment
   readonly timing: TimingProfile
   readonly repoUrl: string
+  /** Where what stands in the working tree is taken from. @default what `source` names, ever anew */
+  readonly sourceRevision?: string
   /** Every image of the stack, by its `name`. */
   readonly images: ReadonlyMap<string, StoredImage>
 }

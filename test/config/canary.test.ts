@@ -226,9 +226,9 @@ test(
 
 // ── By environment and clock ────────────────────────────────────────────────────────────────────────────────────────
 
-function applicationOf(environment: Environment, speedup: number): KubeObject {
+function applicationOf(environment: Environment, speedup: number, more: Partial<Target> = {}): KubeObject {
   const timing = { speedup, hpa: { scaleInWindowMs: 300_000 / speedup } }
-  const target = { cluster: { kind: 'k3s' } as Cluster, environment, timing, repoUrl: 'http://git/x.git', images: new Map() }
+  const target = { cluster: { kind: 'k3s' } as Cluster, environment, timing, repoUrl: 'http://git/x.git', images: new Map(), ...more }
   const [, application] = service().applications(target as unknown as Target, { image: { digest: DIGEST } })
   if (application === undefined) throw new Error('no Application')
   return application
@@ -245,6 +245,11 @@ test('dev runs a Deployment; staging and prod run a Rollout, which is what the H
     assert.is(Rollout !== undefined, kind === 'Rollout', environment)
     assert.is(at(HorizontalPodAutoscaler, 'spec.scaleTargetRef.kind'), kind)
   }
+})
+
+test('the chart is what source names, or what a promotion kept', () => {
+  const revisionOf = (more: Partial<Target>) => applicationOf('staging', 15, more).spec.sources[0].targetRevision
+  assert.equal([revisionOf({}), revisionOf({ sourceRevision: 'abc' })], ['source', 'abc'])
 })
 
 test('on every clock a window holds four scrapes at least, and an interval is no longer than a window', async () => {

@@ -15,6 +15,7 @@ import {
   type Result,
   rollback,
   type SourceTree,
+  sourceRevisionIn,
   storeImages,
   type Verdict,
 } from '#core'
@@ -22,7 +23,7 @@ import { UserError } from '#kit/errors'
 import { digestOf, type Images } from '#kit/images'
 import { attachArtifact, digestOfText, type ImageRef, listReferrers, readBlob, tagImage } from '#kit/registry'
 import { assert, suite } from '../suite.ts'
-import { createPlatform, type Platform } from '../unit/platform-fixture.ts'
+import { createPlatform, KEPT, type Platform } from '../unit/platform-fixture.ts'
 import { BUILD, lyingRegistry, pushImage, startRegistry, type TestRegistry } from './registry-fixture.ts'
 
 const test = suite('promotion')
@@ -112,6 +113,9 @@ test('a digest goes from dev to staging to prod on the evidence of each', async 
   await prove(platform, { smoke: 'held' }, 'staging')
   await promote(delivery, toProd, { revert: true })
   assert.is(platform.digestOf('prod'), image.digest)
+  const { files } = await (await delivery.git()).readDeploy()
+  const chartOf = (environment: 'dev' | 'staging' | 'prod') => sourceRevisionIn(files, { part: 'service', environment })
+  assert.equal([chartOf('dev'), chartOf('staging'), chartOf('prod')], ['source', KEPT, KEPT])
 })
 
 test('without evidence, and with evidence of another digest, the proofs are named that are missing', async () => {

@@ -1,8 +1,8 @@
 /** Moving an environment to another digest, and the way back when it does not run. */
-import { type Digest, deliver, type Environment, factsOf, revertDeploy } from '#core'
+import { applicationPath, type Digest, deliver, deliverAgain, type Environment, factsOf, revertDeploy, sourceRevisionIn } from '#core'
 import { Failure } from '#kit/errors'
 import { assert, suite } from '../suite.ts'
-import { createPlatform, digest, type Platform } from './platform-fixture.ts'
+import { createPlatform, digest, KEPT, type Platform } from './platform-fixture.ts'
 
 const test = suite('deliver')
 const [a, b, c] = [digest('a'), digest('b'), digest('c')]
@@ -62,6 +62,60 @@ test('a first promotion that does not run leaves its environment as empty as it 
     [],
   )
   assert.is(platform.digestOf('dev'), a)
+})
+
+// ── Where a canary comes first ──────────────────────────────────────────────────────────────────────────────────────
+
+const STAGING = { part: 'service', environment: 'staging' } as const
+const revision = ({ commits }: Platform) => sourceRevisionIn(commits.at(-1)?.files ?? new Map(), STAGING)
+const toStaging = ({ delivery }: Platform, to: Digest, sourceRevision?: string) =>
+  deliver(delivery, {
+    ...STAGING,
+    digest: to,
+    message: 'Promote',
+    revert: true,
+    ...(sourceRevision === undefined ? {} : { sourceRevision }),
+  })
+
+test('a canary is asked while it is waited for; a first version has none, and dev has none', async () => {
+  const platform = createPlatform()
+  await move(platform, a)
+  await toStaging(platform, a)
+  assert.equal(platform.asked, [])
+  await toStaging(platform, b)
+  assert.equal(platform.asked, ['staging'])
+})
+
+test('a canary that is aborted is taken back at once, with the chart that it came with', async () => {
+  const platform = createPlatform()
+  await toStaging(platform, a, KEPT)
+  platform.bad.add(b)
+  const error = await assert.rejects(toStaging(platform, b, 'f'.repeat(40)), /^Cannot keep/)
+  assert.is(
+    error.message,
+    `Cannot keep sha256:${'b'.repeat(12)} in staging: Waiting for staging to run sha256:${'b'.repeat(12)} is of no use: Rollout 'staging/service' took its canary back: RolloutAborted: too many errors. staging runs sha256:${'a'.repeat(12)} again, by commit ddddddd of deploy`,
+  )
+  assert.equal([platform.digestOf('staging'), revision(platform)], [a, KEPT])
+})
+
+test('a digest without a chart leaves the chart as it was promoted', async () => {
+  const platform = createPlatform()
+  await toStaging(platform, a, KEPT)
+  await toStaging(platform, b)
+  assert.equal([platform.digestOf('staging'), revision(platform)], [b, KEPT])
+  assert.equal([...(platform.commits[1]?.files.keys() ?? [])].includes(applicationPath('service-staging')), true)
+})
+
+test('deliverAgain() takes back what an interrupted command left, and does nothing where it runs', async () => {
+  const platform = createPlatform()
+  await toStaging(platform, a)
+  platform.bad.add(b)
+  await assert.rejects(deliver(platform.delivery, { ...STAGING, digest: b, message: 'x', revert: false }), 'took its canary back')
+  await assert.rejects(deliverAgain(platform.delivery, { ...STAGING, digest: b, revert: true }), 'staging runs sha256:aaaaaaaaaaaa again')
+  const { length } = platform.commits
+  platform.asked.length = 0
+  await deliverAgain(platform.delivery, { ...STAGING, digest: a, revert: true })
+  assert.equal([platform.commits.length, platform.asked], [length, []])
 })
 
 test('revertDeploy() reverts nothing where nobody knows what was Healthy', async () => {

@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeCredential } from '../../local/git-server/credential.ts'
 import { readDeploy, readHistory, updateDeploy } from '../../local/git-server/deploy.ts'
+import { keepCommit } from '../../local/git-server/keep.ts'
 import { assert, suite } from '../suite.ts'
 import { hostileSettings, run, serveGit, temporaryFolder, treeOf } from './git-fixture.ts'
 
@@ -88,6 +89,30 @@ test(
       ],
     )
     assert.is((await readHistory(server.remote, { ...asked, limit: 200 })).length, 4)
+  },
+  SLOW,
+)
+
+test(
+  'keepCommit() keeps what a branch named before it was moved to a commit beside it, and keeps it once',
+  async () => {
+    using folder = temporaryFolder()
+    await using server = await serveGit(folder.path)
+    await assert.rejects(
+      keepCommit(server.remote, { ref: 'refs/heads/source' }),
+      "Cannot keep a commit: there is no 'refs/heads/source'. Run npm run local:deploy",
+    )
+    const tree = run(server.gitDir, ['mktree'], '').trim()
+    const commit = (message: string, ...parents: string[]) =>
+      run(server.gitDir, ['commit-tree', tree, ...parents.flatMap((each) => ['-p', each]), '-m', message]).trim()
+    const base = commit('base')
+    const sha = commit('one', base)
+    run(server.gitDir, ['update-ref', 'refs/heads/source', sha])
+    for (const _ of ['once', 'again']) assert.is(await keepCommit(server.remote, { ref: 'refs/heads/source' }), sha)
+    run(server.gitDir, ['update-ref', 'refs/heads/source', commit('two', base)])
+    run(server.gitDir, ['-c', 'gc.reflogExpire=now', 'gc', '--quiet', '--prune=now'])
+    assert.is(run(server.gitDir, ['rev-list', `kept-${sha.slice(0, 12)}`]), `${sha}\n${base}\n`)
+    assert.equal(run(server.gitDir, ['tag']).trim().split('\n').length, 1)
   },
   SLOW,
 )

@@ -103,10 +103,16 @@ test('an environment has its Application once it has a digest, and no other befo
     'environments/prod/demo.yaml': 'image:\n  digest: sha256:dd\n',
     'environments/staging/demo.yaml': 'replicas: 3\n',
   })
-  assert.equal(applicationNames(files), ['demo', 'demo-prod', 'namespaces'])
+  assert.equal(applicationNames(files), ['demo', 'namespaces', 'demo-prod'])
   const { spec } = parse(files.get('applications/application.argocd.demo-prod.yaml') ?? '')
   assert.is(spec.destination.namespace, 'prod')
   assert.equal(spec.sources, [{ values: { image: { digest: 'sha256:dd' } } }])
+})
+
+test('what was promoted stays as it is, whatever the stack renders now', async () => {
+  const path = 'applications/application.argocd.demo-staging.yaml'
+  const files = await composed({ 'environments/staging/demo.yaml': 'image:\n  digest: sha256:dd\n', [path]: 'kept: true\n' })
+  assert.is(files.get(path), 'kept: true\n')
 })
 
 test('filesWithDigest() gives the values and the Application of one environment, and keeps other values', () => {

@@ -38,6 +38,7 @@ const history = (...entries: readonly [ran: Digest | undefined, healthy?: Digest
     sha: String(i),
     title: '',
     digest: ran,
+    files: new Map(),
     facts: healthy === undefined ? {} : { healthy: { [environment]: healthy } },
   }))
 const [a, b, c] = [digest('a'), digest('b'), digest('c')]

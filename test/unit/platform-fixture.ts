@@ -9,6 +9,7 @@ import {
   type Digest,
   type Environment,
   type GitRemote,
+  type LoadGenerator,
   nameIn,
   releasePart,
   type Stack,
@@ -23,6 +24,10 @@ export interface Platform {
   readonly commits: DeployCommit[]
   /** Digests whose image no node can pull. */
   readonly broken: Set<Digest>
+  /** Digests whose canary is aborted. All others are promoted at once. */
+  readonly bad: Set<Digest>
+  /** The environments that load was sent to. */
+  readonly asked: Environment[]
   digestOf(environment: Environment): Digest | undefined
 }
 
@@ -38,11 +43,14 @@ export interface PlatformOptions {
 export function createPlatform({ registry = '127.0.0.1:1', stack: changes = {} }: PlatformOptions = {}): Platform {
   const commits: DeployCommit[] = []
   const broken = new Set<Digest>()
+  const bad = new Set<Digest>()
+  const asked: Environment[] = []
   const files = () => commits.at(-1)?.files ?? new Map<string, string>()
   const application = (name: string) => files().get(applicationPath(name))
-  const state = { files, broken, sha: () => commits.at(-1)?.sha ?? '' }
+  const state = { files, broken, bad, sha: () => commits.at(-1)?.sha ?? '' }
   const cluster = { name: 'fake', kind: 'k3s', registry, kube: fakeKube(state) } as unknown as Cluster
-  const stack = { parts: [service()], timing: TIMING, evidence: { dev: [], staging: [], prod: [] }, ...changes } as unknown as Stack
+  const load = fakeLoad(asked)
+  const stack = { parts: [service()], timing: TIMING, load, evidence: { dev: [], staging: [], prod: [] }, ...changes } as unknown as Stack
   const remote = fakeRemote(commits)
   const delivery: Delivery = {
     stack,
@@ -54,14 +62,28 @@ export function createPlatform({ registry = '127.0.0.1:1', stack: changes = {} }
     async [Symbol.asyncDispose]() {},
   }
   const digestOf = (environment: Environment) => imageIn(application(nameIn(environment, 'service')))
-  return { delivery, commits, broken, digestOf }
+  return { delivery, commits, broken, bad, asked, digestOf }
 }
+
+function fakeLoad(asked: Environment[]): Pick<LoadGenerator, 'undo' | 'start'> {
+  return {
+    undo: () => [],
+    async start(_profile, { environment = 'dev' }) {
+      asked.push(environment)
+      return { done: Promise.reject(new Error('nobody looks at it')), async [Symbol.asyncDispose]() {} }
+    },
+  }
+}
+
+/** What `source` names. */
+export const KEPT = 'e'.repeat(40)
 
 function fakeRemote(commits: DeployCommit[]): GitRemote {
   const tip = () => commits.at(-1)
   return {
     url: 'http://git/x.git',
     pushSource: async () => ({ sha: '', changed: false }),
+    keepSource: async () => KEPT,
     readDeploy: async () => ({ sha: tip()?.sha, files: tip()?.files ?? new Map() }),
     history: async ({ limit }) => commits.toReversed().slice(0, limit),
     async updateDeploy(message, edit) {
@@ -80,14 +102,20 @@ const imageIn = (text: string | undefined): Digest | undefined =>
 interface State {
   readonly files: () => ReadonlyMap<string, string>
   readonly broken: ReadonlySet<Digest>
+  readonly bad: ReadonlySet<Digest>
   readonly sha: () => string
 }
 
-function fakeKube({ files, broken, sha }: State): Kube {
+function fakeKube({ files, broken, bad, sha }: State): Kube {
   const digestIn = (environment = '') => imageIn(files().get(applicationPath(nameIn(environment as Environment, 'service'))))
   const isBroken = (environment?: string) => broken.has(digestIn(environment) as Digest)
   return {
-    get: async (ref: ObjectRef) => (ref.kind === 'Application' ? applicationObject(ref.name) : workloadObject(ref)),
+    get: async (ref: ObjectRef) => {
+      if (ref.kind === 'Application') return applicationObject(ref.name)
+      return ref.kind === 'Rollout' ? rolloutObject(ref) : workloadObject(ref)
+    },
+    create: async () => {},
+    delete: async () => true,
     list: async ({ kind, namespace }: ListRef) => (kind === 'Pod' && isBroken(namespace) ? [brokenPod(namespace)] : []),
     mergePatch: async () => {},
   } as unknown as Kube
@@ -107,7 +135,22 @@ function fakeKube({ files, broken, sha }: State): Kube {
     const found = digestIn(namespace)
     if (found === undefined) return undefined
     const containers = [{ image: `docker.io/holdfast/service@${found}` }]
-    return { ...ref, metadata: { name: ref.name }, spec: { template: { spec: { containers } } } }
+    return {
+      ...ref,
+      metadata: { name: ref.name, generation: 1 },
+      spec: { template: { spec: { containers } } },
+      status: { observedGeneration: 1 },
+    }
+  }
+
+  /** Where a new version is tried first. */
+  function rolloutObject({ namespace = '', ...ref }: ObjectRef): KubeObject | undefined {
+    const found = digestIn(namespace)
+    if (found === undefined || namespace === 'dev') return undefined
+    const seen = { observedGeneration: '1', workloadObservedGeneration: '1', stableRS: 'a' }
+    const aborted = { phase: 'Degraded', abort: true, abortedAt: new Date().toISOString(), message: 'RolloutAborted: too many errors' }
+    const status = bad.has(found) ? { ...seen, ...aborted, currentPodHash: 'b' } : { ...seen, phase: 'Healthy', currentPodHash: 'a' }
+    return { ...ref, metadata: { name: ref.name, namespace, generation: 1 }, spec: { workloadRef: { name: ref.name } }, status }
   }
 }
 

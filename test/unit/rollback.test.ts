@@ -31,6 +31,7 @@ const deployed = (sha: string, changes: Partial<Deployed> = {}): Deployed => ({
   sha: sha.padEnd(40, '9'),
   title: '',
   digest: digest('a'),
+  files: new Map(),
   facts: {},
   ...changes,
 })
