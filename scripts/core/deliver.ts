@@ -57,7 +57,7 @@ async function takeDelivery(stack: Stack, cluster: Cluster, { progress, signal }
 export interface Move {
   readonly environment: Environment
   readonly digest: Digest
-  /** The commit that its chart and settings are taken from. @default the environment keeps those that it has */
+  /** The commit that its chart is taken from. @default the environment keeps chart and settings as they are */
   readonly sourceRevision?: string
   /** Of the commit. */
   readonly message: string
@@ -157,7 +157,7 @@ export async function revertDeploy(delivery: Delivery, { environment, failing, c
   const { part, git } = delivery
   const of = { part: part.name, environment }
   const history = await readHistory(await git(), of)
-  const to = lastHealthy(history, environment, failing)
+  const to = failedByChart(history, of, failing) ? failing : lastHealthy(history, environment, failing)
   if (to === undefined) return undefined
   const { files } = await (await git()).readDeploy()
   const change =
@@ -172,10 +172,17 @@ export async function revertDeploy(delivery: Delivery, { environment, failing, c
   return `${environment} runs ${shortDigest(to)} again, by commit ${sha.slice(0, 7)} of deploy`
 }
 
-/** What an environment was promoted with beside its digest: the first one's follows the working tree, and stays. */
+/** Whether a digest was Healthy before with another chart: then it is the chart that does not run. */
+function failedByChart(history: readonly Deployed[], of: ValuesOf, failing: Digest): boolean {
+  const wasHealthy = history.some(({ facts }) => facts.healthy?.[of.environment] === failing)
+  return wasHealthy && Object.keys(promotedWith(history, of, failing)).length > 0
+}
+
+/** What a digest was promoted with before: never what is there now. The first environment's follows the working tree, and stays. */
 function promotedWith(history: readonly Deployed[], of: ValuesOf, digest: Digest): Record<string, string> {
   const [, path] = pathsOf(of)
-  const content = history.find((each) => each.digest === digest)?.files.get(path)
+  const now = history[0]?.files.get(path)
+  const content = history.find((each) => each.digest === digest && each.files.get(path) !== now)?.files.get(path)
   return of.environment === FIRST_ENVIRONMENT || content === undefined ? {} : { [path]: content }
 }
 

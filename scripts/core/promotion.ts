@@ -61,7 +61,7 @@ export function parsePromotion(to: string, from?: string): Promotion {
 
 /**
  * Moves the digest of the environment before, if it has the evidence, and with it the chart that it has there.
- * @returns the digest, and the commit of `deploy`; no commit where the environment has that digest already.
+ * @returns the digest, and the commit of `deploy`; no commit where the environment has both already.
  * @throws UserError without the evidence, naming what is missing or wrong; Failure where the digest does not come to run.
  */
 export async function promote(
@@ -74,7 +74,9 @@ export async function promote(
   const digest = digestIn(files, { part: delivery.part.name, environment: from })
   if (digest === undefined)
     throw new UserError({ what: `Cannot promote to '${to}'`, why: `${from} runs nothing`, next: `Run npm run promote -- ${from}` })
-  if (digestIn(files, { part: delivery.part.name, environment: to }) === digest) {
+  const there = { part: delivery.part.name, environment: to }
+  const hasAll = async () => sourceRevisionIn(files, there) === (await keptRevision(delivery, { files, from }))
+  if (digestIn(files, there) === digest && (await hasAll())) {
     await deliverAgain(delivery, { environment: to, digest, revert })
     return { digest }
   }

@@ -118,6 +118,20 @@ test('a digest goes from dev to staging to prod on the evidence of each', async 
   assert.equal([chartOf('dev'), chartOf('staging'), chartOf('prod')], ['source', KEPT, KEPT])
 })
 
+test('a chart goes on without another digest, on the evidence of that digest', async () => {
+  const platform = await running('chart')
+  const { delivery, image } = platform
+  await prove(platform, { x: 'held', y: 'held' })
+  await promote(delivery, TO_STAGING, { revert: true })
+  const newer = 'f'.repeat(40)
+  const git = async () => ({ ...(await delivery.git()), keepSource: async () => newer })
+  const { sha } = await promote({ ...delivery, git }, TO_STAGING, { revert: true })
+  assert.is(sha, platform.commits.at(-1)?.sha)
+  const { files } = await (await delivery.git()).readDeploy()
+  assert.is(sourceRevisionIn(files, { part: 'service', environment: 'staging' }), newer)
+  assert.is(platform.digestOf('staging'), image.digest)
+})
+
 test('without evidence, and with evidence of another digest, the proofs are named that are missing', async () => {
   const platform = await running('none')
   assert.is(await refusedWith(platform), missing(platform.image.digest, 'x, y'))

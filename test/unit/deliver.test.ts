@@ -98,6 +98,18 @@ test('a canary that is aborted is taken back at once, with the chart that it cam
   assert.equal([platform.digestOf('staging'), revision(platform)], [a, KEPT])
 })
 
+test('a chart that does not run is taken back with its digest left alone, also after an interrupted command', async () => {
+  const [platform, other] = [createPlatform(), 'f'.repeat(40)]
+  await toStaging(platform, a, KEPT)
+  platform.badCharts.add(other)
+  await assert.rejects(toStaging(platform, a, other), 'staging runs sha256:aaaaaaaaaaaa again')
+  assert.equal([platform.digestOf('staging'), revision(platform)], [a, KEPT])
+  const move = { ...STAGING, digest: a, message: 'x', revert: false, sourceRevision: other }
+  await assert.rejects(deliver(platform.delivery, move), 'took its canary back')
+  await assert.rejects(deliverAgain(platform.delivery, { ...move, revert: true }), 'staging runs sha256:aaaaaaaaaaaa again')
+  assert.equal([platform.digestOf('staging'), revision(platform)], [a, KEPT])
+})
+
 test('a digest without a chart leaves the chart as it was promoted', async () => {
   const platform = createPlatform()
   await toStaging(platform, a, KEPT)

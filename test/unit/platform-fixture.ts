@@ -13,6 +13,7 @@ import {
   nameIn,
   releasePart,
   type Stack,
+  sourceRevisionIn,
 } from '#core'
 import type { Kube, KubeObject, ListRef, ObjectRef } from '#kit/kube'
 import { createProgress } from '#kit/progress'
@@ -26,6 +27,8 @@ export interface Platform {
   readonly broken: Set<Digest>
   /** Digests whose canary is aborted. All others are promoted at once. */
   readonly bad: Set<Digest>
+  /** Charts, by their commit, whose canary is aborted. */
+  readonly badCharts: Set<string>
   /** The environments that load was sent to. */
   readonly asked: Environment[]
   digestOf(environment: Environment): Digest | undefined
@@ -44,10 +47,11 @@ export function createPlatform({ registry = '127.0.0.1:1', stack: changes = {} }
   const commits: DeployCommit[] = []
   const broken = new Set<Digest>()
   const bad = new Set<Digest>()
+  const badCharts = new Set<string>()
   const asked: Environment[] = []
   const files = () => commits.at(-1)?.files ?? new Map<string, string>()
   const application = (name: string) => files().get(applicationPath(name))
-  const state = { files, broken, bad, sha: () => commits.at(-1)?.sha ?? '' }
+  const state = { files, broken, bad, badCharts, sha: () => commits.at(-1)?.sha ?? '' }
   const cluster = { name: 'fake', kind: 'k3s', registry, kube: fakeKube(state) } as unknown as Cluster
   const load = fakeLoad(asked)
   const stack = { parts: [service()], timing: TIMING, load, evidence: { dev: [], staging: [], prod: [] }, ...changes } as unknown as Stack
@@ -62,7 +66,7 @@ export function createPlatform({ registry = '127.0.0.1:1', stack: changes = {} }
     async [Symbol.asyncDispose]() {},
   }
   const digestOf = (environment: Environment) => imageIn(application(nameIn(environment, 'service')))
-  return { delivery, commits, broken, bad, asked, digestOf }
+  return { delivery, commits, broken, bad, badCharts, asked, digestOf }
 }
 
 function fakeLoad(asked: Environment[]): Pick<LoadGenerator, 'undo' | 'start'> {
@@ -103,10 +107,11 @@ interface State {
   readonly files: () => ReadonlyMap<string, string>
   readonly broken: ReadonlySet<Digest>
   readonly bad: ReadonlySet<Digest>
+  readonly badCharts: ReadonlySet<string>
   readonly sha: () => string
 }
 
-function fakeKube({ files, broken, bad, sha }: State): Kube {
+function fakeKube({ files, broken, bad, badCharts, sha }: State): Kube {
   const digestIn = (environment = '') => imageIn(files().get(applicationPath(nameIn(environment as Environment, 'service'))))
   const isBroken = (environment?: string) => broken.has(digestIn(environment) as Digest)
   return {
@@ -147,11 +152,17 @@ function fakeKube({ files, broken, bad, sha }: State): Kube {
   function rolloutObject({ namespace = '', ...ref }: ObjectRef): KubeObject | undefined {
     const found = digestIn(namespace)
     if (found === undefined || namespace === 'dev') return undefined
-    const seen = { observedGeneration: '1', workloadObservedGeneration: '1', stableRS: 'a' }
-    const aborted = { phase: 'Degraded', abort: true, abortedAt: new Date().toISOString(), message: 'RolloutAborted: too many errors' }
-    const status = bad.has(found) ? { ...seen, ...aborted, currentPodHash: 'b' } : { ...seen, phase: 'Healthy', currentPodHash: 'a' }
+    const chart = sourceRevisionIn(files(), { part: 'service', environment: namespace as Environment }) ?? ''
+    const status = statusOfRollout(bad.has(found) || badCharts.has(chart))
     return { ...ref, metadata: { name: ref.name, namespace, generation: 1 }, spec: { workloadRef: { name: ref.name } }, status }
   }
+}
+
+function statusOfRollout(isAborted: boolean): object {
+  const seen = { observedGeneration: '1', workloadObservedGeneration: '1', stableRS: 'a' }
+  if (!isAborted) return { ...seen, phase: 'Healthy', currentPodHash: 'a' }
+  const message = 'RolloutAborted: too many errors'
+  return { ...seen, phase: 'Degraded', abort: true, abortedAt: new Date().toISOString(), message, currentPodHash: 'b' }
 }
 
 function brokenPod(namespace = ''): KubeObject {
