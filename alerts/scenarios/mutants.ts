@@ -4,7 +4,7 @@ import type { KubeObject, ObjectRef } from '#kit/kube'
 import { refOf } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import { MONITORING_NAMESPACE } from '../operator/part.ts'
-import { ruleLoaded } from './observers.ts'
+import { type WrittenRule as Rule, ruleLoaded } from './observers.ts'
 
 const SINK: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'sink', namespace: MONITORING_NAMESPACE }
 const LOAD_TIMEOUT_MS = 90_000
@@ -26,12 +26,6 @@ export const sinkAway: Mutant = {
   },
 }
 
-interface Rule {
-  readonly alert?: string
-  readonly expr: string
-  readonly for?: string
-}
-
 /** Prometheus evaluates a changed rule; the run begins once it has loaded it. */
 export function ruleWith(name: string, alert: string, change: (rule: Rule) => Rule): Mutant {
   return {
@@ -41,7 +35,7 @@ export function ruleWith(name: string, alert: string, change: (rule: Rule) => Ru
       const { kube } = context.cluster
       const object = await ruleObject(context, alert)
       const pause = pauseSelfHeal('alert-rules')
-      const groups = object.spec.groups.map((group: { rules: Rule[] }) => ({
+      const groups: { rules: Rule[] }[] = object.spec.groups.map((group: { rules: Rule[] }) => ({
         ...group,
         rules: group.rules.map((rule) => (rule.alert === alert ? change(rule) : rule)),
       }))
@@ -49,12 +43,14 @@ export function ruleWith(name: string, alert: string, change: (rule: Rule) => Ru
         async apply() {
           await pause.apply(kube)
           await kube.mergePatch(refOf(object), { spec: { groups } })
-          await untilLoaded(context, alert)
+          const changed = groups.flatMap(({ rules }) => rules).find((rule) => rule.alert === alert)
+          await untilLoaded(context, alert, changed)
         },
         undo: [
           { op: 'patch', ref: refOf(object), patch: { spec: { groups: object.spec.groups } } },
-          ...(await nudges(context)),
           ...pause.undo,
+          // Last: the operator has to write the ConfigMap first.
+          ...(await nudges(context)),
         ],
       }
     },
@@ -68,8 +64,9 @@ async function ruleObject({ cluster: { kube } }: Context, alert: string): Promis
   return found
 }
 
-async function untilLoaded(context: Context, alert: string): Promise<void> {
-  const signal = ruleLoaded(alert)
+/** By what was changed, not by what the cluster holds: something may put the rule back. */
+async function untilLoaded(context: Context, alert: string, changed: Rule | undefined): Promise<void> {
+  const signal = ruleLoaded(alert, changed)
   const look = async () => {
     for (const step of await nudges(context)) if (step.op === 'patch') await context.cluster.kube.mergePatch(step.ref, step.patch)
     const { ok, seen } = await signal.look(context)
