@@ -1,5 +1,5 @@
 /** What breaks alerting: a rule that says something else, a sink that is away, no fault at all. */
-import { type Context, type Mutant, pauseSelfHeal, type UndoStep } from '#core'
+import { type Context, type Mutant, pauseSync, type UndoStep } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { refOf } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
@@ -14,11 +14,12 @@ export const noErrors: Mutant = { name: 'no-load', expect: 'not injected', skipA
 export const sinkAway: Mutant = {
   name: 'sink-away',
   expect: 'violated',
-  async break({ cluster: { kube } }) {
-    const pause = pauseSelfHeal('alert-sink')
+  async break(context) {
+    const { kube } = context.cluster
+    const pause = await pauseSync(context, 'alert-sink')
     return {
       async apply() {
-        await pause.apply(kube)
+        await pause.apply()
         await kube.mergePatch(SINK, { spec: { replicas: 0 } })
       },
       undo: [{ op: 'patch', ref: SINK, patch: { spec: { replicas: 1 } } }, ...pause.undo],
@@ -34,14 +35,14 @@ export function ruleWith(name: string, alert: string, change: (rule: Rule) => Ru
     async break(context) {
       const { kube } = context.cluster
       const object = await ruleObject(context, alert)
-      const pause = pauseSelfHeal('alert-rules')
+      const pause = await pauseSync(context, 'alert-rules')
       const groups: { rules: Rule[] }[] = object.spec.groups.map((group: { rules: Rule[] }) => ({
         ...group,
         rules: group.rules.map((rule) => (rule.alert === alert ? change(rule) : rule)),
       }))
       return {
         async apply() {
-          await pause.apply(kube)
+          await pause.apply()
           await kube.mergePatch(refOf(object), { spec: { groups } })
           const changed = groups.flatMap(({ rules }) => rules).find((rule) => rule.alert === alert)
           await untilLoaded(context, alert, changed)
