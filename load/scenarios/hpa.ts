@@ -135,8 +135,9 @@ const foughtByArgocd: Mutant = {
   name: 'fought-by-argocd',
   expect: 'violated',
   break: (context) =>
-    changeApplications(context, [WORKLOAD_NAME], ({ ignoreDifferences: _ignored, ...spec }) => ({
+    changeApplications(context, [WORKLOAD_NAME], (spec) => ({
       ...spec,
+      ignoreDifferences: [],
       syncPolicy: { ...spec.syncPolicy, syncOptions: ['ServerSideApply=true'] },
     })),
 }

@@ -117,16 +117,15 @@ export async function changeApplications(
 
 /** Applications that nothing syncs by itself. */
 export function pauseSync(context: Pick<Context, 'cluster' | 'git' | 'signal'>, ...names: readonly string[]): Promise<Interlude> {
-  return changeApplications(context, names, (spec) => {
-    const { automated: _automated, ...syncPolicy } = spec.syncPolicy
-    return { ...spec, syncPolicy }
-  })
+  // Said, and not left out: a field that somebody else has written too would stay.
+  const automated = { enabled: false, prune: true, selfHeal: false }
+  return changeApplications(context, names, (spec) => ({ ...spec, syncPolicy: { ...spec.syncPolicy, automated } }))
 }
 
 /** Until the root has brought the change, and Argo CD has looked at the Application with it. */
 async function untilSpec({ cluster: { kube }, signal }: Pick<Context, 'cluster' | 'signal'>, wanted: KubeObject): Promise<void> {
   const { name } = wanted.metadata
-  const facts = ({ spec }: KubeObject) => [spec.syncPolicy.automated, spec.syncPolicy.syncOptions, spec.ignoreDifferences]
+  const facts = ({ spec }: KubeObject) => [spec.syncPolicy.automated, spec.syncPolicy.syncOptions, spec.ignoreDifferences ?? []]
   const look = async (isSeen: (live: KubeObject) => boolean) => {
     const live = await kube.get(refOfApplication(name))
     return live !== undefined && isSeen(live) ? ready(undefined) : pending('it is not')
