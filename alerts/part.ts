@@ -2,6 +2,7 @@
 import { application, type Part, renderedSource } from '#core'
 import { alertmanager } from './alertmanager/part.ts'
 import { grafana } from './grafana/part.ts'
+import { kubeStateMetrics } from './kube-state-metrics/part.ts'
 import { metricsServer } from './metrics-server/part.ts'
 import { nodeExporter } from './node-exporter/part.ts'
 import { MONITORING_NAMESPACE, prometheusOperator } from './operator/part.ts'
@@ -24,4 +25,13 @@ const alertRules: Part = {
 }
 
 /** The operator defines the kinds of all others. */
-export const monitoring: readonly Part[] = [prometheusOperator, prometheus, alertRules, alertmanager, nodeExporter, metricsServer, grafana]
+export const monitoring: readonly Part[] = [
+  prometheusOperator,
+  prometheus,
+  alertRules,
+  alertmanager,
+  nodeExporter,
+  metricsServer,
+  kubeStateMetrics,
+  grafana,
+]

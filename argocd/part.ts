@@ -1,4 +1,4 @@
-/** Argo CD's core: controller, repo server, Redis, from upstream's own manifest; it manages itself once it runs. */
+/** Argo CD: controller, repo server, Redis, and where its image is pulled the web UI; from upstream's own manifests. It manages itself once it runs. */
 import {
   ARGOCD_NAMESPACE,
   application,
@@ -31,6 +31,14 @@ const MANIFEST: PinnedManifest = {
   path: 'manifests/core-install.yaml',
   url: `https://raw.githubusercontent.com/argoproj/argo-cd/v${VERSION}/manifests/core-install.yaml`,
   sha256: 'a7ab521e55a511af9274294afafc87cddf9621a34ac255b4b20cd31989e1ecbc',
+}
+
+/** The core and all that it leaves out. */
+const WHOLE: PinnedManifest = {
+  ...MANIFEST,
+  path: 'manifests/install.yaml',
+  url: MANIFEST.url.replace('core-install', 'install'),
+  sha256: '09bfbb9041b4a8503c6e4fa22cf41c403fa62be17526de353648a4551f5beb77',
 }
 
 const argocdImage: ImageSpec = {
@@ -75,15 +83,43 @@ export const argocd: Part = {
   namespaces: [{ name: ARGOCD_NAMESPACE, podSecurity: 'restricted', quota: { pods: '20', 'limits.memory': '4Gi' } }],
   images: [argocdImage, redisImage],
   bootstraps: true,
-  rendered: async (target) => (await readPinned(MANIFEST)).filter(isUsed).map((object) => adapt(object, target)),
+  rendered: async (target) => {
+    const core = (await readPinned(MANIFEST)).filter(isUsed)
+    const ui = hasUi(target) ? (await readPinned(WHOLE)).filter(isUi).map(published) : []
+    return [...core, ...ui].map((object) => adapt(object, target))
+  },
   applications: (target) => [application({ name: 'argocd', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('argocd', target)] })],
-  hints: ({ cluster, images }) => [
-    ...(images.get(argocdImage.name)?.way === 'built'
-      ? ['Argo CD’s web UI is not in this build; its own command line shows the same:']
-      : ['Argo CD at the command line:']),
-    `  docker exec holdfast-${cluster.name} kubectl -n ${ARGOCD_NAMESPACE} exec statefulset/argocd-application-controller -- argocd app list --core`,
-  ],
+  hints: (target) => [...(hasUi(target) ? uiHints(target) : noUiHints()), commandLine(target)],
   scenarios: [handEdit, objectDeleted, scaledToZero, commitLive, manifestPruned, rolloutLossless, imageMissing, readinessFails],
+}
+
+/** A build from source has none: the module carries no web UI. */
+const hasUi = ({ images }: Target) => images.get(argocdImage.name)?.way === 'pulled'
+
+const uiHints = ({ cluster }: Target) => [
+  `Argo CD: ${cluster.address('argocd')} as admin, password: kubectl --kubeconfig ${cluster.kubeconfig} -n ${ARGOCD_NAMESPACE} get secret argocd-initial-admin-secret -o jsonpath={.data.password} | base64 -d`,
+  'The same at the command line:',
+]
+const noUiHints = () => ['Argo CD’s web UI is not in this build; its own command line shows the same:']
+const commandLine = ({ cluster }: Target) =>
+  `  docker exec holdfast-${cluster.name} kubectl -n ${ARGOCD_NAMESPACE} exec statefulset/argocd-application-controller -- argocd app list --core`
+
+const UI = 'argocd-server'
+const UI_PORT = 30083
+/** Upstream's would let whoever is logged in delete and patch anything in the cluster; the UI shows, and syncs through Applications. */
+const UI_RIGHTS = [
+  { apiGroups: ['*'], resources: ['*'], verbs: ['get'] },
+  { apiGroups: [''], resources: ['events'], verbs: ['list'] },
+  { apiGroups: ['argoproj.io'], resources: ['applications'], verbs: ['get', 'list', 'watch'] },
+]
+const isUi = ({ kind, metadata }: KubeObject) => metadata.name === UI && kind !== 'CustomResourceDefinition'
+
+/** Over plain HTTP: the node publishes it on 127.0.0.1 alone. */
+function published(object: KubeObject): KubeObject {
+  if (object.kind === 'ClusterRole') return { ...object, rules: UI_RIGHTS }
+  if (object.kind !== 'Service') return object
+  const [http] = object.spec.ports
+  return { ...object, spec: { ...object.spec, type: 'NodePort', ports: [{ ...http, nodePort: UI_PORT }] } }
 }
 
 const isUsed = (object: KubeObject) => !UNUSED.test(object.metadata.name)
@@ -111,11 +147,11 @@ end
 return { status = "Progressing", message = "Waiting for all instances" }
 `
 
-function settings({ timing }: Target): Readonly<Record<string, Readonly<Record<string, string>>>> {
+function settings(target: Target): Readonly<Record<string, Readonly<Record<string, string>>>> {
   return {
     'argocd-cm': {
       'application.resourceTrackingMethod': 'annotation',
-      'timeout.reconciliation': `${timing.reconciliationMs / 1000}s`,
+      'timeout.reconciliation': `${target.timing.reconciliationMs / 1000}s`,
       'timeout.reconciliation.jitter': '0s',
       // Nothing here writes a status into Git, and leaving it out of every comparison is a third of their work.
       'resource.compareoptions': 'ignoreResourceStatusField: none\n',
@@ -126,6 +162,7 @@ function settings({ timing }: Target): Readonly<Record<string, Readonly<Record<s
       // Without this the fourth drift within minutes waits up to 18 s, the sixth 162 s (2 s × 3ⁿ): a proof of n rounds would measure the back-off.
       'controller.self.heal.backoff.timeout.seconds': '0',
       'controller.self.heal.timeout.seconds': '0',
+      ...(hasUi(target) ? { 'server.insecure': 'true' } : {}),
     },
   }
 }
@@ -133,6 +170,7 @@ function settings({ timing }: Target): Readonly<Record<string, Readonly<Record<s
 /** Upstream names none; a namespace with a quota demands limits. */
 const RESOURCES: Readonly<Record<string, object>> = {
   'argocd-application-controller': { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '1Gi' } },
+  [UI]: { requests: { cpu: '20m', memory: '64Mi' }, limits: { memory: '256Mi' } },
   'argocd-repo-server': { requests: { cpu: '20m', memory: '64Mi' }, limits: { memory: '512Mi' } },
   redis: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '128Mi' } },
 }

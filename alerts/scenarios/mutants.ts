@@ -1,10 +1,10 @@
 /** What breaks alerting: a rule that says something else, a sink that is away, no fault at all. */
-import { type Context, type Mutant, pauseSelfHeal, type UndoStep } from '#core'
+import { type Context, type Mutant, pauseSync, type UndoStep } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { refOf } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import { MONITORING_NAMESPACE } from '../operator/part.ts'
-import { ruleLoaded } from './observers.ts'
+import { type WrittenRule as Rule, ruleLoaded } from './observers.ts'
 
 const SINK: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'sink', namespace: MONITORING_NAMESPACE }
 const LOAD_TIMEOUT_MS = 90_000
@@ -14,22 +14,17 @@ export const noErrors: Mutant = { name: 'no-load', expect: 'not injected', skipA
 export const sinkAway: Mutant = {
   name: 'sink-away',
   expect: 'violated',
-  async break({ cluster: { kube } }) {
-    const pause = pauseSelfHeal('alert-sink')
+  async break(context) {
+    const { kube } = context.cluster
+    const pause = await pauseSync(context, 'alert-sink')
     return {
       async apply() {
-        await pause.apply(kube)
+        await pause.apply()
         await kube.mergePatch(SINK, { spec: { replicas: 0 } })
       },
       undo: [{ op: 'patch', ref: SINK, patch: { spec: { replicas: 1 } } }, ...pause.undo],
     }
   },
-}
-
-interface Rule {
-  readonly alert?: string
-  readonly expr: string
-  readonly for?: string
 }
 
 /** Prometheus evaluates a changed rule; the run begins once it has loaded it. */
@@ -40,21 +35,23 @@ export function ruleWith(name: string, alert: string, change: (rule: Rule) => Ru
     async break(context) {
       const { kube } = context.cluster
       const object = await ruleObject(context, alert)
-      const pause = pauseSelfHeal('alert-rules')
-      const groups = object.spec.groups.map((group: { rules: Rule[] }) => ({
+      const pause = await pauseSync(context, 'alert-rules')
+      const groups: { rules: Rule[] }[] = object.spec.groups.map((group: { rules: Rule[] }) => ({
         ...group,
         rules: group.rules.map((rule) => (rule.alert === alert ? change(rule) : rule)),
       }))
       return {
         async apply() {
-          await pause.apply(kube)
+          await pause.apply()
           await kube.mergePatch(refOf(object), { spec: { groups } })
-          await untilLoaded(context, alert)
+          const changed = groups.flatMap(({ rules }) => rules).find((rule) => rule.alert === alert)
+          await untilLoaded(context, alert, changed)
         },
         undo: [
           { op: 'patch', ref: refOf(object), patch: { spec: { groups: object.spec.groups } } },
-          ...(await nudges(context)),
           ...pause.undo,
+          // Last: the operator has to write the ConfigMap first.
+          ...(await nudges(context)),
         ],
       }
     },
@@ -68,8 +65,9 @@ async function ruleObject({ cluster: { kube } }: Context, alert: string): Promis
   return found
 }
 
-async function untilLoaded(context: Context, alert: string): Promise<void> {
-  const signal = ruleLoaded(alert)
+/** By what was changed, not by what the cluster holds: something may put the rule back. */
+async function untilLoaded(context: Context, alert: string, changed: Rule | undefined): Promise<void> {
+  const signal = ruleLoaded(alert, changed)
   const look = async () => {
     for (const step of await nudges(context)) if (step.op === 'patch') await context.cluster.kube.mergePatch(step.ref, step.patch)
     const { ok, seen } = await signal.look(context)

@@ -1,5 +1,6 @@
 /** What alert proofs write down: every evaluation of a rule, and every message at the sink. */
 import { type Context, type Evidence, isFrom, type Observer, polled, type RecordedEvent, type Signal } from '#core'
+import { parseDuration } from '#kit/duration'
 import type { KubeObject } from '#kit/kube'
 import { type AskProm, promAlerts, promFormat, promQuery, promRules, promSamples, type Sample } from '#kit/prom'
 import { type Message, sinkMessages } from '../sink/client.ts'
@@ -135,8 +136,11 @@ export function valueAtMost(recorded: string, most: number): Signal {
   }
 }
 
-/** The rule that Prometheus evaluates is the one that the cluster's object holds: a change takes its time to be loaded. */
-export function ruleLoaded(alert: string): Signal {
+/**
+ * The rule that Prometheus evaluates is the one that is wanted, by default the one that the cluster's object holds: a change takes its
+ * time to be loaded.
+ */
+export function ruleLoaded(alert: string, changed?: WrittenRule | undefined): Signal {
   return {
     name: `Prometheus has loaded ${alert} as it stands in the cluster`,
     async look(context) {
@@ -145,17 +149,26 @@ export function ruleLoaded(alert: string): Signal {
         context.cluster.kube.list({ apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule' }),
         promRules(ask),
       ])
-      const wanted = exprOf(objects, alert)
-      const loaded = groups.flatMap(({ rules }) => rules).find(({ name, type }) => name === alert && type === 'alerting')?.query
-      if (wanted === undefined || loaded === undefined)
-        return { ok: false, seen: wanted === undefined ? 'no object has it' : 'it is not loaded' }
-      const [a, b] = await Promise.all([promFormat(ask, wanted), promFormat(ask, loaded)])
-      return { ok: a === b, seen: a === b ? 'loaded' : `still ${b}` }
+      const written = changed ?? ruleOf(objects, alert)
+      const loaded = groups.flatMap(({ rules }) => rules).find(({ name, type }) => name === alert && type === 'alerting')
+      if (written === undefined) return { ok: false, seen: 'no object has it' }
+      if (loaded === undefined) return { ok: false, seen: 'it is not loaded' }
+      const said = async (expr: string, forS = 0) => `${await promFormat(ask, expr)} for ${forS} s`
+      const wanted = await said(written.expr, parseDuration(written.for ?? '0s') / 1000)
+      const present = await said(loaded.query, loaded.duration)
+      return { ok: wanted === present, seen: wanted === present ? 'loaded' : `still ${present}` }
     },
   }
 }
 
-function exprOf(objects: readonly KubeObject[], alert: string): string | undefined {
-  const rules = objects.flatMap(({ spec }) => spec.groups).flatMap((group: { rules: { alert?: string; expr: string }[] }) => group.rules)
-  return rules.find((rule) => rule.alert === alert)?.expr
+/** A rule as an object holds it. */
+export interface WrittenRule {
+  readonly alert?: string
+  readonly expr: string
+  readonly for?: string
+}
+
+function ruleOf(objects: readonly KubeObject[], alert: string): WrittenRule | undefined {
+  const rules: WrittenRule[] = objects.flatMap(({ spec }) => spec.groups).flatMap((group: { rules: WrittenRule[] }) => group.rules)
+  return rules.find((rule) => rule.alert === alert)
 }

@@ -5,7 +5,7 @@ import {
   loadMeasured,
   type Mutant,
   noRequestFailed,
-  pauseSelfHeal,
+  pauseSync,
   type RecordedEvent,
   type Scenario,
   type Signal,
@@ -42,10 +42,10 @@ const logForgotten: Mutant = {
   async break(context) {
     const { kube } = context.cluster
     const storage = (await kube.get(ALERTMANAGER))?.spec.storage
-    const pause = pauseSelfHeal('alertmanager')
+    const pause = await pauseSync(context, 'alertmanager')
     return {
       async apply() {
-        await pause.apply(kube)
+        await pause.apply()
         await kube.mergePatch(ALERTMANAGER, { spec: { storage: { volumeClaimTemplate: null, emptyDir: {} } } })
         await waitFor('Alertmanager to run without a volume', () => runsOnEmptyDir(context), { timeoutMs: 90_000, signal: context.signal })
       },

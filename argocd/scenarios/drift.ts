@@ -8,7 +8,7 @@ import {
   isPresent,
   isWorkload,
   type Mutant,
-  pauseSelfHeal,
+  pauseSync,
   type RecordedEvent,
   rolledOut,
   type Scenario,
@@ -44,14 +44,11 @@ const healBounds = ({ name, lowerMs, partsMs, ...span }: Bound, { reconciliation
   { ...span, name: `${name}, each`, lowerMs, partsMs: { ...partsMs, missedByWatchMs: reconciliationMs } },
 ]
 
-const selfHealOff: Mutant = {
-  name: 'self-heal-off',
+const autoSyncOff: Mutant = {
+  name: 'auto-sync-off',
   expect: 'violated',
   holdMs: MUTANT_HOLD_MS,
-  async break({ cluster: { kube } }) {
-    const { apply, undo } = pauseSelfHeal(WORKLOAD_NAME)
-    return { apply: () => apply(kube), undo }
-  },
+  break: (context) => pauseSync(context, WORKLOAD_NAME),
 }
 
 const actSkipped: Mutant = { name: 'act-skipped', expect: 'not injected', skipAct: true, holdMs: 5_000 }
@@ -90,7 +87,7 @@ export const handEdit: Scenario = {
   ],
   // A revert within 20 ms cannot have gone through a comparison: something else wrote the value.
   bounds: (timing) => healBounds({ name: 'hand edit reverted', lowerMs: 20, partsMs: timing.selfHeal }, timing),
-  mutants: [selfHealOff, actSkipped],
+  mutants: [autoSyncOff, actSkipped],
 }
 
 export const objectDeleted: Scenario = {
@@ -116,7 +113,7 @@ export const objectDeleted: Scenario = {
     { kind: 'until', name: 'an object with a new uid is there', timeoutMs: HEAL_TIMEOUT_MS, matches: isReborn },
   ],
   bounds: (timing) => healBounds({ name: 'deleted object back', lowerMs: 10, partsMs: timing.recreate }, timing),
-  mutants: [selfHealOff, actSkipped],
+  mutants: [autoSyncOff, actSkipped],
 }
 
 function isAsBefore(object: KubeObject, original: KubeObject | undefined): boolean {
@@ -179,5 +176,5 @@ export const scaledToZero: Scenario = {
       partsMs: { podStart: 2 * timing.hpa.podStartMs, endpoints: 5_000 },
     },
   ],
-  mutants: [selfHealOff, actSkipped],
+  mutants: [autoSyncOff, actSkipped],
 }

@@ -9,7 +9,7 @@ import {
   type LoadProfile,
   loadMeasured,
   type Mutant,
-  pauseSelfHeal,
+  pauseSync,
   type RecordedEvent,
   readyPods,
   rolledOut,
@@ -78,13 +78,13 @@ const withoutProbes: Mutant = {
   expect: 'violated',
   async break(context) {
     const { kube } = context.cluster
-    const pause = pauseSelfHeal(WORKLOAD_NAME)
+    const pause = await pauseSync(context, WORKLOAD_NAME)
     const [container] = (await kube.get(WORKLOAD))?.spec.template.spec.containers ?? []
     const patchOf = (probes: object) => ({ spec: { template: { spec: { containers: [{ ...container, ...probes }] } } } })
     const { readinessProbe, livenessProbe } = container
     return {
       async apply() {
-        await pause.apply(kube)
+        await pause.apply()
         await kube.mergePatch(WORKLOAD, patchOf({ readinessProbe: null, livenessProbe: null }))
         const look = async () => {
           const { ok, seen } = await rolledOut.look(context)

@@ -2,6 +2,7 @@
 import {
   type Claim,
   type Context,
+  changeApplications,
   hasReady,
   isFrom,
   LOAD_SOURCE,
@@ -10,10 +11,9 @@ import {
   loadSeconds,
   type Mutant,
   noRequestFailed,
-  pauseSelfHeal,
+  pauseSync,
   podsWhenReady,
   type RecordedEvent,
-  refOfApplication,
   type Scenario,
   type Step,
   SUMMARY_SOURCE,
@@ -93,11 +93,11 @@ function broken(name: string, expect: Mutant['expect'], patches: (context: Conte
     expect,
     async break(context) {
       const { kube } = context.cluster
-      const pause = pauseSelfHeal(WORKLOAD_NAME, 'metrics-server')
+      const pause = await pauseSync(context, WORKLOAD_NAME, 'metrics-server')
       const { patch, undo } = await patches(context)
       return {
         async apply() {
-          await pause.apply(kube)
+          await pause.apply()
           for (const step of patch) if (step.op === 'patch') await kube.mergePatch(step.ref, step.patch)
         },
         undo: [...undo, ...pause.undo],
@@ -134,21 +134,12 @@ const noWindow = hpaWith('no-window', () => ({ behavior: { scaleDown: { stabiliz
 const foughtByArgocd: Mutant = {
   name: 'fought-by-argocd',
   expect: 'violated',
-  async break({ cluster: { kube } }) {
-    const ref = refOfApplication(WORKLOAD_NAME)
-    const { ignoreDifferences, syncPolicy } = (await kube.get(ref))?.spec ?? {}
-    const pause = pauseSelfHeal() // of the root, which would put the line back
-    return {
-      async apply() {
-        await pause.apply(kube)
-        await kube.mergePatch(ref, { spec: { ignoreDifferences: null, syncPolicy: { syncOptions: ['ServerSideApply=true'] } } })
-      },
-      undo: [
-        { op: 'patch', ref, patch: { spec: { ignoreDifferences, syncPolicy: { syncOptions: syncPolicy.syncOptions } } } },
-        ...pause.undo,
-      ],
-    }
-  },
+  break: (context) =>
+    changeApplications(context, [WORKLOAD_NAME], (spec) => ({
+      ...spec,
+      ignoreDifferences: [],
+      syncPolicy: { ...spec.syncPolicy, syncOptions: ['ServerSideApply=true'] },
+    })),
 }
 
 const setMetricsServer = async (context: Context, replicas: number): Promise<Undo> => [
@@ -215,14 +206,14 @@ export const hpaBlind: Scenario = {
   isExtra: true,
   steady: [atRest],
   watches: WATCHES,
-  undo: async (context) => [...(await setMetricsServer(context, 1)), ...pauseSelfHeal('metrics-server').undo],
+  undo: async (context) => [...(await setMetricsServer(context, 1)), ...(await pauseSync(context, 'metrics-server')).undo],
   steps: (timing) => [
     ...scaleOut(timing, blindLoad),
     {
       kind: 'act',
       name: BLIND_ACT,
       async run(context) {
-        await pauseSelfHeal('metrics-server').apply(context.cluster.kube)
+        await (await pauseSync(context, 'metrics-server')).apply()
         await patchAll(context, await setMetricsServer(context, 0))
       },
     },

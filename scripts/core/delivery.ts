@@ -1,12 +1,13 @@
 /** Changes of `deploy` while the stack runs: what an environment runs, and what Git holds beside it. */
+import { isDeepStrictEqual } from 'node:util'
 import { parse } from 'yaml'
-import type { Kube } from '#kit/kube'
+import type { Kube, KubeObject } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import { nameIn } from './environments.ts'
 import { applicationPath, ROOT_APPLICATION, toYaml, type ValuesOf, valuesPath } from './gitops.ts'
 import { applicationState } from './health.ts'
 import { REFRESH, refOfApplication } from './pause.ts'
-import type { Context } from './scenario.ts'
+import type { Context, Undo } from './scenario.ts'
 import type { Pushed } from './types.ts'
 
 /** One commit to `deploy`. Plain data, so that an undo can hold it. */
@@ -87,4 +88,60 @@ export function withValues(files: Files, of: ValuesOf, change: object): Readonly
     [values]: toYaml({ ...parse(files.get(values) ?? '{}'), ...change }),
     [application]: toYaml({ ...object, spec: { ...object.spec, sources: [{ ...source, helm }, ...others] } }),
   }
+}
+
+// ── Holding Argo CD off ─────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A change that is made for a while. */
+export interface Interlude {
+  readonly apply: () => Promise<void>
+  readonly undo: Undo
+}
+
+type Spec = KubeObject['spec']
+
+/**
+ * Those of these Applications that the stack has, under another spec for a while. It is changed in Git: of what is patched in the
+ * cluster, Argo CD puts some back. Even with self-heal off it now and then starts a sync, by a copy of its state that is out of date.
+ */
+export async function changeApplications(
+  context: Pick<Context, 'cluster' | 'git' | 'signal'>,
+  names: readonly string[],
+  change: (spec: Spec) => Spec,
+): Promise<Interlude> {
+  const { files } = await (await context.git()).readDeploy()
+  const present = names.filter((name) => files.has(applicationPath(name)))
+  const whole = Object.fromEntries(present.map((name) => [applicationPath(name), files.get(applicationPath(name)) ?? '']))
+  const objects = present.map((name): KubeObject => parse(files.get(applicationPath(name)) ?? ''))
+  const changed = objects.map((object): KubeObject => ({ ...object, spec: change(object.spec) }))
+  const listed = present.join(', ')
+  return {
+    async apply() {
+      const written = Object.fromEntries(changed.map((object) => [applicationPath(object.metadata.name), toYaml(object)]))
+      await commitDeploy(context, { message: `Hold Argo CD off: ${listed}`, files: written, applications: [] })
+      for (const object of changed) await untilSpec(context, object)
+    },
+    undo: [{ op: 'commit', message: `Argo CD again: ${listed}`, files: whole, applications: [] }],
+  }
+}
+
+/** Applications that nothing syncs by itself. */
+export function pauseSync(context: Pick<Context, 'cluster' | 'git' | 'signal'>, ...names: readonly string[]): Promise<Interlude> {
+  // Said, and not left out: a field that somebody else has written too would stay.
+  const automated = { enabled: false, prune: true, selfHeal: false }
+  return changeApplications(context, names, (spec) => ({ ...spec, syncPolicy: { ...spec.syncPolicy, automated } }))
+}
+
+/** Until the root has brought the change, and Argo CD has looked at the Application with it. */
+async function untilSpec({ cluster: { kube }, signal }: Pick<Context, 'cluster' | 'signal'>, wanted: KubeObject): Promise<void> {
+  const { name } = wanted.metadata
+  const facts = ({ spec }: KubeObject) => [spec.syncPolicy.automated, spec.syncPolicy.syncOptions, spec.ignoreDifferences ?? []]
+  const look = async (isSeen: (live: KubeObject) => boolean) => {
+    const live = await kube.get(refOfApplication(name))
+    return live !== undefined && isSeen(live) ? ready(undefined) : pending('it is not')
+  }
+  const options = { timeoutMs: COMPARED_TIMEOUT_MS, everyMs: 200, signal }
+  await waitFor(`${name} to be as Git has it`, () => look((live) => isDeepStrictEqual(facts(live), facts(wanted))), options)
+  await refresh(kube, name)
+  await waitFor(`Argo CD to look at ${name}`, () => look(({ metadata }) => metadata.annotations?.[REFRESH] === undefined), options)
 }

@@ -13,7 +13,8 @@ import { startTape, type Tape } from './tape.ts'
 import { stepsOf, walk } from './walk.ts'
 
 const STEADY_TIMEOUT_MS = 60_000
-const RESTEADY_MS = 60_000
+/** A ConfigMap that was put right reaches the pod that mounts it within 60 to 90 s. */
+const RESTEADY_MS = 120_000
 /** What is observed in the last moment of a span of time is told a little later. */
 const TOLD_WITHIN_MS = 2_500
 

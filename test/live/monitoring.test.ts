@@ -20,9 +20,10 @@ test.before(async () => {
 
 /** How many targets each job must have. */
 async function expectedTargets(): Promise<Readonly<Record<string, number>>> {
-  const [nodes, pods] = await Promise.all([
+  const [nodes, pods, stateMetrics] = await Promise.all([
     cluster.kube.list({ apiVersion: 'v1', kind: 'Node' }),
     cluster.kube.list({ apiVersion: 'v1', kind: 'Pod', labelSelector: 'app.kubernetes.io/name=service' }),
+    cluster.kube.get({ apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'kube-state-metrics', name: 'kube-state-metrics' }),
   ])
   return {
     service: pods.filter(({ metadata }) => ENVIRONMENTS.some((each) => each === metadata.namespace)).length,
@@ -38,6 +39,7 @@ async function expectedTargets(): Promise<Readonly<Record<string, number>>> {
     alertmanager: 1,
     sink: 1,
     ...(cluster.brings.metricsServer ? {} : { 'metrics-server': 1 }),
+    ...(stateMetrics === undefined ? {} : { 'kube-state-metrics': 1 }),
   }
 }
 

@@ -6,7 +6,7 @@ import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { clusterName } from './stack.ts'
 
-const PROOF_TIMEOUT_MS = 300_000
+const PROOF_TIMEOUT_MS = 360_000
 /** Two that are violated, one that is not injected. The others are a series of their own: npm run prove -- --all --mutate. */
 const MUTANTS = ['alert-keeps-quiet / without-for', 'manifest-pruned / prune-off', 'object-deleted / act-skipped']
 const results: Result[] = []

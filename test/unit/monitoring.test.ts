@@ -58,7 +58,7 @@ test.after(() => {
 
 test('every image is named by its digest', async () => {
   const found = [...JSON.stringify(await all()).matchAll(/"(?:image":"|--prometheus-config-reloader=)([^"]+)"/g)].map(([, image]) => image)
-  assert.is(found.length, 7)
+  assert.is(found.length, 8)
   for (const image of found) assert.match(image ?? '', new RegExp(`^(docker\\.io|quay\\.io|registry\\.k8s\\.io)/[a-z/-]+@${DIGEST}$`))
 })
 

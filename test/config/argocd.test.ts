@@ -1,0 +1,62 @@
+/** Argo CD as it is rendered: the core always, the web UI where its image is pulled. */
+import type { Cluster, StoredImage, Target } from '#core'
+import type { KubeObject } from '#kit/kube'
+import { argocd } from '../../argocd/part.ts'
+import { stack } from '../../holdfast.config.ts'
+import { assert, suite } from '../suite.ts'
+import { createValidator } from './openapi.ts'
+
+const test = suite('argocd')
+
+const MODULE = { timeoutMs: 300_000 }
+const DIGEST = `sha256:${'a'.repeat(64)}` as const
+
+function target(way: StoredImage['way']): Target {
+  const images = new Map(argocd.images.map((spec): [string, StoredImage] => [spec.name, { spec, key: 'k', digest: DIGEST, way }]))
+  const cluster = { name: 'local', kubeconfig: '/k', address: () => 'http://127.0.0.1:1' } as unknown as Cluster
+  return { cluster, environment: 'dev', timing: stack.timing.local, repoUrl: 'http://git/x.git', images }
+}
+
+const rendered = async (way: StoredImage['way']) => (await argocd.rendered?.(target(way))) ?? []
+const server = (objects: readonly KubeObject[]) => objects.filter(({ metadata }) => metadata.name === 'argocd-server')
+
+test(
+  'a build from source has no web UI, and says how to see the same',
+  async () => {
+    assert.equal(server(await rendered('built')), [])
+    const hints = argocd.hints?.(target('built')) ?? []
+    assert.match(hints.join('\n'), /web UI is not in this build.*argocd app list --core/s)
+  },
+  MODULE,
+)
+
+test('a pulled image brings the web UI, on the node’s port, with fewer rights than upstream’s', async () => {
+  const objects = server(await rendered('pulled'))
+  assert.equal(objects.map(({ kind }) => kind).sort(), [
+    'ClusterRole',
+    'ClusterRoleBinding',
+    'Deployment',
+    'Role',
+    'RoleBinding',
+    'Service',
+    'ServiceAccount',
+  ])
+  const find = (kind: string) => objects.find((each) => each.kind === kind)
+  assert.equal(find('Service')?.spec.ports, [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 8080, nodePort: 30083 }])
+  const verbs: string[] = find('ClusterRole')?.rules.flatMap((rule: { verbs: string[] }) => rule.verbs)
+  assert.equal([...new Set(verbs)].sort(), ['get', 'list', 'watch'])
+  const [container] = find('Deployment')?.spec.template.spec.containers ?? []
+  assert.is(container.image, `quay.io/argoproj/argocd@${DIGEST}`)
+  assert.is(find('ClusterRoleBinding')?.subjects[0].namespace, 'argocd')
+})
+
+test('all that is rendered for a pulled image is valid, and its settings differ in the one that the UI needs', async () => {
+  const [pulled, built] = [await rendered('pulled'), await rendered('built')]
+  const validator = await createValidator([])
+  for (const object of pulled.filter(({ kind }) => kind !== 'CustomResourceDefinition'))
+    assert.equal(await validator.problemsOf(object), [], `${object.kind} ${object.metadata.name}`)
+  const params = (objects: readonly KubeObject[]) => objects.find(({ metadata }) => metadata.name === 'argocd-cmd-params-cm')?.data
+  assert.equal(params(pulled), { ...params(built), 'server.insecure': 'true' })
+})
+
+test.run()
