@@ -1,9 +1,11 @@
 /** The commands as a user meets them: exit codes, sentences, JSON. */
+import { askForCommit, openDelivery, parsePromotion, promote, rollback } from '#core'
 import { exec } from '#kit/exec'
 import { root } from '#kit/paths'
+import { createProgress } from '#kit/progress'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
-import { clusterName, runningCluster } from './stack.ts'
+import { clusterName } from './stack.ts'
 
 const ANY_EXIT = [0, 1, 2]
 const test = suite('commands')
@@ -104,28 +106,29 @@ for (const [command, args, sentence] of REFUSED) {
   )
 }
 
+// What the commands do once they have the cluster's lock, which whoever runs these tests may hold.
+const CANNOT = { name: clusterName, what: 'Cannot deliver' }
+
 test(
   'rollback refuses a commit that nobody knows, and the one that runs',
-  async () => {
-    const unknown = await run('rollback', SHA, '--name', clusterName)
-    assert.is(unknown.code, 2, unknown.stderr)
-    assert.match(unknown.stderr, 'neither your repository nor the last 200 commits of deploy have such a commit')
-    const cluster = await runningCluster()
-    const { sha = '' } = await (await stack.git(cluster, AbortSignal.timeout(30_000))).readDeploy()
-    const current = await run('rollback', sha, '--name', clusterName)
-    assert.is(current.code, 2, current.stderr)
-    assert.match(current.stderr, /dev runs its image sha256:[0-9a-f]{12} already\. Name an earlier commit/)
+  async ({ signal }) => {
+    using progress = createProgress()
+    await using delivery = await openDelivery(stack, { ...CANNOT, progress, signal })
+    const back = async (sha: string) => rollback(delivery, await askForCommit(stack.source, sha, 'dev'), { revert: false })
+    await assert.rejects(back(SHA), 'neither your repository nor the last 200 commits of deploy have such a commit')
+    const { sha = '' } = await (await delivery.git()).readDeploy()
+    await assert.rejects(back(sha), /dev runs its image sha256:[0-9a-f]{12} already\. Name an earlier commit/)
   },
   { timeoutMs: 60_000 },
 )
 
 test(
   'promote to prod is refused while staging is empty or unproven',
-  async () => {
-    const { code, stderr } = await run('promote', 'prod', '--name', clusterName)
-    assert.is(code, 2, stderr)
-    assert.match(
-      stderr,
+  async ({ signal }) => {
+    using progress = createProgress()
+    await using delivery = await openDelivery(stack, { ...CANNOT, progress, signal })
+    await assert.rejects(
+      promote(delivery, parsePromotion('prod'), { revert: false }),
       /staging runs nothing\. Run npm run promote -- staging|these proofs have not held for it in staging: smoke|its evidence is refused/,
     )
   },
