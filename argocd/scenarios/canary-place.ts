@@ -19,6 +19,7 @@ import {
   workloadIn,
 } from '#core'
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
+import { type AskProm, promQuery } from '#kit/prom'
 import { type ImageConfig, pushVariant } from '#kit/variant'
 
 export interface CanaryPlace {
@@ -113,15 +114,20 @@ export async function deployAt(place: CanaryPlace, context: Context, { name, cha
 /** Nothing is tried out, and no pod is on its way out. */
 export const STEADY: readonly Signal[] = [inSync, rolledOut]
 
-/** Its measurements come from there. */
-export const prometheusAnswers: Signal = {
-  name: 'Prometheus is ready',
-  async look({ cluster }) {
-    const seen = await cluster.fetch('prometheus', '/-/ready', { signal: AbortSignal.timeout(2_000) }).then(
-      ({ status }) => String(status),
+/** The environment's pods that Prometheus scrapes. */
+const SCRAPED = (environment: Environment) => `count(up{job="${WORKLOAD_NAME}", namespace="${environment}"} == 1)`
+const LEAST_PODS = 2
+
+/** A canary is measured there: of a new environment Prometheus hears within 60 to 90 s, as of every change of its configuration. */
+export const prometheusScrapes: Signal = {
+  name: 'Prometheus scrapes the pods of the environment',
+  async look({ cluster, environment, signal }) {
+    const ask: AskProm = (path, init) => cluster.fetch('prometheus', path, { signal, ...init })
+    const pods = await promQuery(ask, SCRAPED(environment)).then(
+      ([count]) => count?.value ?? 0,
       () => 'no answer',
     )
-    return { ok: seen === '200', seen }
+    return { ok: typeof pods === 'number' && pods >= LEAST_PODS, seen: String(pods) }
   },
 }
 

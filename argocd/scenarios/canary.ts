@@ -35,7 +35,7 @@ import {
   type CanaryPlace,
   deployAt,
   type OtherFile,
-  prometheusAnswers,
+  prometheusScrapes,
   restoreAt,
   rolloutOf,
   STEADY,
@@ -135,7 +135,7 @@ export function badCanaryAborted(place: CanaryPlace): Scenario {
     about:
       'Commits a version that is healthy and answers half of its requests with 500: its analysis fails, it gets no more traffic, and the old one serves everything, with nobody touching it.',
     asks: ['prometheus'],
-    steady: [...STEADY, prometheusAnswers],
+    steady: [...STEADY, prometheusScrapes],
     watches: watchesOf(place),
     undo: (context) => restoreAt(place, context),
     steps: () => [
@@ -187,7 +187,7 @@ export function goodCanaryPromoted(place: CanaryPlace): Scenario {
     about:
       'Commits a version that works: measured good again and again while it has a part of the traffic, it takes over, and no request is lost.',
     asks: ['prometheus'],
-    steady: [...STEADY, prometheusAnswers],
+    steady: [...STEADY, prometheusScrapes],
     watches: watchesOf(place),
     undo: (context) => restoreAt(place, context),
     steps: () => [
@@ -262,7 +262,7 @@ export function blindCanaryNotPromoted(place: CanaryPlace): Scenario {
       'Takes Prometheus away and commits a version that works: nobody can tell that it does, so it is not promoted, and the old one serves everything.',
     isExtra: true,
     asks: ['prometheus'],
-    steady: [...STEADY, prometheusAnswers],
+    steady: [...STEADY, prometheusScrapes],
     watches: [...watchesOf(place), PROMETHEUS_PODS],
     undo: (context) => restoreAt(place, context, [PROMETHEUS]),
     steps: () => [

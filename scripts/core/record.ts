@@ -12,9 +12,8 @@ import type { Act, Context, Mutant, Round, RunRecord, Scenario, SignalResult, St
 import { startTape, type Tape } from './tape.ts'
 import { stepsOf, walk } from './walk.ts'
 
-const STEADY_TIMEOUT_MS = 60_000
-/** A ConfigMap that was put right reaches the pod that mounts it within 60 to 90 s. */
-const RESTEADY_MS = 120_000
+/** What a pod mounts of a ConfigMap or Secret follows its change within 60 to 90 s. */
+const STEADY_TIMEOUT_MS = 120_000
 /** What is observed in the last moment of a span of time is told a little later. */
 const TOLD_WITHIN_MS = 2_500
 
@@ -40,7 +39,7 @@ export async function record(scenario: Scenario, context: Context, options: Reco
       await undone(scenario, context, () =>
         broken(options.mutant, context, () => rounds(scenario, context, { ...options, into: run.rounds })),
       )
-    run.steadyAfter = await steadyState(scenario, context, RESTEADY_MS)
+    run.steadyAfter = await steadyState(scenario, context, STEADY_TIMEOUT_MS)
   } catch (thrown) {
     run.abortedBy = messageOf(context.signal.aborted ? context.signal.reason : thrown)
   }
