@@ -2,9 +2,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Kube, KubeObject } from '#kit/kube'
 import { type Condition, pending, ready, terminal } from '#kit/wait'
+import { refOfApplication } from './applications.ts'
 import { ENVIRONMENTS, type Environment, nameIn } from './environments.ts'
 import { applicationState, currentPods, isObserved, podProblem } from './health.ts'
-import { refOfApplication } from './pause.ts'
 import type { Digest } from './types.ts'
 import { imageOf, isRolledOut, rolloutIn, WORKLOAD_NAME, workloadIn } from './workload.ts'
 

@@ -2,10 +2,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Failure } from '#kit/errors'
 import { type KubeObject, type ListRef, type ObjectRef, refOf } from '#kit/kube'
+import { refOfApplication } from './applications.ts'
 import { type Environment, FIRST_ENVIRONMENT, nameIn } from './environments.ts'
 import { ROOT_APPLICATION } from './gitops.ts'
 import { isObserved } from './health.ts'
-import { refOfApplication } from './pause.ts'
 import { type Context, type Evidence, isPresent, type PodFault, type RecordedEvent, type Signal, type Undo } from './scenario.ts'
 
 /** The environment that proofs act on. */
