@@ -1,6 +1,7 @@
 /** HighErrorRate from its fault to its resolution, and what must not make it fire. */
 import {
   type Claim,
+  isSummary,
   type LoadProfile,
   type LoadRequest,
   loadMeasured,
@@ -16,7 +17,6 @@ import {
   isAbove,
   isAnyMessage,
   isStage,
-  isSummary,
   LOAD,
   observesOf,
   oneOfEach,

@@ -4,13 +4,13 @@ import {
   type Claim,
   type Evidence,
   isFrom,
+  isSummary,
   LOAD_SOURCE,
   type LoadProfile,
   type Observer,
   type RecordedEvent,
   type Signal,
   type Step,
-  SUMMARY_SOURCE,
   type TimingProfile,
 } from '#core'
 import { type AlertTiming, alertTiming, type Expected, expectFiring, expectResolved } from '../rules.ts'
@@ -36,7 +36,6 @@ export const RESOLVED = 'the resolution arrives'
 const DELIVERY_MS = 5_000
 
 export const isStage = (stage: string) => (event: RecordedEvent) => isFrom(LOAD_SOURCE, event) && event.value.stage === stage
-export const isSummary = (event: RecordedEvent) => isFrom(SUMMARY_SOURCE, event)
 export const isAnyMessage = (event: RecordedEvent) => isMessage('firing')(event) || isMessage('resolved')(event)
 export const isAbove =
   ({ alert }: Subject, limit: number) =>

@@ -1,8 +1,8 @@
 /** What breaks alerting: a rule that says something else, a sink that is away, no fault at all. */
-import { type Context, type Mutant, pauseSync, type UndoStep } from '#core'
+import { type Context, lookAll, type Mutant, pauseSync, type UndoStep } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { refOf } from '#kit/kube'
-import { pending, ready, waitFor } from '#kit/wait'
+import { waitFor } from '#kit/wait'
 import { MONITORING_NAMESPACE } from '../operator/part.ts'
 import { type WrittenRule as Rule, ruleLoaded } from './observers.ts'
 
@@ -67,11 +67,9 @@ async function ruleObject({ cluster: { kube } }: Context, alert: string): Promis
 
 /** By what was changed, not by what the cluster holds: something may put the rule back. */
 async function untilLoaded(context: Context, alert: string, changed: Rule | undefined): Promise<void> {
-  const signal = ruleLoaded(alert, changed)
   const look = async () => {
     for (const step of await nudges(context)) if (step.op === 'patch') await context.cluster.kube.mergePatch(step.ref, step.patch)
-    const { ok, seen } = await signal.look(context)
-    return ok ? ready(undefined) : pending(seen)
+    return lookAll([ruleLoaded(alert, changed)], context)
   }
   await waitFor(`Prometheus to load a changed ${alert}`, look, { timeoutMs: LOAD_TIMEOUT_MS, everyMs: 1_000, signal: context.signal })
 }

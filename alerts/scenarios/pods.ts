@@ -12,6 +12,7 @@ import {
   isFrom,
   type Observer,
   type RecordedEvent,
+  restartsOf,
   rolledOut,
   type Scenario,
   type Step,
@@ -31,7 +32,6 @@ import { alertStates, isMessage, messages, messagesOf, quiet, ruleLoaded, type S
 const ARRIVED = 'the notification arrives'
 const RESOLVED = 'the resolution arrives'
 const DELIVERY_MS = 5_000
-const restartsOf = (before: readonly KubeObject[]) => containerOf(victimOf(before))?.restartCount ?? 0
 
 /** The message says which pod it is about. */
 const namesThePod: Claim = {

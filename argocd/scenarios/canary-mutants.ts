@@ -1,7 +1,7 @@
 /** What breaks the judging of canaries: a template that looks elsewhere, at nothing or too kindly, and a hand that skips it. */
-import { type Act, type Context, type Mutant, rolloutIn, type Step, WORKLOAD_NAME } from '#core'
+import { type Act, type Context, lookAll, type Mutant, rolloutIn, type Step, WORKLOAD_NAME } from '#core'
 import type { KubeObject } from '#kit/kube'
-import { type Condition, pending, ready, waitFor } from '#kit/wait'
+import { type Condition, pending, waitFor } from '#kit/wait'
 import { analysisTemplateRef, type CanaryPlace, commitAt, restoreAt, STEADY } from './canary-place.ts'
 
 /** Longer than all measurements that may come to nothing. */
@@ -46,8 +46,7 @@ function judgedBy(place: CanaryPlace, name: string, change: (metric: Metric) => 
 async function isJudgedBy(place: CanaryPlace, template: string, context: Context): Promise<Condition<void>> {
   const rollout = await context.cluster.kube.get(rolloutIn(place.environment))
   if (!JSON.stringify(rollout?.spec.strategy).includes(`"${template}"`)) return pending('it is still judged by another')
-  const looks = await Promise.all(STEADY.map((signal) => signal.look(context)))
-  return looks.every(({ ok }) => ok) ? ready(undefined) : pending(looks.map(({ seen }) => seen).join('; '))
+  return lookAll(STEADY, context)
 }
 
 const withQuery = (metric: Metric, query: string) => ({

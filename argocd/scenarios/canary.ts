@@ -5,14 +5,13 @@ import {
   type Context,
   commitDeploy,
   isChange,
-  isFrom,
+  isSummary,
   type LoadProfile,
   loadMeasured,
   noRequestFailed,
   type RecordedEvent,
   type Scenario,
   type Step,
-  SUMMARY_SOURCE,
   type TimingProfile,
   toYaml,
 } from '#core'
@@ -42,7 +41,7 @@ import {
   stableHash,
   watchesOf,
 } from './canary-place.ts'
-import { actSkipped, deliveryParts } from './delivery.ts'
+import { actSkipped } from './delivery.ts'
 import { faulty, marked } from './variants.ts'
 
 /** As the chart has it on production's clock: see chart/part.ts and chart/values.yaml. */
@@ -86,7 +85,7 @@ function loadOf(name: string, { environment }: CanaryPlace, forMs: number): Load
   }
 }
 
-const loadEnds: Step = { kind: 'until', name: 'the load ends', timeoutMs: 120_000, matches: (event) => isFrom(SUMMARY_SOURCE, event) }
+const loadEnds: Step = { kind: 'until', name: 'the load ends', timeoutMs: 120_000, matches: isSummary }
 
 const analysisIn = (phase: 'Successful' | 'Failed' | 'Error') => (event: RecordedEvent, before: readonly KubeObject[]) =>
   analysisOf(event, before)?.status?.phase === phase
@@ -119,7 +118,7 @@ const answersAfterCommit = (timing: TimingProfile, to: string): Bound => ({
   from: COMMIT,
   to,
   lowerMs: 500,
-  partsMs: { ...deliveryParts(timing), pull: PULL_MS, podStart: timing.hpa.podStartMs, endpoints: ENDPOINTS_MS, told: REACTION_MS },
+  partsMs: { ...timing.delivery, pull: PULL_MS, podStart: timing.hpa.podStartMs, endpoints: ENDPOINTS_MS, told: REACTION_MS },
 })
 
 // ── bad-canary-aborted ──────────────────────────────────────────────────────────────────────────────────────────────

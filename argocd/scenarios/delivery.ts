@@ -11,7 +11,6 @@ import {
   ROOT_APPLICATION,
   refOfApplication,
   type Scenario,
-  type TimingProfile,
   type Undo,
   valuesFiles,
   WORKLOAD,
@@ -27,9 +26,6 @@ const BITE_TIMEOUT_MS = 20_000
 const LIVE_TIMEOUT_MS = 30_000
 
 export const actSkipped: Mutant = { name: 'act-skipped', expect: 'not injected', skipAct: true, holdMs: 8_000 }
-
-/** From the push to the change in the cluster. */
-export const deliveryParts = ({ delivery }: TimingProfile) => delivery
 
 /** The values of the workload in Git, changed by one commit. */
 export async function commitValues(context: Context, message: string, change: object): Promise<void> {
@@ -108,7 +104,7 @@ export const commitLive: Scenario = {
       },
     },
   ],
-  bounds: (timing) => [{ name: 'commit live', from: COMMIT, lowerMs: 50, partsMs: deliveryParts(timing) }],
+  bounds: (timing) => [{ name: 'commit live', from: COMMIT, lowerMs: 50, partsMs: timing.delivery }],
   mutants: [policies('auto-sync-off', { [ROOT_APPLICATION]: null }), actSkipped],
 }
 
@@ -201,7 +197,7 @@ export const manifestPruned: Scenario = {
       },
     },
   ],
-  bounds: (timing) => [{ name: 'pruned', from: REMOVE, to: GONE, lowerMs: 50, partsMs: deliveryParts(timing) }],
+  bounds: (timing) => [{ name: 'pruned', from: REMOVE, to: GONE, lowerMs: 50, partsMs: timing.delivery }],
   // The root would put the policy back with the next commit.
   mutants: [policies('prune-off', { [ROOT_APPLICATION]: null, [OWNER]: { prune: false } }), actSkipped],
 }

@@ -7,11 +7,13 @@ import {
   imageOf,
   inSync,
   isFrom,
+  isSummary,
   isWorkload,
   LOAD_SOURCE,
   type LoadProfile,
   loadMeasured,
   loadSeconds,
+  lookAll,
   type Mutant,
   noRequestFailed,
   podOf,
@@ -20,7 +22,6 @@ import {
   rolledOut,
   type Scenario,
   type Step,
-  SUMMARY_SOURCE,
   type TimingProfile,
   versionOf,
   WORKLOAD,
@@ -28,8 +29,8 @@ import {
 } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { type ImageConfig, pushVariant } from '#kit/variant'
-import { pending, ready, waitFor } from '#kit/wait'
-import { actSkipped, commitValues, deliveryParts, restoreValues } from './delivery.ts'
+import { waitFor } from '#kit/wait'
+import { actSkipped, commitValues, restoreValues } from './delivery.ts'
 
 const LOAD = 'load'
 const COMMIT = 'commit another version'
@@ -79,10 +80,7 @@ function withValuesOf(name: string, change: object): Mutant {
     break: async (context) => ({
       async apply() {
         await commitValues(context, `Mutant: ${name}`, change)
-        const calm = async () => {
-          const looks = await Promise.all([inSync, rolledOut].map((each) => each.look(context)))
-          return looks.every(({ ok }) => ok) ? ready(undefined) : pending(looks.map(({ seen }) => seen).join(', '))
-        }
+        const calm = () => lookAll([inSync, rolledOut], context)
         await waitFor(`the workload to run with ${name}`, calm, { timeoutMs: ROLLOUT_TIMEOUT_MS, signal: context.signal })
       },
       undo: await restoreValues(context),
@@ -90,7 +88,7 @@ function withValuesOf(name: string, change: object): Mutant {
   }
 }
 
-const loadEnds: Step = { kind: 'until', name: 'the load ends', timeoutMs: 90_000, matches: (event) => isFrom(SUMMARY_SOURCE, event) }
+const loadEnds: Step = { kind: 'until', name: 'the load ends', timeoutMs: 90_000, matches: isSummary }
 
 // ── rollout-lossless ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -148,7 +146,7 @@ export const rolloutLossless: Scenario = {
 
 /** One pod after the other. */
 function rolloutParts(timing: TimingProfile) {
-  return { ...deliveryParts(timing), pull: PULL_MS, podStarts: REPLICAS * timing.hpa.podStartMs, endpoints: 5_000 }
+  return { ...timing.delivery, pull: PULL_MS, podStarts: REPLICAS * timing.hpa.podStartMs, endpoints: 5_000 }
 }
 
 // ── A version that cannot run ───────────────────────────────────────────────────────────────────────────────────────
@@ -218,7 +216,7 @@ function brokenVersion({ name, about, deploy, shows, isExtra = false }: BrokenVe
         from: COMMIT,
         to: shows.name,
         lowerMs: 200,
-        partsMs: { ...deliveryParts(timing), pull: 2 * PULL_MS },
+        partsMs: { ...timing.delivery, pull: 2 * PULL_MS },
       },
     ],
     mutants: [withValuesOf('all-at-once', { rollout: { maxUnavailable: '100%', maxSurge: 1 } }), actSkipped],

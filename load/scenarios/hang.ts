@@ -1,20 +1,22 @@
 /** A process that hangs: it is there, and answers nobody. Its pod leaves the traffic, is started anew, and returns. */
 import {
   type Claim,
-  containerOf,
   faultVictim,
   freshVictim,
   inSync,
   isFrom,
+  isSummary,
+  LOAD_SOURCE,
   type LoadProfile,
   loadMeasured,
+  lookAll,
   type Mutant,
   pauseSync,
   type RecordedEvent,
   readyPods,
+  restartsOf,
   rolledOut,
   type Scenario,
-  SUMMARY_SOURCE,
   type TimingProfile,
   total,
   victimIn,
@@ -24,7 +26,7 @@ import {
   WORKLOAD_WATCHES,
 } from '#core'
 import type { KubeObject } from '#kit/kube'
-import { pending, ready, waitFor } from '#kit/wait'
+import { waitFor } from '#kit/wait'
 
 const LOAD = 'load'
 const HANG = 'let a pod hang'
@@ -48,7 +50,7 @@ const returns = (event: RecordedEvent, before: readonly KubeObject[]) =>
   readyPods(event)?.includes(victimOf(before)?.metadata.name ?? '') === true
 
 function startedAnew(event: RecordedEvent, before: readonly KubeObject[]): boolean {
-  return (victimIn(event, before)?.restartCount ?? 0) > (containerOf(victimOf(before))?.restartCount ?? 0)
+  return (victimIn(event, before)?.restartCount ?? 0) > restartsOf(before)
 }
 
 const leftParts = (timing: TimingProfile) => ({
@@ -86,10 +88,7 @@ const withoutProbes: Mutant = {
       async apply() {
         await pause.apply()
         await kube.mergePatch(WORKLOAD, patchOf({ readinessProbe: null, livenessProbe: null }))
-        const look = async () => {
-          const { ok, seen } = await rolledOut.look(context)
-          return ok ? ready(undefined) : pending(seen)
-        }
+        const look = () => lookAll([rolledOut], context)
         await waitFor('the workload to run without probes', look, { timeoutMs: 90_000, signal: context.signal })
       },
       undo: [{ op: 'patch', ref: WORKLOAD, patch: patchOf({ readinessProbe, livenessProbe }) }, ...pause.undo],
@@ -112,7 +111,7 @@ export const processHangs: Scenario = {
     { kind: 'until', name: LEFT, timeoutMs: 60_000, matches: leaves },
     { kind: 'until', name: STARTED_ANEW, timeoutMs: 90_000, matches: startedAnew },
     { kind: 'until', name: BACK, timeoutMs: 60_000 + timing.hpa.podStartMs, matches: returns },
-    { kind: 'until', name: 'the load ends', timeoutMs: 120_000, matches: (event) => isFrom(SUMMARY_SOURCE, event) },
+    { kind: 'until', name: 'the load ends', timeoutMs: 120_000, matches: isSummary },
   ],
   claims: (timing) => [loadMeasured(hangLoad), lossIsBounded(timing)],
   bounds: (timing) => [
@@ -135,4 +134,4 @@ export const processHangs: Scenario = {
 }
 
 /** Timed out, not refused: a process that is gone refuses. */
-const isUnanswered = (event: RecordedEvent) => isFrom('load', event) && (event.value.byStatus['0'] ?? 0) > 0
+const isUnanswered = (event: RecordedEvent) => isFrom(LOAD_SOURCE, event) && (event.value.byStatus['0'] ?? 0) > 0

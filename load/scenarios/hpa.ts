@@ -5,6 +5,7 @@ import {
   changeApplications,
   hasReady,
   isFrom,
+  isSummary,
   LOAD_SOURCE,
   type LoadProfile,
   loadMeasured,
@@ -16,7 +17,6 @@ import {
   type RecordedEvent,
   type Scenario,
   type Step,
-  SUMMARY_SOURCE,
   type TimingProfile,
   type Undo,
   WORKLOAD,
@@ -54,7 +54,6 @@ const scaleLoad: LoadProfile = saturating({ name: 'scale', heavyMs: 45_000, ligh
 const blindLoad: LoadProfile = saturating({ name: 'blind', heavyMs: 45_000, lightMs: 0 })
 
 const isLight = (event: RecordedEvent) => isFrom(LOAD_SOURCE, event) && event.value.stage === 'light'
-const isSummary = (event: RecordedEvent) => isFrom(SUMMARY_SOURCE, event)
 const wantsFewer = (event: RecordedEvent) => (replicasOf(event) ?? MAX) < MAX
 
 /** Two samples of usage, a look of the HPA; a further step where the first did not go all the way; then pods start. */

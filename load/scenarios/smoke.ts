@@ -3,6 +3,7 @@ import {
   type Claim,
   inSync,
   isFrom,
+  isSummary,
   LOAD_SOURCE,
   type LoadProfile,
   type LoadRequest,
@@ -13,7 +14,6 @@ import {
   type RecordedEvent,
   rolledOut,
   type Scenario,
-  SUMMARY_SOURCE,
 } from '#core'
 
 const LOAD = 'load'
@@ -56,7 +56,7 @@ export const smoke: Scenario = {
   steps: () => [
     { kind: 'load', name: LOAD, profile },
     { kind: 'until', isBite: true, name: ANSWERED, timeoutMs: 30_000, matches: isAnswered },
-    { kind: 'until', name: ENDED, timeoutMs: FOR_MS + 60_000, matches: (event) => isFrom(SUMMARY_SOURCE, event) },
+    { kind: 'until', name: ENDED, timeoutMs: FOR_MS + 60_000, matches: isSummary },
   ],
   claims: () => [loadMeasured(profile), noRequestFailed((RATE_PER_S * FOR_MS * 0.9) / 1000), oneVersion],
   bounds: () => [

@@ -1,6 +1,6 @@
 /** Claims about load that many scenarios make. Too little load shows nothing, whatever came of it. */
 import { type LoadProfile, type LoadSecond, type LoadSummary, unmeasured } from './load.ts'
-import { type Claim, type ClaimResult, type Evidence, isFrom } from './scenario.ts'
+import { type Claim, type ClaimResult, type Evidence, isFrom, type RecordedEvent } from './scenario.ts'
 
 export const LOAD_SOURCE = 'load'
 export const SUMMARY_SOURCE = 'load summary'
@@ -9,6 +9,11 @@ export const SUMMARY_SOURCE = 'load summary'
 export function loadSeconds({ events }: Pick<Evidence, 'events'>, stage?: string): LoadSecond[] {
   const seconds = events.flatMap((event) => (isFrom(LOAD_SOURCE, event) ? [event.value as LoadSecond] : []))
   return stage === undefined ? seconds : seconds.filter((second) => second.stage === stage)
+}
+
+/** Whether an event tells that load has ended. */
+export function isSummary(event: RecordedEvent): boolean {
+  return isFrom(SUMMARY_SOURCE, event)
 }
 
 /** Nearly all of the planned requests were sent, none was held back: else the generator was measured, not the service. */

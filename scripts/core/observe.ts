@@ -1,7 +1,8 @@
 /** Observers: what no watch tells is asked for again and again. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '#kit/errors'
-import type { Context, Observer } from './scenario.ts'
+import { type Condition, pending, ready } from '#kit/wait'
+import type { Context, Observer, Signal } from './scenario.ts'
 
 export interface Sighting {
   readonly value: unknown
@@ -43,4 +44,10 @@ export function polled({ name, everyMs, begin }: Polled): Observer {
       }
     },
   }
+}
+
+/** One look at each of these signals, as a wait wants it. */
+export async function lookAll(signals: readonly Signal[], context: Context): Promise<Condition<void>> {
+  const looks = await Promise.all(signals.map((signal) => signal.look(context)))
+  return looks.every(({ ok }) => ok) ? ready(undefined) : pending(looks.map(({ seen }) => seen).join('; '))
 }

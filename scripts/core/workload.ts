@@ -81,6 +81,11 @@ export function victimIn(event: RecordedEvent, before: readonly KubeObject[]): C
   return pod?.metadata.uid === victimOf(before)?.metadata.uid ? containerOf(pod) : undefined
 }
 
+/** How often the container of the pod that a round acts on had been started anew before. */
+export function restartsOf(before: readonly KubeObject[]): number {
+  return containerOf(victimOf(before))?.restartCount ?? 0
+}
+
 /** The kubelet starts a container that ends often ever later: a run leaves a fresh pod to the next one. */
 export async function freshVictim({ cluster }: Context): Promise<Undo> {
   const victim = victimOf(await cluster.kube.list(WORKLOAD_PODS))
