@@ -78,7 +78,8 @@ export function isCompared({ spec, status }: KubeObject, wanted: Revisions): boo
 function problemOf({ status }: KubeObject): string | undefined {
   const conditions = (status?.conditions ?? []) as Conditioned[]
   const found = conditions.find(
-    ({ type, message }) => type === 'InvalidSpecError' || (type === 'ComparisonError' && !PASSING.test(message)),
+    ({ type, message }) =>
+      (type === 'InvalidSpecError' && !PROJECT_TO_COME.test(message)) || (type === 'ComparisonError' && !PASSING.test(message)),
   )
   if (found !== undefined) return shorten(found.message)
   return failedAgain(status)
@@ -101,6 +102,12 @@ function failedAgain(status: KubeObject['status']): string | undefined {
 
 /** Another Application defines the kind, and has not come to it yet. */
 const UNDEFINED_KIND = /could not find the requested resource|no matches for kind/i
+
+/**
+ * The commit that brings an Application brings or widens its project too, in the same sync: Argo CD may look at the one before it has
+ * seen the other (util/argo/argo.go of Argo CD 3.5.7 has the texts).
+ */
+const PROJECT_TO_COME = /referencing project \S+ which does not exist|not permitted in project|allowed destinations in project/
 
 /** What comes and goes while pods start. */
 const PASSING = /connection refused|connection reset|Unavailable|no such host|i\/o timeout|deadline exceeded|EOF|unable to resolve/i

@@ -47,6 +47,20 @@ test('a Git server that is away for a moment is pending', () => {
   assert.is(applicationCondition(app({ ...synced, conditions, sync: { status: 'Unknown' } }), wanted).state, 'pending')
 })
 
+test('an Application whose project has not been seen yet, or not as it is now, is pending', () => {
+  const texts = [
+    'Application referencing project platform which does not exist',
+    "application destination server 'https://kubernetes.default.svc' and namespace 'new' do not match any of the allowed destinations in project 'platform'",
+    "application repo http://git/holdfast is not permitted in project 'platform'",
+  ]
+  const condition = (message: string) => {
+    const conditions = [{ type: 'InvalidSpecError', message }]
+    return applicationCondition(app({ sync: { status: 'Unknown' }, reconciledAt: '2026-01-01T00:10:01Z', conditions }), wanted).state
+  }
+  assert.equal(texts.map(condition), ['pending', 'pending', 'pending'])
+  assert.is(condition('application spec for service is invalid: spec.source.path is required'), 'terminal')
+})
+
 test('Degraded and OutOfSync are pending: both may pass', () => {
   assert.is(applicationCondition(app({ ...synced, health: { status: 'Degraded' } }), wanted).state, 'pending')
   assert.is(applicationCondition(app({ ...synced, sync: { ...sync, status: 'OutOfSync' } }), wanted).state, 'pending')
