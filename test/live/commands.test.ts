@@ -1,5 +1,5 @@
 /** The commands as a user meets them: exit codes, sentences, JSON. */
-import { askForCommit, openDelivery, parsePromotion, promote, rollback } from '#core'
+import { askForCommit, openDelivery, rollback } from '#core'
 import { exec } from '#kit/exec'
 import { root } from '#kit/paths'
 import { createProgress } from '#kit/progress'
@@ -120,19 +120,6 @@ test(
     await assert.rejects(back(sha), /dev runs its image sha256:[0-9a-f]{12} already\. Name an earlier commit/)
   },
   { timeoutMs: 60_000 },
-)
-
-test(
-  'promote to prod is refused while staging is empty or unproven',
-  async ({ signal }) => {
-    using progress = createProgress()
-    await using delivery = await openDelivery(stack, { ...CANNOT, progress, signal })
-    await assert.rejects(
-      promote(delivery, parsePromotion('prod'), { revert: false }),
-      /staging runs nothing\. Run npm run promote -- staging|these proofs have not held for it in staging: smoke|its evidence is refused/,
-    )
-  },
-  { timeoutMs: 30_000 },
 )
 
 test.run()

@@ -1,15 +1,16 @@
-/** The default set of proofs, through the engine; and three quick mutants, since an engine that cannot go red proves nothing. */
+/** The default set of proofs, through the engine; three quick mutants, since an engine that cannot go red proves nothing; and the evidence. */
 
-import { checkAnswering, isGood, openRun, type Result, renderTable, runOne, selectScenarios, writeReports } from '#core'
+import { FIRST_ENVIRONMENT, keepEvidence, openRun, type Result, selectScenarios, writeReports } from '#core'
 import { createProgress } from '#kit/progress'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
+import { testScenario } from './scenario-test.ts'
 import { clusterName } from './stack.ts'
 
-const PROOF_TIMEOUT_MS = 360_000
 /** Two that are violated, one that is not injected. The others are a series of their own: npm run prove -- --all --mutate. */
 const MUTANTS = ['alert-keeps-quiet / without-for', 'manifest-pruned / prune-off', 'object-deleted / act-skipped']
 const results: Result[] = []
+const onResult = (result: Result) => void results.push(result)
 const test = suite('proofs')
 
 test.after(async () => {
@@ -25,22 +26,19 @@ test('each mutant that runs here exists', () => {
 })
 
 for (const scenario of selectScenarios(stack, 'proof')) {
-  for (const mutant of [undefined, ...scenario.mutants.filter(({ name }) => MUTANTS.includes(`${scenario.name} / ${name}`))]) {
-    const name = mutant === undefined ? `${scenario.name} holds` : `${scenario.name} is ${mutant.expect} with ${mutant.name}`
-    test(
-      name,
-      async ({ signal }) => {
-        using progress = createProgress()
-        await using run = await openRun(stack, { name: clusterName, progress, signal })
-        await checkAnswering(run.context.cluster, scenario.asks ?? [])
-        const result = await runOne(run, scenario, mutant)
-        results.push(result)
-        progress.say(renderTable([result]))
-        assert.ok(isGood(result), result.judgement.reason)
-      },
-      { timeoutMs: PROOF_TIMEOUT_MS },
-    )
-  }
+  testScenario(test, { scenario, onResult })
+  for (const mutant of scenario.mutants.filter(({ name }) => MUTANTS.includes(`${scenario.name} / ${name}`)))
+    testScenario(test, { scenario, mutant, onResult })
 }
+
+test(
+  'what held is kept as the evidence of one digest',
+  async ({ signal }) => {
+    using progress = createProgress()
+    await using run = await openRun(stack, { name: clusterName, progress, signal })
+    assert.match((await keepEvidence(stack, run, results)) ?? 'none', new RegExp(`^Evidence for sha256:\\w{12} in ${FIRST_ENVIRONMENT}: `))
+  },
+  { timeoutMs: 60_000 },
+)
 
 test.run()
