@@ -75,11 +75,17 @@ export type Undoer = Pick<Context, 'cluster' | 'git' | 'signal'>
 /** Carries an undo out and strikes it from the journal. */
 export async function settle(undoer: Undoer, name: string): Promise<void> {
   const { kube } = undoer.cluster
-  const ref = { apiVersion: 'v1', kind: 'ConfigMap', name, namespace: HOLDFAST_NAMESPACE }
-  const entry = await kube.get(ref)
+  const entry = await kube.get(entryRef(name))
   if (entry === undefined) return
   for (const step of JSON.parse(entry.data.undo) as Undo) await carryOut(undoer, step)
-  await kube.delete(ref)
+  await strike(kube, name)
+}
+
+const entryRef = (name: string) => ({ apiVersion: 'v1', kind: 'ConfigMap', name, namespace: HOLDFAST_NAMESPACE })
+
+/** Strikes an undo from the journal and leaves things as they are: what was done is to stay. */
+export async function strike(kube: Kube, name: string): Promise<void> {
+  await kube.delete(entryRef(name))
 }
 
 /** Undoes, newest first, what runs that were killed left behind. @returns their reasons. @throws the first error, after all were tried. */

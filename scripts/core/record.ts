@@ -1,9 +1,9 @@
 /** Runs a scenario and writes down what happened. It judges nothing; a crash of it still undoes. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Failure, messageOf } from '#kit/errors'
+import { messageOf } from '#kit/errors'
 import { ensureDir, reportsDir } from '#kit/paths'
-import { pending, ready, waitFor } from '#kit/wait'
+import { overdue, pending, ready, waitFor } from '#kit/wait'
 import { LOAD_SOURCE, SUMMARY_SOURCE } from './evidence.ts'
 import { journal, settle } from './journal.ts'
 import { plannedRounds } from './judge.ts'
@@ -180,13 +180,8 @@ async function seen(step: Exclude<Step, Act | StartLoad>, { steps, soFar, tape, 
     return Date.now() >= toldAtMs ? ready(true) : pending('its last moments are not told yet')
   }
   const timeoutMs = step.kind === 'until' ? step.timeoutMs : step.forMs + 2 * TOLD_WITHIN_MS
+  // Not in time is for the judge to say: the record shows it.
   return waitFor(step.name, look, { timeoutMs, everyMs: 250, signal, changes: tape.changes }).catch(overdue)
-}
-
-/** Not in time is for the judge to say: the record shows it. Anything else ends the run. */
-function overdue(thrown: unknown): false {
-  if (!(thrown instanceof Failure)) throw thrown
-  return false
 }
 
 /** The last look at each signal, once all are well or the time is over. */
