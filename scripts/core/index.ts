@@ -29,6 +29,7 @@ export * from './statement.ts'
 export * from './status.ts'
 export * from './tape.ts'
 export * from './types.ts'
+export * from './versions.ts'
 export * from './walk.ts'
 export * from './workload.ts'
 

@@ -215,6 +215,22 @@ export interface Part {
   /** Lines for the person who brought the stack up. */
   hints?(target: Target): readonly string[]
   readonly scenarios: readonly Scenario[]
+  /** Absent for a part that has one version alone. */
+  readonly upgrades?: Upgrades
+}
+
+/** The versions that a part can be moved between while the stack runs. */
+export interface Upgrades {
+  /** What the working tree pins, and `local:up` installs. */
+  readonly pinned: string
+  /** The part at each of its versions, oldest first: all are pinned as the one that is installed. Images have one name at all of them. */
+  readonly versions: ReadonlyMap<string, Part>
+  /** Name of the image whose programs are of that version. The workloads that run it are labelled with it: see `VERSION_LABEL`. */
+  readonly image: string
+  /** Proofs that must hold before a move and after it. Load runs meanwhile: none may take away what it asks for. */
+  readonly proofs: readonly string[]
+  /** The version that a program of it names in this line of its log; undefined in any other. */
+  says(line: string): string | undefined
 }
 
 export interface NamespaceSpec {
