@@ -64,13 +64,21 @@ export class Images {
     return stored !== undefined || (await this.#decideWay()) === 'pull'
   }
 
-  /** An image in the registry at `registry` (host:port on this machine), under its upstream name and `tag`. */
-  async stored(spec: ImageSpec, registry: string, tag = spec.tag): Promise<StoredImage> {
+  /** An image that the registry at `registry` (host:port on this machine) has already. */
+  async found(spec: ImageSpec, registry: string): Promise<StoredImage | undefined> {
     const key = await imageKey(spec, this.#codeFrom)
     for (const way of this.#ways()) {
       const digest = await digestOf(registry, spec.name, `${way}-${key}`)
       if (digest !== undefined) return { spec, key, digest, way }
     }
+    return undefined
+  }
+
+  /** An image in the registry, made where it is not there yet, under its upstream name and `tag`. */
+  async stored(spec: ImageSpec, registry: string, tag = spec.tag): Promise<StoredImage> {
+    const found = await this.found(spec, registry)
+    if (found !== undefined) return found
+    const key = await imageKey(spec, this.#codeFrom)
     const { ref, way } = await this.local(spec)
     return this.#source.progress.step(`Store ${spec.name}`, async () => {
       for (const each of [tag, `${way}-${key}`]) await this.#push(ref, `${registry}/${spec.name}:${each}`)

@@ -88,7 +88,25 @@ const REFUSED: readonly [command: string, args: readonly string[], sentence: str
   ],
   ['prove', ['--env', 'stagin'], "Cannot prove: there is no environment 'stagin'. Did you mean 'staging'? Known: dev, staging, prod"],
   ['prove', ['hand-edit', '--env', 'staging'], "Cannot run 'hand-edit' in staging: it is a proof of dev. Add --env dev"],
+  ['upgrade', [], 'Cannot upgrade: no part is named. Add --part argocd'],
+  ['upgrade', ['--part', 'argcd'], "Cannot upgrade 'argcd': there is no such part. Did you mean 'argocd'? Parts with several: argocd"],
+  [
+    'upgrade',
+    ['--part', 'load', '--to', '1.9.0'],
+    "Cannot upgrade 'load': one version of it alone is pinned here. Parts with several: argocd",
+  ],
+  ['upgrade', ['--part', 'argocd'], "Cannot upgrade 'argocd': no version is named. Add --to 3.5.6 or --to 3.5.7"],
+  [
+    'upgrade',
+    ['--part', 'argocd', '--to', '3.6.7'],
+    "Cannot upgrade 'argocd' to '3.6.7': that version is not pinned here. Did you mean '3.5.7'?",
+  ],
   // Only now the stack.
+  [
+    'upgrade',
+    ['--part', 'argocd', '--to', '3.5.6', '--dry-run'],
+    "Cannot upgrade 'argocd': no cluster 'not-there' runs. Run npm run local:up",
+  ],
   ['promote', ['staging'], "Cannot promote to 'staging': no cluster 'not-there' runs. Run npm run local:up"],
   ['rollback', [SHA], "Cannot roll dev back: no cluster 'not-there' runs. Run npm run local:up"],
 ]
