@@ -1,12 +1,15 @@
 /** Reports, from records and judgements only: they never ask the cluster. */
 import { percentile } from './judge.ts'
 import type { Judgement, MeasuredTime, Mutant, RunRecord, Scenario, Verdict } from './scenario.ts'
+import type { TimingProfile } from './types.ts'
 
 /** One run with what it is worth. */
 export interface Result {
   readonly record: RunRecord
   readonly judgement: Judgement
   readonly scenario: Scenario
+  /** What it was judged by. */
+  readonly timing: TimingProfile
   readonly mutant?: Mutant
   /** The record's file. */
   readonly path: string

@@ -1,14 +1,11 @@
 /** Runs scenarios of a stack one after the other: leftovers undone first, the cluster held, each run recorded and judged. */
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { type Explanation, UserError } from '#kit/errors'
 import { nearest } from '#kit/nearest'
-import { reportsDir } from '#kit/paths'
 import { type Environment, FIRST_ENVIRONMENT } from './environments.ts'
 import { settleAll, takeLease } from './journal.ts'
 import { judge } from './judge.ts'
 import { record, save } from './record.ts'
-import { type Result, renderJson, renderJunit } from './render.ts'
+import type { Result } from './render.ts'
 import { digestRun } from './rollout.ts'
 import type { Context, Mutant, Scenario } from './scenario.ts'
 import { readStatus } from './status.ts'
@@ -208,6 +205,7 @@ export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant):
       record: recorded,
       path,
       scenario,
+      timing: context.timing,
       judgement: judge(recorded, scenario, context.timing),
       ...(mutant === undefined ? {} : { mutant }),
     }
@@ -217,12 +215,4 @@ export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant):
 /** Undefined also where the cluster does not answer: then nothing was shown of any. */
 async function runningDigest({ cluster, environment }: Context): Promise<Digest | undefined> {
   return cluster.kube.get(workloadIn(environment)).then(digestRun, () => undefined)
-}
-
-/** Writes JUnit and JSON beside the records. @returns their folder. */
-export async function writeReports(results: readonly Result[]): Promise<string> {
-  const folder = reportsDir()
-  await writeFile(join(folder, 'results.json'), renderJson(results))
-  await writeFile(join(folder, 'junit.xml'), renderJunit(results))
-  return folder
 }

@@ -1,0 +1,6 @@
+/** Reports of runs, from their records alone. */
+export * from './compare.ts'
+export * from './compare-page.ts'
+export * from './page.ts'
+export * from './results.ts'
+export * from './save.ts'

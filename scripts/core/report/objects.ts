@@ -1,0 +1,106 @@
+/** What became of each watched object in a round, and the one word that says how it was at a time. */
+import type { KubeObject } from '#kit/kube'
+import { isChange, type Round } from '../scenario.ts'
+
+/** How a state is to be looked at; never the only thing that tells it. */
+export type Tone = 'good' | 'busy' | 'bad' | 'idle' | 'info'
+
+export interface State {
+  readonly text: string
+  readonly tone: Tone
+}
+
+/** The versions of one object, in time order; undefined once it is deleted. */
+export interface History {
+  readonly kind: string
+  readonly name: string
+  readonly versions: readonly Version[]
+}
+
+export interface Version {
+  readonly atMs: number
+  readonly object: KubeObject | undefined
+}
+
+/** Every watched object of a round. A pod is itself by its uid; anything else that is made again under its name stays the same. */
+export function historiesOf({ before, events, startedAtMs }: Round): History[] {
+  const first = before.map((object) => ({ object, version: { atMs: startedAtMs, object } }))
+  const later = events.filter(isChange).map(({ type, object, atMs }) => ({
+    object,
+    version: { atMs: Math.max(atMs, startedAtMs), object: type === 'DELETED' ? undefined : object },
+  }))
+  const byKey = Map.groupBy([...first, ...later], ({ object }) => keyOf(object))
+  return [...byKey.values()].map((all) => {
+    const { kind, metadata } = (all[0] as (typeof all)[number]).object
+    return { kind, name: metadata.name, versions: all.map(({ version }) => version).toSorted((a, b) => a.atMs - b.atMs) }
+  })
+}
+
+function keyOf({ kind, metadata: { namespace, name, uid } }: KubeObject): string {
+  return kind === 'Pod' ? `${uid}` : `${kind}/${namespace}/${name}`
+}
+
+/** The state of an object whose kind has one that a person would ask for; undefined for any other kind. */
+export function stateOf(object: KubeObject): State | undefined {
+  return STATES[object.kind]?.(object)
+}
+
+const STATES: Readonly<Record<string, (object: KubeObject) => State>> = {
+  Pod: podState,
+  Node: nodeState,
+  Application: applicationState,
+  AnalysisRun: phaseState,
+  Rollout: phaseState,
+}
+
+const state = (text: string, tone: Tone): State => ({ text, tone })
+
+interface Container {
+  readonly ready: boolean
+  readonly restartCount: number
+  readonly state?: { readonly waiting?: { readonly reason?: string }; readonly terminated?: { readonly reason?: string } }
+}
+
+const containersOf = (pod: KubeObject): Container[] => pod.status?.containerStatuses ?? []
+
+function podState(pod: KubeObject): State {
+  const reason = containersOf(pod)
+    .map(({ state: now }) => now?.waiting?.reason ?? now?.terminated?.reason)
+    .find((each) => each !== undefined && each !== 'ContainerCreating')
+  const isReady = pod.status?.conditions?.some(({ type, status }: Condition) => type === 'Ready' && status === 'True')
+  if (pod.metadata.deletionTimestamp !== undefined) return state('ending', 'idle')
+  if (isReady) return state('ready', 'good')
+  if (reason !== undefined) return state(reason, 'bad')
+  return restartsOf(pod) > 0 ? state('starting again', 'busy') : state('starting', 'busy')
+}
+
+/** How often any container of a pod was started anew. */
+export function restartsOf(pod: KubeObject | undefined): number {
+  return pod === undefined ? 0 : containersOf(pod).reduce((sum, { restartCount }) => sum + restartCount, 0)
+}
+
+interface Condition {
+  readonly type: string
+  readonly status: string
+}
+
+function nodeState({ spec, status }: KubeObject): State {
+  const ready = status?.conditions?.find(({ type }: Condition) => type === 'Ready')?.status
+  if (ready !== 'True') return state(ready === 'Unknown' ? 'lost' : 'not ready', 'bad')
+  return spec?.unschedulable === true ? state('ready, cordoned', 'busy') : state('ready', 'good')
+}
+
+function applicationState({ status, operation }: KubeObject): State {
+  const [sync, health] = [status?.sync?.status ?? 'Unknown', status?.health?.status ?? 'Unknown']
+  const runs = operation !== undefined || status?.operationState?.phase === 'Running'
+  if (runs) return state(`${sync}, syncing`, 'busy')
+  const isBad = sync === 'OutOfSync' || health === 'Degraded' || health === 'Missing'
+  const isGood = sync === 'Synced' && health === 'Healthy'
+  return state(isGood ? sync : `${sync}, ${health}`, isBad ? 'bad' : isGood ? 'good' : 'busy')
+}
+
+function phaseState({ status }: KubeObject): State {
+  const phase: string = status?.phase ?? 'Pending'
+  if (['Successful', 'Healthy'].includes(phase)) return state(phase, 'good')
+  return state(phase, ['Failed', 'Error', 'Degraded'].includes(phase) ? 'bad' : 'busy')
+}
