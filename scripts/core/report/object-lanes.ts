@@ -80,7 +80,7 @@ function rowOf({ name, versions }: History, { since, endMs }: Source): Row {
 
 const THERE: State = { text: 'there', tone: 'good' }
 
-const DRAWN_ELSEWHERE = ['Pod', 'EndpointSlice', 'HorizontalPodAutoscaler', ...WORKLOADS.filter((kind) => kind !== 'Rollout')]
+const DRAWN_ELSEWHERE = ['Pod', 'EndpointSlice', 'HorizontalPodAutoscaler']
 
 /** Of every other kind those that changed, with a tick for each change that its state does not show. */
 export function objectLanes(source: Source): Lane[] {
@@ -96,13 +96,20 @@ export function objectLanes(source: Source): Lane[] {
 
 const isEventful = ({ spans, ticks }: Row) => spans.length !== 1 || ticks.length > 0
 
-/** Changes that its state does not tell, of kinds that have none. */
+/** Changes that a state does not tell: what is wanted of an object, where its generation counts that; else anything. */
 function changes({ versions }: History, { since, startMs }: Source): Tick[] {
-  return versions.slice(1).flatMap(({ atMs, object }) => {
+  return versions.slice(1).flatMap(({ atMs, object }, i) => {
+    const before = versions[i]?.object
     const hasState = object !== undefined && stateOf(object) !== undefined
-    if (hasState || since(atMs) <= startMs) return []
-    return [{ atMs: since(atMs), text: object === undefined ? 'deleted' : 'changed', tone: 'info' as const }]
+    const isSame = object?.metadata.generation !== undefined && object.metadata.generation === before?.metadata.generation
+    if (hasState || isSame || since(atMs) <= startMs) return []
+    return [{ atMs: since(atMs), text: textOf(before, object), tone: 'info' as const }]
   })
+}
+
+function textOf(before: Version | undefined, after: Version | undefined): string {
+  if (after === undefined) return 'deleted'
+  return before === undefined ? 'made again' : 'changed'
 }
 
 /** How busy an HPA finds its pods. */

@@ -100,7 +100,7 @@ function applicationState({ status, operation }: KubeObject): State {
 }
 
 function phaseState({ status }: KubeObject): State {
-  const phase: string = status?.phase ?? 'Pending'
+  const phase: string = status?.phase || 'Pending' // it begins as an empty one
   if (['Successful', 'Healthy'].includes(phase)) return state(phase, 'good')
   return state(phase, ['Failed', 'Error', 'Degraded'].includes(phase) ? 'bad' : 'busy')
 }

@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatMs } from '#kit/progress'
+import { LOAD_SOURCE, total } from '../evidence.ts'
 import { shortDigest } from '../history.ts'
 import { isGood, type Result } from '../render.ts'
-import type { MeasuredTime } from '../scenario.ts'
+import { isFrom, type MeasuredTime } from '../scenario.ts'
 import { renderSpread } from './chart.ts'
 import { type Group, goodOf, groupsOf, type Series, shareUsed, tellingRuns } from './groups.ts'
 import { Html, html } from './html.ts'
@@ -101,12 +102,12 @@ ${scrollable(
 function summaryRow({ scenario, series }: Group): Html {
   const own = series.find(({ results: [first] }) => first.record.mutant === undefined)
   const mutants = series.filter((each) => each !== own)
-  const cell = (label: string, content: Html | string) => html`<td data-label="${label}">${content}</td>`
+  const cell = (label: string, content: Html | string) => html`<td data-label="${label}"><div>${content}</div></td>`
   const all = series.flatMap(({ results }) => results)
   return html`<tr><th scope="row"><a href="#${scenario.name}">${scenario.name}</a></th>
 ${cell('Verdict', own === undefined ? 'only mutants were run' : verdictOf(own))}
 ${cell('Closest to its bound', own === undefined ? '–' : closest(own.times))}
-${cell('Requests', requestsOf(all))}
+${cell('Requests', requestsOf(own?.results ?? []))}
 ${cell('Mutants red', mutants.length === 0 ? '–' : redOf(mutants))}
 ${cell('Took', formatMs(all.reduce((sum, { record }) => sum + Date.parse(record.endedAt) - Date.parse(record.startedAt), 0)))}</tr>
 `
@@ -125,11 +126,9 @@ function closest(times: readonly MeasuredTime[]): Html {
 }
 
 function requestsOf(results: readonly Result[]): string {
-  const seconds = results
-    .flatMap(({ record }) => record.rounds.flatMap(({ events }) => events))
-    .flatMap((event) => (event.type === 'OBSERVED' && event.source === 'load' ? [event.value as { requests: number; failed: number }] : []))
-  const sum = (what: 'requests' | 'failed') => seconds.reduce((all, second) => all + second[what], 0)
-  return seconds.length === 0 ? '–' : `${sum('failed')} of ${sum('requests').toLocaleString('en')} failed`
+  const events = results.flatMap(({ record }) => record.rounds.flatMap((round) => round.events))
+  if (!events.some((event) => isFrom(LOAD_SOURCE, event))) return '–'
+  return `${total({ events }, 'failed')} of ${total({ events }, 'requests').toLocaleString('en')} failed`
 }
 
 function redOf(mutants: readonly Series[]): Html {
@@ -174,7 +173,7 @@ function manyRuns(series: Series): Html {
   return html`<p class="verdict"><b class="${goodOf(results) === results.length ? 'good' : 'bad'}">${goodOf(results)} of ${results.length}</b> came out as they should</p>
 ${times.length > 0 && renderTimes(times)}
 <h4>All runs</h4>
-${scrollable('All runs', html`<table><thead><tr><th scope="col">started</th><th scope="col">verdict</th><th scope="col">times</th><th scope="col">reason</th><th scope="col">record</th></tr></thead><tbody>${rows}</tbody></table>`)}
+${scrollable('All runs', html`<table class="runs-table"><thead><tr><th scope="col">started</th><th scope="col">verdict</th><th scope="col">times</th><th scope="col">reason</th><th scope="col">record</th></tr></thead><tbody>${rows}</tbody></table>`)}
 ${shown.map((result) => html`<article class="one-of-many"><h4>${isGood(result) ? 'The slowest' : 'Red'}: ${result.record.startedAt}</h4>${renderRun(result)}</article>`)}`
 }
 

@@ -22,8 +22,10 @@ export async function readResults(stack: Stack, paths: readonly string[] = []): 
   const files = (await Promise.all((paths.length === 0 ? [await lastRun()] : paths).map(filesAt))).flat()
   const results = await Promise.all(files.map(async (file) => (await recordsIn(file)).map((kept) => judgeKept(stack, kept))))
   const byId = new Map(results.flat().map((result) => [result.record.id, result]))
-  return [...byId.values()].toSorted((a, b) => a.record.startedAt.localeCompare(b.record.startedAt))
+  return [...byId.values()].toSorted((a, b) => orderOf(a).localeCompare(orderOf(b)))
 }
+
+const orderOf = ({ record }: Result) => `${record.startedAt} ${record.id}`
 
 interface Kept {
   readonly record: RunRecord

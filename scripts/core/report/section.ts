@@ -1,5 +1,6 @@
 /** One run in a report: its verdict, its story as a picture and as a table, its times, claims and evidence, and how to run it again. */
 import { gzipSync } from 'node:zlib'
+import { messageOf } from '#kit/errors'
 import { formatMs } from '#kit/progress'
 import { FIRST_ENVIRONMENT } from '../environments.ts'
 import { shortDigest } from '../history.ts'
@@ -16,18 +17,26 @@ const MOST_HAPPENINGS = 200
 
 /** A whole run. */
 export function renderRun(result: Result): Html {
-  const { record, judgement } = result
-  const timeline = storyOf(result)
+  const { judgement } = result
   return html`<p class="verdict">${renderChip(result)} ${judgement.reason}</p>
-${timeline !== undefined && figure(result, timeline)}
+${drawn(result)}
 ${judgement.times.length > 0 && renderTimes(judgement.times)}
 ${judgement.claims.length > 0 && claims(judgement)}
 ${evidence(result)}
-${reproduce(result)}
-${timeline === undefined && record.rounds.length > 0 && html`<p class="note">Its timeline cannot be drawn: this version does not know the scenario.</p>`}`
+${reproduce(result)}`
 }
 
-/** Undefined for a run without a round, and for one whose steps nobody knows any more. */
+/** One record that this version cannot draw takes no other one's page away. */
+function drawn(result: Result): Html | undefined {
+  try {
+    const timeline = storyOf(result)
+    return timeline && figure(result, timeline)
+  } catch (thrown) {
+    return html`<p class="note">Its timeline cannot be drawn: the record lacks what this version reads (${messageOf(thrown)}).</p>`
+  }
+}
+
+/** Undefined for a run without a round. */
 function storyOf({ record, judgement, scenario, timing }: Result): Timeline | undefined {
   const options = { scenario, timing, mutant: record.mutant }
   const index = tellingRound(record.rounds, judgement, options)
@@ -107,13 +116,12 @@ ${renderSpread(time)}
 }
 
 /** One value, or the spread of many. */
-export function valuesOf({ valuesMs, share }: Pick<MeasuredTime, 'valuesMs' | 'share'>): string {
+export function valuesOf({ valuesMs }: Pick<MeasuredTime, 'valuesMs'>): string {
   const [only] = valuesMs
   if (only === undefined) return 'not measured'
   if (valuesMs.length === 1) return formatMs(only)
-  const at = (part: number) => formatMs(percentile(valuesMs, part) ?? 0)
-  const judged = share === 1 ? 'all' : `p${share * 100}`
-  return `n ${valuesMs.length}, min ${formatMs(Math.min(...valuesMs))}, p50 ${at(0.5)}, p95 ${at(0.95)}, max ${at(1)} (${judged} judged)`
+  const at = (share: number) => formatMs(percentile(valuesMs, share) ?? 0)
+  return `n ${valuesMs.length}: ${at(0)} to ${at(1)}, p50 ${at(0.5)}, p95 ${at(0.95)}`
 }
 
 const OUTCOMES = { true: ['good', '✓'], false: ['bad', '✗'], 'no data': ['busy', '○'] } as const
