@@ -56,7 +56,7 @@ function block({ name, mutant, before, after, change, times }: ComparedRow): Htm
   const reds = [before?.red, after?.red].map(
     (red, i) => red !== undefined && html`<p class="note">${i === 0 ? 'before' : 'after'}: ${red}</p>`,
   )
-  return html`<article class="compared"><h4>${name}${mutant !== undefined && ` / mutant ${mutant}`} <span class="chip tone-${TONES[change]}">${change}</span></h4>
+  return html`<article class="compared"><h3>${name}${mutant !== undefined && ` / mutant ${mutant}`} <span class="chip tone-${TONES[change]}">${change}</span></h3>
 <p>${sayCount(before)} → ${sayCount(after)}</p>${reds}
 <ul class="times">${times.map(timeOf)}</ul></article>
 `

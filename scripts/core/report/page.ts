@@ -172,9 +172,9 @@ function manyRuns(series: Series): Html {
   })
   return html`<p class="verdict"><b class="${goodOf(results) === results.length ? 'good' : 'bad'}">${goodOf(results)} of ${results.length}</b> came out as they should</p>
 ${times.length > 0 && renderTimes(times)}
-<h4>All runs</h4>
+<h3>All runs</h3>
 ${scrollable('All runs', html`<table class="runs-table"><thead><tr><th scope="col">started</th><th scope="col">verdict</th><th scope="col">times</th><th scope="col">reason</th><th scope="col">record</th></tr></thead><tbody>${rows}</tbody></table>`)}
-${shown.map((result) => html`<article class="one-of-many"><h4>${isGood(result) ? 'The slowest' : 'Red'}: ${result.record.startedAt}</h4>${renderRun(result)}</article>`)}`
+${shown.map((result) => html`<article class="one-of-many"><h3>${isGood(result) ? 'The slowest' : 'Red'}: ${result.record.startedAt}</h3>${renderRun(result)}</article>`)}`
 }
 
 function slowestOf({ judgement }: Result): string {

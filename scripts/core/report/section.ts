@@ -96,14 +96,14 @@ ${left > 0 && html`<p class="note">${left} more are in the record.</p>`}</detail
 
 /** A table that is wider than a phone scrolls by itself, by keyboard too. */
 export function scrollable(label: string, content: Html): Html {
-  return html`<div class="scroll" role="region" aria-label="${label}" tabindex="0">${content}</div>`
+  return html`<div class="scroll" role="group" aria-label="${label}" tabindex="0">${content}</div>`
 }
 
 // ── Times and claims ────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Each measured time: its values upon the bound, and what the bound is the sum of. */
 export function renderTimes(times: readonly MeasuredTime[]): Html {
-  return html`<h4>Measured times</h4>
+  return html`<h3>Measured times</h3>
 <ul class="times">${times.map(renderTime)}</ul>`
 }
 
@@ -127,7 +127,7 @@ export function valuesOf({ valuesMs }: Pick<MeasuredTime, 'valuesMs'>): string {
 const OUTCOMES = { true: ['good', '✓'], false: ['bad', '✗'], 'no data': ['busy', '○'] } as const
 
 function claims({ claims: all }: Judgement): Html {
-  return html`<h4>Claims about all the evidence</h4>
+  return html`<h3>Claims about all the evidence</h3>
 <ul class="claims">${all.map(({ name, outcome, seen }) => {
     const [tone, icon] = OUTCOMES[outcome]
     return html`<li><span class="sign tone-${tone}" aria-hidden="true">${icon}</span> <span>${name}: <b>${seen}</b>${outcome !== 'true' && ` (${outcome})`}</span></li>`
@@ -153,7 +153,7 @@ ${steady('Before', record.steadyBefore)}${steady('After the undo', record.steady
 
 function steady(when: string, results: readonly SignalResult[]): Html {
   const items = results.map(({ name, ok, seen }) => html`<li>${ok ? '✓' : '✗'} ${name}: ${seen}</li>`)
-  return html`<h5>${when}</h5>
+  return html`<p class="label">${when}</p>
 ${items.length === 0 ? html`<p class="note">not looked at</p>` : html`<ul class="plain">${items}</ul>`}`
 }
 
