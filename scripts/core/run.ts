@@ -4,6 +4,7 @@ import { nearest } from '#kit/nearest'
 import { type Environment, FIRST_ENVIRONMENT } from './environments.ts'
 import { settleAll, takeLease } from './journal.ts'
 import { judge } from './judge.ts'
+import { createLive } from './live.ts'
 import { record, save } from './record.ts'
 import type { Result } from './render.ts'
 import { digestRun } from './rollout.ts'
@@ -197,7 +198,9 @@ export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant):
   const title = mutant === undefined ? scenario.name : `${scenario.name} with ${mutant.name}`
   return progress.step(title, async (note) => {
     const before = await runningDigest(context)
-    const facts = await record(scenario, context, { versions, onStep: note, ...(mutant === undefined ? {} : { mutant }) })
+    const live = createLive()
+    const onStep = (text: string) => note(text, live.lines)
+    const facts = await record(scenario, context, { versions, onStep, onEvent: live.see, ...(mutant === undefined ? {} : { mutant }) })
     const isOne = before !== undefined && before === (await runningDigest(context))
     const recorded = { ...facts, ...(isOne ? { digest: before } : {}) }
     const path = await save(recorded)

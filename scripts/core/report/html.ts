@@ -1,4 +1,5 @@
 /** HTML and SVG as text that cannot be broken out of: whatever stands in a template is escaped unless it is HTML of ours. */
+import { printable } from '#kit/text'
 
 /** Text that is HTML already. Only `html` makes it. */
 export class Html {
@@ -28,8 +29,7 @@ function textOf(part: Part): string {
   return escapeText(String(part))
 }
 
-/** For text and quoted attributes, of HTML and of XML 1.0, which allows no control character but tab and line ends. */
+/** For text and quoted attributes, of HTML and of XML. */
 export function escapeText(text: string): string {
-  const printable = [...text].filter((char) => char >= ' ' || char === '\n' || char === '\t').join('')
-  return printable.replaceAll(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
+  return printable(text).replaceAll(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
 }

@@ -1,6 +1,7 @@
 /** A lane of a chart: what a round recorded of one thing, over an axis of time that all lanes share. No knowledge of records is needed to read it. */
 import type { RecordedEvent } from '../scenario.ts'
-import type { History, State, Tone } from './objects.ts'
+import type { State, Tone } from '../states.ts'
+import type { History } from './histories.ts'
 
 export type Lane = Bars | Lines | Rows
 

@@ -1,9 +1,9 @@
 /** All lanes of a round, in the order in which they are read: load, pods, alerts, delivery, all else. */
 import type { Round } from '../scenario.ts'
+import { historiesOf } from './histories.ts'
 import type { Lane, Source } from './lane.ts'
 import { loadLanes } from './load-lanes.ts'
 import { objectLanes, podLanes, replicaLanes, usageLanes } from './object-lanes.ts'
-import { historiesOf } from './objects.ts'
 import { alertLanes, blindLanes, valueLanes } from './observed-lanes.ts'
 
 /** Times in milliseconds from `zeroAtMs`. */

@@ -1,6 +1,8 @@
 /** What became of the watched objects: how many pods serve, each pod's states, and whatever else changed. */
+
+import { restartsOf, type State, stateOf } from '../states.ts'
+import type { History } from './histories.ts'
 import { joined, type Lane, MOST_ROWS, type Row, type Series, type Source, type Span, type Tick } from './lane.ts'
-import { type History, restartsOf, type State, stateOf } from './objects.ts'
 
 const WORKLOADS = ['Deployment', 'StatefulSet', 'DaemonSet', 'Rollout']
 

@@ -1,8 +1,8 @@
 /** What was observed beside objects and load: alerts and their messages, values, and looks that failed. */
 import { LOAD_SOURCE } from '../evidence.ts'
 import type { Observation } from '../scenario.ts'
+import type { State, Tone } from '../states.ts'
 import { joined, type Lane, type Row, SECOND_MS, type Source, withUnit } from './lane.ts'
-import type { State, Tone } from './objects.ts'
 
 const ALERT_TONES: Readonly<Record<string, Tone>> = { inactive: 'idle', pending: 'busy', firing: 'bad', resolved: 'good' }
 /** Two samples of one series are further apart than this only where there was none between them. */
