@@ -50,7 +50,7 @@ function errorShare(answered: readonly Bar[], failed: readonly Bar[]): Lane[] {
     {
       kind: 'bars',
       title: 'Error share',
-      sum: `${rounded((100 * sumOf(failed)) / (sumOf(failed) + sumOf(answered)))} % of all, at most ${rounded(worst)} %`,
+      sum: `${rounded((100 * sumOf(failed)) / (sumOf(failed) + sumOf(answered)))} %, at most ${rounded(worst)} %`,
       unit: '%',
       layers: [{ name: 'failed', tone: 'bad', bars }],
     },

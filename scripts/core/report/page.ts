@@ -10,7 +10,7 @@ import { isFrom, type MeasuredTime } from '../scenario.ts'
 import { renderSpread } from './chart.ts'
 import { type Group, goodOf, groupsOf, type Series, shareUsed, tellingRuns } from './groups.ts'
 import { Html, html } from './html.ts'
-import { downloadOf, renderChip, renderRun, renderTimes, scrollable, valuesOf } from './section.ts'
+import { downloadOf, renderChip, renderRun, renderTimes, sayTime, scrollable, valuesOf } from './section.ts'
 
 const STYLE = join(import.meta.dirname, 'style.css')
 
@@ -77,7 +77,7 @@ function runFacts(results: readonly Result[]): Html {
     records.length === 0
       ? []
       : [
-          ['Started', new Date(first).toISOString().replace('T', ' ').slice(0, 19).concat(' UTC')],
+          ['Started', sayTime(new Date(first).toISOString())],
           ['Took', formatMs(last - first)],
           ['Cluster', distinct(records.map(({ cluster, clusterKind }) => `${cluster} (${clusterKind})`))],
           ['Environment', distinct(records.map(({ environment }) => environment))],
@@ -168,13 +168,13 @@ function manyRuns(series: Series): Html {
   const rows = results.map((result) => {
     const evidence = shown.includes(result) ? 'below' : downloadOf(result.record)
     const { record, judgement } = result
-    return html`<tr><td>${record.startedAt}</td><td>${renderChip(result)}</td><td>${slowestOf(result)}</td><td>${judgement.reason}</td><td>${evidence}</td></tr>`
+    return html`<tr><td>${sayTime(record.startedAt)}</td><td>${renderChip(result)}</td><td>${slowestOf(result)}</td><td>${judgement.reason}</td><td>${evidence}</td></tr>`
   })
   return html`<p class="verdict"><b class="${goodOf(results) === results.length ? 'good' : 'bad'}">${goodOf(results)} of ${results.length}</b> came out as they should</p>
 ${times.length > 0 && renderTimes(times)}
 <h3>All runs</h3>
 ${scrollable('All runs', html`<table class="runs-table"><thead><tr><th scope="col">started</th><th scope="col">verdict</th><th scope="col">times</th><th scope="col">reason</th><th scope="col">record</th></tr></thead><tbody>${rows}</tbody></table>`)}
-${shown.map((result) => html`<article class="one-of-many"><h3>${isGood(result) ? 'The slowest' : 'Red'}: ${result.record.startedAt}</h3>${renderRun(result)}</article>`)}`
+${shown.map((result) => html`<article class="one-of-many"><h3>${isGood(result) ? 'The slowest' : 'Not as it should be'}: ${sayTime(result.record.startedAt)}</h3>${renderRun(result)}</article>`)}`
 }
 
 function slowestOf({ judgement }: Result): string {

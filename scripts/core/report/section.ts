@@ -138,7 +138,7 @@ function claims({ claims: all }: Judgement): Html {
 
 function evidence({ record }: Result): Html {
   const facts = [
-    ['Started', record.startedAt],
+    ['Started', sayTime(record.startedAt)],
     ['Took', formatMs(Date.parse(record.endedAt) - Date.parse(record.startedAt))],
     ['Cluster', `${record.cluster} (${record.clusterKind}), ${record.timing} timing`],
     ['Environment', record.environment ?? 'not recorded'],
@@ -149,6 +149,11 @@ function evidence({ record }: Result): Html {
 <dl class="facts">${facts.map(([term, text]) => html`<div><dt>${term}</dt><dd>${text}</dd></div>`)}</dl>
 ${steady('Before', record.steadyBefore)}${steady('After the undo', record.steadyAfter)}
 <p>${downloadOf(record)}</p></details>`
+}
+
+/** `2026-11-25 20:07:24 UTC`, of the same in ISO 8601. */
+export function sayTime(iso: string): string {
+  return `${iso.slice(0, 19).replace('T', ' ')} UTC`
 }
 
 function steady(when: string, results: readonly SignalResult[]): Html {
