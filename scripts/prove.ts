@@ -67,5 +67,5 @@ await main<Flags>({
 /** Also of a series that is cut short. */
 async function report(results: readonly Result[], { json = false }: Flags, progress: Progress): Promise<void> {
   process.stdout.write(`${json ? renderJson(results) : renderTable(results)}\n`)
-  progress.say(`Reports: ${await writeReports(results)}`)
+  progress.say(`Report: ${await writeReports(results)}`)
 }

@@ -98,15 +98,24 @@ function checkClaims(scenario: Scenario, timing: TimingProfile, evidence: Eviden
 
 /** From one step to another, in every round that reached both. */
 function measure(bound: Bound, steps: readonly Step[], walks: readonly Walk[]): MeasuredTime {
-  const from = bound.from ?? steps.find((step) => step.kind === 'until' && step.isBite === true)?.name ?? ''
-  const to = bound.to ?? steps.at(-1)?.name ?? ''
+  const { from, to } = endsOf(bound, steps)
   const valuesMs = walks.flatMap(({ reached }) => {
     const [start, end] = [reached.get(from), reached.get(to)]
     return start === undefined || end === undefined ? [] : [end - start]
   })
-  const upperMs = Object.values(bound.partsMs).reduce((sum, ms) => sum + ms, 0)
   const { share = 1, lowerMs, partsMs } = bound
-  return { bound: bound.name, share, lowerMs, upperMs, partsMs, valuesMs }
+  return { bound: bound.name, share, lowerMs, upperMs: upperOf(bound), partsMs, valuesMs }
+}
+
+/** The names of the steps that a time lies between. */
+export function endsOf({ from, to }: Bound, steps: readonly Step[]): { readonly from: string; readonly to: string } {
+  const bite = steps.find((step) => step.kind === 'until' && step.isBite === true)
+  return { from: from ?? bite?.name ?? '', to: to ?? steps.at(-1)?.name ?? '' }
+}
+
+/** The upper limit: the sum of its parts, in milliseconds. */
+export function upperOf({ partsMs }: Pick<Bound, 'partsMs'>): number {
+  return Object.values(partsMs).reduce((sum, ms) => sum + ms, 0)
 }
 
 /** One round shows what a mutant does; its wait alone takes as long as many healings. */

@@ -8,7 +8,7 @@ import { LOAD_SOURCE, SUMMARY_SOURCE } from './evidence.ts'
 import { journal, settle } from './journal.ts'
 import { plannedRounds } from './judge.ts'
 import { startLoad } from './load.ts'
-import type { Act, Context, Mutant, Round, RunRecord, Scenario, SignalResult, StartLoad, Step, Undo } from './scenario.ts'
+import type { Act, Context, Mutant, RecordedEvent, Round, RunRecord, Scenario, SignalResult, StartLoad, Step, Undo } from './scenario.ts'
 import { startTape, type Tape } from './tape.ts'
 import { stepsOf, walk } from './walk.ts'
 
@@ -22,6 +22,8 @@ export interface RecordOptions {
   readonly versions: Readonly<Record<string, string>>
   /** Told what is being waited for. */
   readonly onStep?: (note: string) => void
+  /** Told every event as it comes. */
+  readonly onEvent?: (event: RecordedEvent) => void
 }
 
 /** Records one run. The record is returned also when the run was aborted; nothing is left broken. */
@@ -101,14 +103,14 @@ async function journalled(context: Context, { reason, undo }: { reason: string; 
 }
 
 async function rounds(scenario: Scenario, context: Context, options: RecordOptions & { into: Round[] }): Promise<void> {
-  const { mutant, into, onStep } = options
+  const { mutant, into, onStep, onEvent } = options
   const steps = stepsOf(scenario, context.timing, mutant?.name)
   const count = plannedRounds(scenario, mutant?.name)
   for (let round = 0; round < count; round++) {
     // A round begins on calm ground: what is still busy with the last one would answer for both.
     if (round > 0 && (await steadyState(scenario, context, STEADY_TIMEOUT_MS)).some(({ ok }) => !ok)) return
     const onNote = (note: string) => onStep?.(count === 1 ? note : `${round + 1} of ${count}: ${note}`)
-    await oneRound(scenario, context, { round, steps, onNote, keep: (kept) => into.push(kept) })
+    await oneRound(scenario, context, { round, steps, onNote, onEvent, keep: (kept) => into.push(kept) })
     const done = into.at(-1)
     if (done === undefined || walk(steps, done).stop !== undefined) return // further rounds would start from a broken state
   }
@@ -118,13 +120,14 @@ interface RoundOptions {
   readonly round: number
   readonly steps: readonly Step[]
   readonly onNote: (note: string) => void
+  readonly onEvent: RecordOptions['onEvent']
   readonly keep: (round: Round) => void
 }
 
 /** What was seen is kept also where the round is cut short. */
-async function oneRound(scenario: Scenario, context: Context, { round, steps, onNote, keep }: RoundOptions): Promise<void> {
+async function oneRound(scenario: Scenario, context: Context, { round, steps, onNote, onEvent, keep }: RoundOptions): Promise<void> {
   const before = (await Promise.all(scenario.watches.map((ref) => context.cluster.kube.list(ref)))).flat()
-  await using tape = await startTape(scenario, context)
+  await using tape = await startTape(scenario, context, onEvent)
   const begun = async () => (tape.events.length >= before.length ? ready(undefined) : pending(`${tape.events.length} objects`))
   await waitFor('the watches to begin', begun, { timeoutMs: 10_000, signal: context.signal, changes: tape.changes })
   const startedAtMs = Date.now()

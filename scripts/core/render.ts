@@ -1,12 +1,16 @@
 /** Reports, from records and judgements only: they never ask the cluster. */
 import { percentile } from './judge.ts'
+import { escapeText } from './report/html.ts'
 import type { Judgement, MeasuredTime, Mutant, RunRecord, Scenario, Verdict } from './scenario.ts'
+import type { TimingProfile } from './types.ts'
 
 /** One run with what it is worth. */
 export interface Result {
   readonly record: RunRecord
   readonly judgement: Judgement
   readonly scenario: Scenario
+  /** What it was judged by. */
+  readonly timing: TimingProfile
   readonly mutant?: Mutant
   /** The record's file. */
   readonly path: string
@@ -99,13 +103,8 @@ export function renderJunit(results: readonly Result[]): string {
   const cases = results.map((result) => {
     const { scenario, judgement, record } = result
     const seconds = (Date.parse(record.endedAt) - Date.parse(record.startedAt)) / 1000
-    const failure = isGood(result) ? '' : `<failure message="${escapeXml(`${judgement.verdict}: ${judgement.reason}`)}"/>`
-    return `  <testcase classname="${scenario.kind}" name="${escapeXml(titleOf(result))}" time="${seconds}">${failure}</testcase>`
+    const failure = isGood(result) ? '' : `<failure message="${escapeText(`${judgement.verdict}: ${judgement.reason}`)}"/>`
+    return `  <testcase classname="${scenario.kind}" name="${escapeText(titleOf(result))}" time="${seconds}">${failure}</testcase>`
   })
   return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuite name="holdfast" tests="${results.length}" failures="${failures}">\n${cases.join('\n')}\n</testsuite>\n`
-}
-
-function escapeXml(text: string): string {
-  const printable = [...text].filter((char) => char >= ' ' || char === '\n' || char === '\t').join('') // XML 1.0 allows no other control character
-  return printable.replaceAll(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
 }

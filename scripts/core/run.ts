@@ -1,14 +1,12 @@
 /** Runs scenarios of a stack one after the other: leftovers undone first, the cluster held, each run recorded and judged. */
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { type Explanation, UserError } from '#kit/errors'
 import { nearest } from '#kit/nearest'
-import { reportsDir } from '#kit/paths'
 import { type Environment, FIRST_ENVIRONMENT } from './environments.ts'
 import { settleAll, takeLease } from './journal.ts'
 import { judge } from './judge.ts'
+import { createLive } from './live.ts'
 import { record, save } from './record.ts'
-import { type Result, renderJson, renderJunit } from './render.ts'
+import type { Result } from './render.ts'
 import { digestRun } from './rollout.ts'
 import type { Context, Mutant, Scenario } from './scenario.ts'
 import { readStatus } from './status.ts'
@@ -200,7 +198,9 @@ export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant):
   const title = mutant === undefined ? scenario.name : `${scenario.name} with ${mutant.name}`
   return progress.step(title, async (note) => {
     const before = await runningDigest(context)
-    const facts = await record(scenario, context, { versions, onStep: note, ...(mutant === undefined ? {} : { mutant }) })
+    const live = createLive()
+    const onStep = (text: string) => note(text, live.lines)
+    const facts = await record(scenario, context, { versions, onStep, onEvent: live.see, ...(mutant === undefined ? {} : { mutant }) })
     const isOne = before !== undefined && before === (await runningDigest(context))
     const recorded = { ...facts, ...(isOne ? { digest: before } : {}) }
     const path = await save(recorded)
@@ -208,6 +208,7 @@ export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant):
       record: recorded,
       path,
       scenario,
+      timing: context.timing,
       judgement: judge(recorded, scenario, context.timing),
       ...(mutant === undefined ? {} : { mutant }),
     }
@@ -217,12 +218,4 @@ export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant):
 /** Undefined also where the cluster does not answer: then nothing was shown of any. */
 async function runningDigest({ cluster, environment }: Context): Promise<Digest | undefined> {
   return cluster.kube.get(workloadIn(environment)).then(digestRun, () => undefined)
-}
-
-/** Writes JUnit and JSON beside the records. @returns their folder. */
-export async function writeReports(results: readonly Result[]): Promise<string> {
-  const folder = reportsDir()
-  await writeFile(join(folder, 'results.json'), renderJson(results))
-  await writeFile(join(folder, 'junit.xml'), renderJunit(results))
-  return folder
 }

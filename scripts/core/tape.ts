@@ -12,12 +12,17 @@ export interface Tape extends AsyncDisposable {
   tell(source: string): Tell
 }
 
-/** Watches and observes all that the scenario names, until disposed. */
-export async function startTape({ watches, observes = [] }: Scenario, context: Context): Promise<Tape> {
+/** Watches and observes all that the scenario names, until disposed; `onEvent` is told each event as it comes. */
+export async function startTape(
+  { watches, observes = [] }: Scenario,
+  context: Context,
+  onEvent?: (event: RecordedEvent) => void,
+): Promise<Tape> {
   const events: RecordedEvent[] = []
   const listeners = new Set<() => void>()
   const add = (event: RecordedEvent) => {
     events.push(event)
+    onEvent?.(event)
     for (const wake of listeners) wake()
   }
   const tell = (source: string): Tell => ({

@@ -1,16 +1,23 @@
 /**
  * Steps with their elapsed time, on stderr, so that stdout stays clean for results. On a terminal the running steps are
- * redrawn in place; elsewhere each start and end is a plain line.
+ * redrawn in place; elsewhere each start and end is a plain line, and so is what a long step shows, now and then.
  */
+import { stripVTControlCharacters, styleText } from 'node:util'
 
 export interface Progress extends Disposable {
   /** Runs `work` as a named step and times it. `note` shows what the step is doing now. */
-  step<T>(title: string, work: (note: (text: string) => void) => Promise<T>): Promise<T>
+  step<T>(title: string, work: (note: Note) => Promise<T>): Promise<T>
   /** Prints a line above the running steps. */
   say(text: string): void
   /** Finished steps in order of their end. */
   readonly timings: readonly Timing[]
 }
+
+/** What a step is doing, and lines below it that are asked for anew each time they are shown. */
+export type Note = (text: string, below?: (paint: Paint) => readonly string[]) => void
+
+/** Colours text where the terminal and NO_COLOR let it. */
+export type Paint = (colour: 'dim' | 'red' | 'yellow' | 'green' | 'cyan', text: string) => string
 
 export interface Timing {
   readonly step: string
@@ -22,21 +29,31 @@ interface Running {
   readonly title: string
   readonly startedMs: number
   note: string
+  below: Parameters<Note>[1]
 }
 
 const FRAME_MS = 200
+/** How often a step that runs on says how it is where nothing can be redrawn. */
+const PLAIN_MS = 10_000
+/** Of a terminal that does not say how wide or high it is. */
+const USUAL = { columns: 80, rows: 24 }
+
+export interface ProgressOptions {
+  /** @default 10 s */
+  readonly plainMs?: number
+}
 
 /** @param stream where to write; a terminal is redrawn, anything else gets plain lines. */
-export function createProgress(stream: NodeJS.WriteStream = process.stderr): Progress {
+export function createProgress(stream: NodeJS.WriteStream = process.stderr, { plainMs = PLAIN_MS }: ProgressOptions = {}): Progress {
   const running = new Set<Running>()
   const timings: Timing[] = []
-  const screen = stream.isTTY ? liveScreen(stream, running) : plainScreen(stream)
+  const screen = stream.isTTY ? liveScreen(stream, running) : plainScreen(stream, { running, plainMs })
 
   return {
     timings,
     say: (text) => screen.print(text),
     async step(title, work) {
-      const entry: Running = { title, startedMs: performance.now(), note: '' }
+      const entry: Running = { title, startedMs: performance.now(), note: '', below: undefined }
       running.add(entry)
       screen.started(entry)
       const end = (outcome: Timing['outcome']) => {
@@ -46,9 +63,7 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr): Pro
         screen.print(`${outcome === 'ok' ? '✓' : '✗'} ${title} (${formatMs(ms)})`)
       }
       try {
-        const value = await work((text) => {
-          entry.note = text
-        })
+        const value = await work((text, below) => Object.assign(entry, { note: text, below }))
         end('ok')
         return value
       } catch (thrown) {
@@ -66,44 +81,80 @@ interface Screen {
   stop(): void
 }
 
-function plainScreen(stream: NodeJS.WriteStream): Screen {
+const headOf = ({ title, startedMs, note }: Running) => `${title} ${formatMs(performance.now() - startedMs)} ${note}`
+
+interface PlainOptions {
+  readonly running: ReadonlySet<Running>
+  readonly plainMs: number
+}
+
+function plainScreen(stream: NodeJS.WriteStream, { running, plainMs }: PlainOptions): Screen {
+  const tell = ({ below, ...entry }: Running) => {
+    const shown = below?.((_colour, text) => text.trimEnd()) ?? []
+    if (below !== undefined) stream.write(`  ${[headOf({ ...entry, below }), ...shown].join(' | ')}\n`)
+  }
+  const timer = setInterval(() => running.forEach(tell), plainMs)
+  timer.unref()
   return {
     started: (entry) => stream.write(`▸ ${entry.title}\n`),
     print: (text) => stream.write(`${text}\n`),
-    stop: () => {},
+    stop: () => clearInterval(timer),
   }
 }
 
 function liveScreen(stream: NodeJS.WriteStream, running: ReadonlySet<Running>): Screen {
-  let drawn = 0
-  const erase = () => {
-    if (drawn > 0) stream.write(`\x1b[${drawn}A\x1b[0J`)
-    drawn = 0
+  let drawn: readonly string[] = []
+  const paint: Paint = (colour, text) => styleText(colour, text, { stream })
+  const erased = () => {
+    const up = rowsOf(drawn, stream.columns || USUAL.columns)
+    drawn = []
+    return up > 0 ? `${ESC}[${up}A${ESC}[0J` : ''
   }
-  const draw = () => {
-    erase()
-    for (const entry of running) {
-      stream.write(`${fit(`▸ ${entry.title} ${formatMs(performance.now() - entry.startedMs)} ${entry.note}`, stream.columns)}\n`)
-      drawn++
-    }
+  const blockOf = (entry: Running) => [`▸ ${headOf(entry)}`, ...(entry.below?.(paint) ?? []).map((line) => `    ${line}`)]
+  /** One write: what is erased and drawn in two flickers. */
+  const draw = (above = '') => {
+    const before = erased()
+    const lines = [...running].flatMap(blockOf).slice(0, (stream.rows || USUAL.rows) - 1)
+    drawn = lines.map((line) => fit(line, stream.columns || USUAL.columns))
+    stream.write(`${before}${above}${drawn.map((line) => `${line}\n`).join('')}`)
   }
-  const timer = setInterval(draw, FRAME_MS)
+  const redraw = () => draw()
+  const timer = setInterval(redraw, FRAME_MS)
   timer.unref()
+  stream.on('resize', redraw)
   return {
-    started: draw,
-    print(text) {
-      erase()
-      stream.write(`${text}\n`)
-      draw()
-    },
+    started: redraw,
+    print: (text) => draw(`${text}\n`),
     stop() {
       clearInterval(timer)
-      erase()
+      stream.off('resize', redraw)
+      stream.write(erased())
     },
   }
 }
 
-const fit = (text: string, columns: number) => (text.length < columns ? text : `${text.slice(0, columns - 2)}…`)
+/** A terminal that became narrower has broken the lines that were there. */
+function rowsOf(lines: readonly string[], columns: number): number {
+  return lines.reduce((rows, line) => rows + Math.max(1, Math.ceil(widthOf(line) / columns)), 0)
+}
+
+const widthOf = (line: string) => stripVTControlCharacters(line).length
+
+const ESC = '\u001b'
+const COLOUR = new RegExp(`(${ESC}\\[[\\d;]*m)`)
+
+/** Cuts a line; every colour of it stays, so that none runs on. */
+function fit(line: string, columns: number): string {
+  if (widthOf(line) < columns) return line
+  let room = Math.max(0, columns - 2)
+  const pieces = line.split(COLOUR).map((piece) => {
+    if (piece.startsWith(ESC)) return piece
+    const kept = piece.slice(0, room)
+    room -= kept.length
+    return kept
+  })
+  return `${pieces.join('')}…`
+}
 
 /** `850 ms`, `4.2 s`, `3 min 05 s`. */
 export function formatMs(ms: number): string {

@@ -1,16 +1,22 @@
 /** Steps as they are shown: plain lines in a log, redrawn on a terminal. */
+import { PassThrough } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { stripVTControlCharacters } from 'node:util'
-import { createProgress, formatMs, type Progress } from '#kit/progress'
+import { createProgress, formatMs, type Progress, type ProgressOptions } from '#kit/progress'
 import { runStage } from '#kit/stage'
 import { assert, suite } from '../suite.ts'
+import { ESC, screenOf } from './screen-fixture.ts'
 
 const test = suite('progress')
 
-function record(isTty: boolean): { progress: Progress; written: string[] } {
+function record(isTty: boolean, options: ProgressOptions = {}): { progress: Progress; written: string[]; stream: Screen } {
   const written: string[] = []
-  const stream = { isTTY: isTty, columns: 40, write: (text: string) => written.push(text) > 0 }
-  return { progress: createProgress(stream as unknown as NodeJS.WriteStream), written }
+  const stream: Screen = Object.assign(new PassThrough(), { isTTY: isTty, columns: 40, rows: 24 })
+  stream.write = (text: string) => written.push(text) > 0
+  return { progress: createProgress(stream as unknown as NodeJS.WriteStream, options), written, stream }
 }
+
+type Screen = PassThrough & { isTTY: boolean; columns: number; rows: number }
 
 test('without a terminal each start and end is a plain line', async () => {
   const { progress, written } = record(false)
@@ -45,6 +51,53 @@ test('on a terminal a running step is redrawn, cut to the width', async () => {
     lines.every((line) => stripVTControlCharacters(line).length < 40),
     'no line wraps',
   )
+})
+
+test('what a step shows below itself is asked for at each frame, coloured, and gone at its end', async () => {
+  const { progress, written } = record(true)
+  let asked = 0
+  await progress.step('watch', async (note) => {
+    note('waiting', (paint) => [paint('red', `asked ${++asked}`), 'y'.repeat(100)])
+    await sleep(500)
+    const shown = screenOf(written.join(''))
+    assert.match(shown[0] ?? '', /^▸ watch \d+ ms waiting$/)
+    assert.is(shown[1], `    asked ${asked}`)
+    assert.ok((shown[2] ?? '').length < 40 && shown[2]?.endsWith('…'))
+  })
+  progress[Symbol.dispose]()
+  assert.ok(asked >= 2)
+  const last = screenOf(written.join(''))
+  assert.match(last[0] ?? '', /^✓ watch/)
+  assert.equal(last.slice(1), [''])
+})
+
+test('a terminal that became narrower and lower is drawn anew, with nothing left of what was there', async () => {
+  const { progress, written, stream } = record(true)
+  await progress.step('x'.repeat(30), async (note) => {
+    note('', () => ['one', 'two', 'three'])
+    await sleep(250)
+    written.length = 0
+    Object.assign(stream, { columns: 20, rows: 3 })
+    stream.emit('resize')
+    // Of four lines the first, 38 wide, has become two.
+    assert.is(written[0]?.startsWith(`${ESC}[5A${ESC}[0J`), true, JSON.stringify(written[0]))
+    assert.is(written[0]?.split('\n').length, 3)
+  })
+  progress[Symbol.dispose]()
+  assert.is(stream.listenerCount('resize'), 0)
+})
+
+test('without a terminal a step that shows more says so now and then, without colour', async () => {
+  const { progress, written } = record(false, { plainMs: 50 })
+  await progress.step('quiet', () => sleep(120))
+  await progress.step('watch', async (note) => {
+    note('waiting', (paint) => [paint('red', 'load 5 req/s'), 'pods 2 ready'])
+    await sleep(130)
+  })
+  progress[Symbol.dispose]()
+  const said = written.join('').split('\n')
+  assert.match(said[3] ?? '', /^ {2}watch \d+ ms waiting \| load 5 req\/s \| pods 2 ready$/)
+  assert.ok(said.length >= 6, said.join('\n'))
 })
 
 test('runStage() marks a bad value as failed and returns it', async () => {

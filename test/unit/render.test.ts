@@ -25,6 +25,7 @@ function resultOf(verdict: Verdict, mutant?: Pick<Mutant, 'name' | 'expect'>): R
   return {
     record,
     scenario,
+    timing: { name: 'local' } as Result['timing'],
     judgement: { verdict, reason: 'why <&> not', times, claims },
     path: 'r.json',
     ...(mutant === undefined ? {} : { mutant }),

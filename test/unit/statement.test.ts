@@ -107,6 +107,7 @@ function result(
   return {
     record: { scenario: name, ...(of === undefined ? {} : { digest: of }) } as RunRecord,
     scenario: { name } as Scenario,
+    timing: { name: 'local' } as Result['timing'],
     judgement: { verdict, reason: '', times: [], claims: [] },
     path: '',
     ...(mutant === undefined ? {} : { mutant: { name: mutant, expect: 'violated' } }),

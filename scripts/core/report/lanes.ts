@@ -1,0 +1,30 @@
+/** All lanes of a round, in the order in which they are read: load, pods, alerts, delivery, all else. */
+import type { Round } from '../scenario.ts'
+import { historiesOf } from './histories.ts'
+import type { Lane, Source } from './lane.ts'
+import { loadLanes } from './load-lanes.ts'
+import { objectLanes, podLanes, replicaLanes, usageLanes } from './object-lanes.ts'
+import { alertLanes, blindLanes, valueLanes } from './observed-lanes.ts'
+
+/** Times in milliseconds from `zeroAtMs`. */
+export function lanesOf(round: Round, zeroAtMs: number): Lane[] {
+  const since = (atMs: number) => atMs - zeroAtMs
+  const events = round.events.toSorted((a, b) => a.atMs - b.atMs)
+  const source: Source = {
+    events,
+    histories: historiesOf(round),
+    startMs: since(round.startedAtMs),
+    endMs: since(round.endedAtMs),
+    since,
+  }
+  return [
+    ...loadLanes(source),
+    ...replicaLanes(source),
+    ...podLanes(source),
+    ...alertLanes(source),
+    ...valueLanes(source),
+    ...usageLanes(source),
+    ...objectLanes(source),
+    ...blindLanes(source),
+  ]
+}
