@@ -22,7 +22,7 @@ import (
 // pollEvery is short, since all that is polled is on this machine.
 const pollEvery = 50 * time.Millisecond
 
-// cluster speaks to the node's own API server.
+// cluster speaks to the cluster's API server.
 type cluster struct {
 	typed   kubernetes.Interface
 	dynamic dynamic.Interface
@@ -83,13 +83,15 @@ func waitForSocket(ctx context.Context, component, path string) error {
 
 // waitForAPI waits until the API server says that it is ready.
 func (c *cluster) waitForAPI(ctx context.Context) error {
-	return until(ctx, "the API server", func(ctx context.Context) (bool, string) {
-		body, err := c.rest.Get().AbsPath("/readyz").DoRaw(ctx)
-		if err != nil {
-			return false, fmt.Sprintf("%v %s", err, body)
-		}
-		return true, ""
-	})
+	return until(ctx, "the API server", c.answers)
+}
+
+func (c *cluster) answers(ctx context.Context) (yes bool, state string) {
+	body, err := c.rest.Get().AbsPath("/readyz").DoRaw(ctx)
+	if err != nil {
+		return false, fmt.Sprintf("%v %s", err, body)
+	}
+	return true, ""
 }
 
 // connectPods writes the CNI configuration as soon as the node has been given its range of pod addresses.
