@@ -165,7 +165,7 @@ async function openCluster(name: string, { image, ports }: NodeConfig): Promise<
     kubeconfig: kubeconfigPath(name),
     kube: Kube.fromFile(kubeconfigPath(name)),
     registry: await registryAddress(),
-    can: { tuneControlPlane: true, restartNode: true, secondNode: false, networkPolicy: isRealK3s(image) },
+    can: { tuneControlPlane: true, restartNode: true, secondNode: false, networkPolicy: isRealK3s(image), apiServerProcess: false },
     brings: { metricsServer: isRealK3s(image) },
     address,
     fetch: (service, path, init) => fetch(`${address(service)}${path}`, init),
