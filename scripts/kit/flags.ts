@@ -7,6 +7,7 @@ export interface ClusterFlags {
 
 export interface UpFlags extends ClusterFlags {
   readonly portsFrom?: number
+  readonly nodes?: number
   readonly images?: 'pull' | 'build'
   readonly timings?: 'json'
 }
@@ -22,6 +23,7 @@ export function withName(command: Command): Command {
 export function withUp(command: Command): Command {
   return withName(command)
     .option('--ports-from <port>', 'first port of the cluster’s block on 127.0.0.1 (default 16440)', parsePort)
+    .option('--nodes <n>', 'how many nodes; without it those that are there (default 1)', wholeNumber(1, 5))
     .addOption(new Option('--images <way>', 'force how images are obtained').choices(['pull', 'build']))
     .addOption(new Option('--timings <format>', 'print the time of each step').choices(['json']))
 }

@@ -135,6 +135,8 @@ func (n Node) ControllerManager() Component {
 		Flag{"cluster-cidr", PodCIDR},
 		Flag{"cluster-signing-cert-file", Certificate("ca")},
 		Flag{"cluster-signing-key-file", Key("ca")},
+		// The second is off by default. It removes the tokens that nodes were to join with, once they have run out.
+		Flag{"controllers", "*,token-cleaner-controller"},
 		// The default of 20 requests a second delays each start by three seconds: forty controllers ask for a token each.
 		Flag{"kube-api-burst", "400"},
 		Flag{"kube-api-qps", "200"},
