@@ -14,6 +14,7 @@ import { database, databaseSecret } from './local/database/part.ts'
 import { gitServer, openGit } from './local/git-server/part.ts'
 import { source } from './local/git-server/source.ts'
 import { localClusters } from './local/local.ts'
+import { nodes } from './local/part.ts'
 
 /** A lost node is given up soon here. The chart's local values say the same for the service's own pods. */
 const localNodes = { heartbeatMs: 10_000, graceMs: 20_000, monitorMs: 5_000, tolerationMs: 10_000 }
@@ -36,7 +37,7 @@ export const stack = defineStack({
       ],
     }),
   },
-  parts: [gitServer, argocd, rollouts, ...monitoring, alertSink, load, policies, database, service({ databaseSecret })],
+  parts: [gitServer, argocd, rollouts, ...monitoring, alertSink, load, policies, database, service({ databaseSecret }), nodes],
   git: openGit,
   source,
   load: createLoadGenerator({ profiles, target: (environment) => `http://service.${environment}.svc.cluster.local` }),

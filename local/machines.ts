@@ -29,10 +29,10 @@ export function machinesOf(cluster: string, kube: Kube): Machines {
       await docker(['start', node])
       await waitForNode(kube, node, { timeoutMs: RETURN_TIMEOUT_MS })
     },
-    async restart(node, { downMs = 0 } = {}) {
-      await docker(['stop', '--time', STOP_S, node])
+    async restart(node, { downMs = 0, signal }) {
       try {
-        await sleep(downMs)
+        await docker(['stop', '--time', STOP_S, node])
+        await sleep(downMs, undefined, { signal })
       } finally {
         await docker(['start', node])
       }

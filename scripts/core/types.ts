@@ -43,7 +43,7 @@ export interface Machines {
   /** Starts one that is down, and waits until its node is ready; one that is gone for good is left alone. */
   start(node: string): Promise<void>
   /** Stops it in order and starts it again; `downMs` lie between, 0 by default. Its node is not waited for. */
-  restart(node: string, options?: { readonly downMs?: number }): Promise<void>
+  restart(node: string, options: { readonly downMs?: number; readonly signal: AbortSignal }): Promise<void>
   /** Ends the process of its API server at once (SIGKILL). */
   killApiServer(node: string): Promise<void>
   /** Whatever starts processes again there does nothing for so long, and then goes on by itself. */

@@ -54,7 +54,12 @@ func bringUpServer(ctx context.Context, options plan.Options, running *processes
 // becomeReady applies the manifests and waits for what they and the components make.
 func becomeReady(ctx context.Context, api *cluster, node plan.Node, started time.Time) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return awaitNode(ctx, api, node, started) })
+	group.Go(func() error {
+		if err := awaitNode(ctx, api, node, started); err != nil {
+			return err
+		}
+		return api.markServer(ctx, node.Name)
+	})
 	group.Go(func() error {
 		manifests, err := allManifests(node.Disabled)
 		if err != nil {
