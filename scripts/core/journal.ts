@@ -120,6 +120,8 @@ async function carryOut(undoer: Undoer, step: UndoStep): Promise<void> {
     case 'delete':
       await kube.delete(step.ref)
       return
+    case 'start-machine':
+      return undoer.cluster.machines?.start(step.node)
     case 'commit':
       await commitDeploy(undoer, step)
   }

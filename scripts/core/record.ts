@@ -147,7 +147,7 @@ async function oneRound(scenario: Scenario, context: Context, { round, steps, on
 
 async function perform(step: Act, context: Context, { round, tape }: { round: number; tape: Tape }): Promise<void> {
   tape.mark('BEGUN', step.name)
-  await step.run(context, round)
+  await step.run(context, round, tape.tell(step.name))
   tape.mark('DONE', step.name)
 }
 

@@ -10,7 +10,7 @@ import type { Result } from './render.ts'
 import { digestRun } from './rollout.ts'
 import type { Context, Mutant, Scenario } from './scenario.ts'
 import { readStatus } from './status.ts'
-import type { Cluster, Digest, Run, ServiceName, Stack } from './types.ts'
+import type { Capability, Cluster, Digest, Run, ServiceName, Stack } from './types.ts'
 import { workloadIn } from './workload.ts'
 
 /** What a command says that needs a cluster and finds none. */
@@ -136,6 +136,24 @@ async function checkInhabited({ kube }: Cluster, environment: Environment): Prom
   })
 }
 
+/** What a cluster without a capability is, and the next step where there is one. */
+const LACKS: Readonly<Record<Capability, readonly [why: string, next?: string]>> = {
+  tuneControlPlane: ['its control plane is not ours to set'],
+  restartNode: ['its machines are not ours to restart'],
+  secondNode: ['it has one node', 'Run npm run local:up -- --nodes 2'],
+  networkPolicy: ['it enforces no NetworkPolicy'],
+  apiServerProcess: ['its API server is not a process of its own'],
+}
+
+/** @throws UserError for the first scenario that needs what the cluster lacks. */
+export function checkNeeds({ name, can }: Cluster, scenarios: readonly Scenario[]): void {
+  const lacking = scenarios.flatMap((scenario) => (scenario.needs ?? []).filter((need) => !can[need]).map((need) => ({ scenario, need })))
+  const [first] = lacking
+  if (first === undefined) return
+  const [why, next] = LACKS[first.need]
+  throw new UserError({ what: `Cannot run '${first.scenario.name}' on '${name}'`, why, ...(next === undefined ? {} : { next }) })
+}
+
 const ANSWER_TIMEOUT_MS = 5_000
 
 /** @throws UserError naming the first of these services that does not answer. */
@@ -179,6 +197,7 @@ export async function runAll(
   scenarios: readonly Scenario[],
   { mutate = false, repeat = 1, onResult }: RunChoice,
 ): Promise<void> {
+  checkNeeds(run.context.cluster, scenarios)
   await checkAnswering(
     run.context.cluster,
     scenarios.flatMap(({ asks = [] }) => asks),

@@ -93,11 +93,11 @@ export interface Tell {
 
 export type Step = Act | StartLoad | Until | Always | Never
 
-/** Does something, once a round; `round` counts from 0. */
+/** Does something, once a round; `round` counts from 0. What it is answered it may tell, as a source by its own name. */
 export interface Act {
   readonly kind: 'act'
   readonly name: string
-  run(context: Context, round: number): Promise<void>
+  run(context: Context, round: number, tell: Tell): Promise<void>
 }
 
 /** Starts load; it is told to the record second by second, and taken away at the end of the round. */
@@ -192,6 +192,8 @@ export type UndoStep =
   | { readonly op: 'create'; readonly object: KubeObject }
   | { readonly op: 'patch'; readonly ref: ObjectRef; readonly patch: object }
   | { readonly op: 'delete'; readonly ref: ObjectRef }
+  /** Starts the machine of a node, where it is down, and waits for the node. */
+  | { readonly op: 'start-machine'; readonly node: string }
   /** Writes these files of `deploy`, and tells Argo CD. */
   | ({ readonly op: 'commit' } & DeployChange)
 

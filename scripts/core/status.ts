@@ -9,7 +9,13 @@ import { type Cluster, SERVICE_NAMES, type Stack } from './types.ts'
 export interface Status {
   readonly cluster: string
   readonly kubeconfig: string
-  readonly nodes: readonly { readonly name: string; readonly ready: boolean; readonly version: string }[]
+  readonly nodes: readonly {
+    readonly name: string
+    readonly ready: boolean
+    readonly version: string
+    /** Takes no new pods. */
+    readonly cordoned: boolean
+  }[]
   readonly applications: readonly ApplicationState[]
   readonly pods: readonly {
     readonly name: string
@@ -59,6 +65,7 @@ export async function readStatus(stack: Stack, cluster: Cluster): Promise<Status
       name: node.metadata.name,
       ready: isTrue(node.status?.conditions, 'Ready'),
       version: node.status?.nodeInfo?.kubeletVersion ?? '',
+      cordoned: node.spec?.unschedulable === true,
     })),
     applications: applications.map(applicationState),
     pods: pods.filter(({ metadata }) => ours.has(metadata.namespace ?? '')).map(podState),
@@ -138,8 +145,8 @@ function isHealthy({ nodes, applications, pods }: Omit<Status, 'healthy'>): bool
 export function renderStatus(status: Status): string {
   return [
     ...table(
-      ['NODE', 'READY', 'VERSION'],
-      status.nodes.map(({ name, ready, version }) => [name, yes(ready), version]),
+      ['NODE', 'READY', 'VERSION', ''],
+      status.nodes.map(({ name, ready, version, cordoned }) => [name, yes(ready), version, cordoned ? 'takes no new pods' : '']),
     ),
     '',
     ...table(

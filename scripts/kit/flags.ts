@@ -11,6 +11,7 @@ export interface ImagesFlags {
 
 export interface UpFlags extends ClusterFlags, ImagesFlags {
   readonly portsFrom?: number
+  readonly nodes?: number
   readonly timings?: 'json'
 }
 
@@ -29,6 +30,7 @@ export function withImages(command: Command): Command {
 export function withUp(command: Command): Command {
   return withImages(withName(command))
     .option('--ports-from <port>', 'first port of the cluster’s block on 127.0.0.1 (default 16440)', parsePort)
+    .option('--nodes <n>', 'how many nodes; without it those that are there (default 1)', wholeNumber(1, 5))
     .addOption(new Option('--timings <format>', 'print the time of each step').choices(['json']))
 }
 
