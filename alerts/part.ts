@@ -12,6 +12,7 @@ import { alertFires, alertKeepsQuiet } from './scenarios/error-rate.ts'
 import { latencyAlert } from './scenarios/latency.ts'
 import { crashLoopAlert, memoryAlert } from './scenarios/pods.ts'
 import { alertmanagerRestarted } from './scenarios/restart.ts'
+import { servesErrors, slowAnswers } from './scenarios/sick-pod.ts'
 
 const alertRules: Part = {
   name: 'alert-rules',
@@ -21,7 +22,10 @@ const alertRules: Part = {
   applications: (target) => [
     application({ name: 'alert-rules', namespace: MONITORING_NAMESPACE, sources: [renderedSource('alert-rules', target)] }),
   ],
-  scenarios: [alertFires, alertKeepsQuiet, alertmanagerRestarted, latencyAlert, crashLoopAlert, memoryAlert],
+  scenarios: [
+    ...[alertFires, alertKeepsQuiet, alertmanagerRestarted, latencyAlert, crashLoopAlert, memoryAlert],
+    ...[servesErrors, slowAnswers],
+  ],
 }
 
 /** The operator defines the kinds of all others. */

@@ -18,7 +18,7 @@ import { keyOf } from '#kit/hash'
 import type { KubeObject } from '#kit/kube'
 import { toolBinary } from '#kit/tools'
 import { commitLive, manifestPruned } from './scenarios/delivery.ts'
-import { handEdit, objectDeleted, scaledToZero } from './scenarios/drift.ts'
+import { editedByHand, handEdit, objectDeleted, scaledAway, scaledToZero, serviceDeleted } from './scenarios/drift.ts'
 import { imageMissing, readinessFails, rolloutLossless } from './scenarios/rollout.ts'
 
 const VERSION = '3.5.7'
@@ -90,7 +90,10 @@ export const argocd: Part = {
   },
   applications: (target) => [application({ name: 'argocd', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('argocd', target)] })],
   hints: (target) => [...(hasUi(target) ? uiHints(target) : noUiHints()), commandLine(target)],
-  scenarios: [handEdit, objectDeleted, scaledToZero, commitLive, manifestPruned, rolloutLossless, imageMissing, readinessFails],
+  scenarios: [
+    ...[handEdit, objectDeleted, scaledToZero, commitLive, manifestPruned, rolloutLossless, imageMissing, readinessFails],
+    ...[editedByHand, serviceDeleted, scaledAway],
+  ],
 }
 
 /** A build from source has none: the module carries no web UI. */

@@ -4,8 +4,10 @@ import {
   isChange,
   loadMeasured,
   type Mutant,
+  NOBODY_NOTICES,
   noRequestFailed,
   pauseSync,
+  present,
   type RecordedEvent,
   type Scenario,
   type Signal,
@@ -99,4 +101,9 @@ export const alertmanagerRestarted: Scenario = {
     { name: 'not-restarted', expect: 'not injected', steps: (steps) => steps.filter(({ name }) => name !== RESTART) },
     logForgotten,
   ],
+  harm: {
+    targets: present(POD),
+    held: 'Nothing has to be held: the pod is made anew, and how soon it speaks again is what is measured.',
+    limit: NOBODY_NOTICES,
+  },
 }

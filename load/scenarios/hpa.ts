@@ -5,9 +5,9 @@ import {
   changeApplications,
   hasReady,
   isFrom,
-  isSummary,
   LOAD_SOURCE,
   type LoadProfile,
+  loadEnds,
   loadMeasured,
   loadSeconds,
   type Mutant,
@@ -161,7 +161,7 @@ export const hpaScales: Scenario = {
     { kind: 'until', name: LOW_SEEN, timeoutMs: 4 * timing.hpa.usageMs, matches: sawLowCpu },
     { kind: 'until', name: SCALES_IN, timeoutMs: 2 * timing.hpa.scaleInWindowMs + 4 * timing.hpa.syncMs, matches: wantsFewer },
     { kind: 'until', name: TWO_READY, timeoutMs: 2 * timing.hpa.scaleInWindowMs + 4 * timing.hpa.syncMs, matches: hasReady(MIN) },
-    { kind: 'until', name: 'the load ends', timeoutMs: 90_000, matches: isSummary },
+    loadEnds,
   ],
   claims: () => [loadMeasured(scaleLoad), noRequestFailed(500), eachPodAnswered],
   bounds: (timing) => [
@@ -222,7 +222,7 @@ export const hpaBlind: Scenario = {
       timeoutMs: 60_000,
       matches: (event) => conditionOf(hpaOf(event), 'ScalingActive') === 'False',
     },
-    { kind: 'until', name: 'the load ends', timeoutMs: 90_000, matches: isSummary },
+    loadEnds,
     {
       kind: 'always',
       name: REPLICAS_MUST_STAY,

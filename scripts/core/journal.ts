@@ -70,16 +70,16 @@ export async function journal(kube: Kube, reason: string, undo: Undo): Promise<s
 }
 
 /** What an undo is carried out with. */
-export type Undoer = Pick<Context, 'cluster' | 'git' | 'signal'>
+export type Undoer = Pick<Context, 'cluster' | 'git'>
 
-/** Carries an undo out and strikes it from the journal. */
-export async function settle(undoer: Undoer, name: string): Promise<void> {
-  const { kube } = undoer.cluster
+/** Carries an undo out and strikes it from the journal. Who interrupts a run wants it undone: its signal does not count here. */
+export async function settle({ cluster, git }: Undoer, name: string): Promise<void> {
+  const { signal } = new AbortController()
   const ref = { apiVersion: 'v1', kind: 'ConfigMap', name, namespace: HOLDFAST_NAMESPACE }
-  const entry = await kube.get(ref)
+  const entry = await cluster.kube.get(ref)
   if (entry === undefined) return
-  for (const step of JSON.parse(entry.data.undo) as Undo) await carryOut(undoer, step)
-  await kube.delete(ref)
+  for (const step of JSON.parse(entry.data.undo) as Undo) await carryOut({ cluster, signal, git: () => git(signal) }, step)
+  await cluster.kube.delete(ref)
 }
 
 /** Undoes, newest first, what runs that were killed left behind. @returns their reasons. @throws the first error, after all were tried. */
@@ -102,8 +102,8 @@ async function openEntries(kube: Kube): Promise<KubeObject[]> {
 }
 
 /** What is gone needs no patch, and what has come back meanwhile needs no creation. */
-async function carryOut(undoer: Undoer, step: UndoStep): Promise<void> {
-  const { kube } = undoer.cluster
+async function carryOut(means: Pick<Context, 'cluster' | 'git' | 'signal'>, step: UndoStep): Promise<void> {
+  const { kube } = means.cluster
   switch (step.op) {
     case 'create':
       // Asked for first: a Service that is there is refused for its port (422), not for its name (409).
@@ -115,7 +115,7 @@ async function carryOut(undoer: Undoer, step: UndoStep): Promise<void> {
       await kube.delete(step.ref)
       return
     case 'commit':
-      await commitDeploy(undoer, step)
+      await commitDeploy(means, step)
   }
 }
 

@@ -88,8 +88,11 @@ const REFUSED: readonly [command: string, args: readonly string[], sentence: str
   ],
   ['prove', ['--env', 'stagin'], "Cannot prove: there is no environment 'stagin'. Did you mean 'staging'? Known: dev, staging, prod"],
   ['prove', ['hand-edit', '--env', 'staging'], "Cannot run 'hand-edit' in staging: it is a proof of dev. Add --env dev"],
+  ['chaos', ['--env', 'prod'], 'Cannot begin with chaos: nothing is broken on purpose in prod. Use --env dev or --env staging'],
+  ['chaos', ['pod-killed', '--env', 'staging'], "Cannot run 'pod-killed' in staging: it is an experiment of dev. Add --env dev"],
   // Only now the stack.
   ['promote', ['staging'], "Cannot promote to 'staging': no cluster 'not-there' runs. Run npm run local:up"],
+  ['chaos', ['--dry-run'], "Cannot start a run: no cluster 'not-there' runs. Run npm run local:up"],
   ['rollback', [SHA], "Cannot roll dev back: no cluster 'not-there' runs. Run npm run local:up"],
 ]
 
