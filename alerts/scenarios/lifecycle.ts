@@ -100,12 +100,12 @@ export function untilArrived(subject: Subject, timing: TimingProfile, profile: L
 
 /** The load's stage `clean` begins. */
 export function untilResolved(subject: Subject, timing: TimingProfile): Step[] {
-  return [
-    { kind: 'until', name: CLEAN, timeoutMs: 60_000, matches: isStage('clean') },
-    ...untils(resolves(subject), timing),
-    noFurther(subject, timing),
-    loadEnds,
-  ]
+  return [...afterClean(subject, timing), loadEnds]
+}
+
+export function afterClean(subject: Subject, timing: TimingProfile): Step[] {
+  const clean: Step = { kind: 'until', name: CLEAN, timeoutMs: 60_000, matches: isStage('clean') }
+  return [clean, ...untils(resolves(subject), timing), noFurther(subject, timing)]
 }
 
 /** Counted, not sampled: whatever else arrived for this alert would be here. */

@@ -33,7 +33,7 @@ import type { KubeObject } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import { alertTiming } from '../rules.ts'
 import { ruleWith, sinkAway } from './mutants.ts'
-import { alertStates, isMessage, messages, messagesOf, quiet, ruleLoaded, type Sighted, samples } from './observers.ts'
+import { alertStates, inState, isMessage, messages, messagesOf, quiet, ruleLoaded, type Sighted, samples } from './observers.ts'
 
 const LOAD = 'load'
 const ARRIVED = 'the notification arrives'
@@ -65,9 +65,6 @@ const onceEach: Claim = {
 
 const observesOf = (alert: string): Observer[] => [alertStates(alert), messages(alert)]
 const steadyOf = (alert: string) => [inSync, rolledOut, quiet(alert), ruleLoaded(alert)]
-const inState = (alert: string, state: string) => (event: RecordedEvent) =>
-  isFrom(alert, event) && (event.value as Sighted).labels.alertstate === state
-
 /** Pending for its time, firing, at the sink. */
 function untilArrived(alert: string, withinMs: number): Step[] {
   return [

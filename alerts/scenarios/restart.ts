@@ -19,8 +19,8 @@ import { MONITORING_NAMESPACE } from '../operator/part.ts'
 import { errorRate, errorsFor } from './error-rate.ts'
 import { fireAndResolve, observesOf, oneOfEach, steadyOf, untilArrived, untilResolved } from './lifecycle.ts'
 
-const POD: ObjectRef = { apiVersion: 'v1', kind: 'Pod', name: 'alertmanager-alertmanager-0', namespace: MONITORING_NAMESPACE }
-const ALERTMANAGER: ObjectRef = {
+export const POD: ObjectRef = { apiVersion: 'v1', kind: 'Pod', name: 'alertmanager-alertmanager-0', namespace: MONITORING_NAMESPACE }
+export const ALERTMANAGER: ObjectRef = {
   apiVersion: 'monitoring.coreos.com/v1',
   kind: 'Alertmanager',
   name: 'alertmanager',
@@ -62,7 +62,7 @@ async function runsOnEmptyDir({ cluster: { kube } }: Context): Promise<Condition
   return pod !== undefined && !kept && isReadyPod(pod) ? ready(undefined) : pending(pod === undefined ? 'no pod' : 'not ready on its own')
 }
 
-const answering: Signal = {
+export const answering: Signal = {
   name: 'Alertmanager is ready',
   async look({ cluster: { kube } }) {
     const pod = await kube.get(POD)

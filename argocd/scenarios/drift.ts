@@ -9,7 +9,7 @@ import {
   isChange,
   isPresent,
   isWorkload,
-  type Loss,
+  outageOf,
   present,
   type RecordedEvent,
   rolledOut,
@@ -179,11 +179,6 @@ export const scaledToZero: Scenario = {
 
 const AT_ONCE = 'Nothing holds it: how soon Argo CD puts it back is what is measured.'
 const RATE_PER_S = 20
-/** How long nobody is answered, and that none of what is sent meanwhile is. */
-const away = (partsMs: Readonly<Record<string, number>>): Loss => {
-  const outageMs = Object.values(partsMs).reduce((sum, ms) => sum + ms, 0)
-  return { failed: Math.ceil((RATE_PER_S * outageMs) / 1_000), outageMs }
-}
 /** CoreDNS lets an answer live for five seconds, and the generator remembers it for one. */
 const NAME_MS = 6_000
 
@@ -203,7 +198,8 @@ export const serviceDeleted = underLoad(objectDeleted, {
   targets: present(DELETED),
   held: AT_ONCE,
   load: { ...steadyLoad('service-deleted', { forMs: 25_000, ratePerS: RATE_PER_S }), remembersNamesMs: 1_000 },
-  loss: ({ recreate, reconciliationMs }) => away({ ...recreate, missedByWatchMs: reconciliationMs, nameMs: NAME_MS, endpointsMs: 2_000 }),
+  loss: ({ recreate, reconciliationMs }) =>
+    outageOf({ ...recreate, missedByWatchMs: reconciliationMs, nameMs: NAME_MS, endpointsMs: 2_000 }, RATE_PER_S),
   limit: { failedShare: 0.9, forMs: 20_000 },
 })
 
@@ -215,6 +211,6 @@ export const scaledAway = underLoad(scaledToZero, {
   held: AT_ONCE,
   load: steadyLoad('scaled-away', { forMs: 25_000, ratePerS: RATE_PER_S }),
   loss: ({ selfHeal, reconciliationMs, hpa }) =>
-    away({ ...selfHeal, missedByWatchMs: reconciliationMs, podStartMs: 2 * hpa.podStartMs, endpointsMs: 5_000 }),
+    outageOf({ ...selfHeal, missedByWatchMs: reconciliationMs, podStartMs: 2 * hpa.podStartMs, endpointsMs: 5_000 }, RATE_PER_S),
   limit: { failedShare: 0.9, forMs: 20_000 },
 })

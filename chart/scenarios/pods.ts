@@ -20,6 +20,7 @@ import {
   type Sight,
   startsLate,
   steadyLoad,
+  sumMs,
   type TimingProfile,
   victimIn,
   victimIsIn,
@@ -42,8 +43,6 @@ const STARTS_AGAIN_MS = 2_000
 /** Longer than a pod may take to come; and still within the load. */
 const STAYS_AWAY_MS = 20_000
 const LATE_S = 14
-
-const sum = (parts: Readonly<Record<string, number>>) => Object.values(parts).reduce((all, ms) => all + ms, 0)
 
 const common = { steady: [inSync, rolledOut], watches: WORKLOAD_WATCHES } satisfies Partial<Experiment>
 const loadOf = (name: string, forMs: number) => steadyLoad(name, { forMs, ratePerS: RATE_PER_S, takesMs: TAKES_MS })
@@ -100,7 +99,7 @@ const outParts = { told: TOLD_MS, endpoints: ENDPOINTS_MS }
 const backParts = ({ hpa }: TimingProfile) => ({ ...outParts, startsAgain: STARTS_AGAIN_MS, podStart: hpa.podStartMs })
 /** Sent to nobody for so long, this share of all. */
 const lostIn = (parts: Readonly<Record<string, number>>, share: number) =>
-  Math.ceil(share * ((RATE_PER_S * sum(parts)) / 1_000 + IN_FLIGHT))
+  Math.ceil(share * ((RATE_PER_S * sumMs(parts)) / 1_000 + IN_FLIGHT))
 
 export const podKilled: Scenario = experiment({
   ...common,
@@ -139,7 +138,7 @@ export const allPodsKilled: Scenario = experiment({
     sights: [{ name: 'as many pods as before take traffic', matches: (event, before) => hasAllReady(event, before) }],
     within: (timing) => ({ lowerMs: 300, partsMs: backParts(timing) }),
   },
-  loss: (timing) => ({ failed: lostIn(backParts(timing), 1), outageMs: sum(backParts(timing)) }),
+  loss: (timing) => ({ failed: lostIn(backParts(timing), 1), outageMs: sumMs(backParts(timing)) }),
   limit: { failedShare: 0.9, forMs: 20_000 },
   mutants: [startsLate(LATE_S)],
 })

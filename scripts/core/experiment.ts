@@ -54,6 +54,17 @@ export interface Loss {
   readonly outageMs: number
 }
 
+/** What a bound adds up to. */
+export function sumMs(partsMs: Readonly<Record<string, number>>): number {
+  return Object.values(partsMs).reduce((sum, ms) => sum + ms, 0)
+}
+
+/** Nobody is answered for as long as these, and all that is sent meanwhile is lost. */
+export function outageOf(partsMs: Readonly<Record<string, number>>, ratePerS: number): Loss {
+  const outageMs = sumMs(partsMs)
+  return { failed: Math.ceil((ratePerS * outageMs) / 1_000), outageMs }
+}
+
 const LOAD = 'load'
 const BITE_TIMEOUT_MS = 30_000
 /** Beyond twice the limit: what comes so late is late, and its time is worth knowing. */
@@ -98,7 +109,7 @@ const endStep = (end: Act | Sight): Step => ('run' in end ? end : { kind: 'until
 
 /** The steps that wait for it. */
 export function untils({ sights, within }: Stretch, timing: TimingProfile): Until[] {
-  const timeoutMs = 2 * Object.values(within(timing).partsMs).reduce((sum, ms) => sum + ms, 0) + MARGIN_MS
+  const timeoutMs = 2 * sumMs(within(timing).partsMs) + MARGIN_MS
   return sights.map((sight) => ({ kind: 'until', timeoutMs, ...sight }))
 }
 

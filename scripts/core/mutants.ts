@@ -3,7 +3,7 @@ import type { KubeObject } from '#kit/kube'
 import { waitFor } from '#kit/wait'
 import { pauseSync } from './delivery.ts'
 import { lookAll } from './observe.ts'
-import type { Context, Mutant } from './scenario.ts'
+import type { Act, Context, Mutant } from './scenario.ts'
 import { commitValues, restoreValues } from './values.ts'
 import { ENVIRONMENT, inSync, rolledOut, WORKLOAD, WORKLOAD_NAME } from './workload.ts'
 
@@ -11,6 +11,14 @@ const ROLLOUT_TIMEOUT_MS = 90_000
 
 /** Nobody acts: what is seen then was not brought about by the act. */
 export const actSkipped = (holdMs = 8_000): Mutant => ({ name: 'act-skipped', expect: 'not injected', skipAct: true, holdMs })
+
+/** What ends the fault is left out: it must not heal without. */
+export const neverEnds = ({ name }: Act, holdMs: number): Mutant => ({
+  name: 'never-ends',
+  expect: 'violated',
+  holdMs,
+  steps: (steps) => steps.filter((step) => step.name !== name),
+})
 
 /** Argo CD compares, and syncs nothing by itself. */
 export const autoSyncOff = (holdMs: number, ...applications: readonly string[]): Mutant => ({
