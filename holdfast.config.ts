@@ -8,12 +8,15 @@ import { rollouts } from './argocd/rollouts/part.ts'
 import { faults } from './chart/faults.ts'
 import { policies, service } from './chart/part.ts'
 import { createLoadGenerator } from './load/generator.ts'
+import { createNetworkSwitch } from './load/network/cut.ts'
+import { networkFaults } from './load/network/part.ts'
 import { load } from './load/part.ts'
 import { profiles } from './load/profiles.ts'
 import { database, databaseSecret } from './local/database/part.ts'
 import { gitServer, openGit } from './local/git-server/part.ts'
 import { source } from './local/git-server/source.ts'
 import { localClusters } from './local/local.ts'
+import { REGISTRY_ALIAS } from './local/registry/registry.ts'
 
 export const stack = defineStack({
   name: 'holdfast',
@@ -31,11 +34,12 @@ export const stack = defineStack({
       ],
     }),
   },
-  parts: [gitServer, argocd, rollouts, ...monitoring, alertSink, load, policies, database, service({ databaseSecret })],
+  parts: [gitServer, argocd, rollouts, ...monitoring, alertSink, load, networkFaults, policies, database, service({ databaseSecret })],
   git: openGit,
   source,
   load: createLoadGenerator({ profiles, target: (environment) => `http://service.${environment}.svc.cluster.local` }),
   faults,
+  network: createNetworkSwitch({ registryHost: REGISTRY_ALIAS }),
   alerting,
   // What a digest must have shown in an environment before it may go on.
   evidence: {

@@ -10,7 +10,7 @@ import { prometheus } from './prometheus/part.ts'
 import { renderRules } from './rules.ts'
 import { alertFires, alertKeepsQuiet } from './scenarios/error-rate.ts'
 import { latencyAlert } from './scenarios/latency.ts'
-import { alertmanagerDown, dnsDown, prometheusDown } from './scenarios/outages.ts'
+import { alertmanagerDown, dnsDown, prometheusDown, serviceCutOff } from './scenarios/outages.ts'
 import { crashLoopAlert, memoryAlert } from './scenarios/pods.ts'
 import { alertmanagerRestarted } from './scenarios/restart.ts'
 import { servesErrors, slowAnswers } from './scenarios/sick-pod.ts'
@@ -25,7 +25,7 @@ const alertRules: Part = {
   ],
   scenarios: [
     ...[alertFires, alertKeepsQuiet, alertmanagerRestarted, latencyAlert, crashLoopAlert, memoryAlert],
-    ...[servesErrors, slowAnswers, prometheusDown, alertmanagerDown, dnsDown],
+    ...[servesErrors, slowAnswers, prometheusDown, alertmanagerDown, dnsDown, serviceCutOff],
   ],
 }
 

@@ -17,9 +17,12 @@ import {
 import { keyOf } from '#kit/hash'
 import type { KubeObject } from '#kit/kube'
 import { toolBinary } from '#kit/tools'
+import { controllerKilled } from './scenarios/controller.ts'
 import { commitLive, manifestPruned } from './scenarios/delivery.ts'
 import { editedByHand, handEdit, objectDeleted, scaledAway, scaledToZero, serviceDeleted } from './scenarios/drift.ts'
+import { thirtyObjectsDrifted } from './scenarios/drifted.ts'
 import { imageMissing, readinessFails, rolloutLossless } from './scenarios/rollout.ts'
+import { gitServerDown, registryDown } from './scenarios/sources.ts'
 
 const VERSION = '3.5.7'
 const MODULE = 'github.com/argoproj/argo-cd/v3'
@@ -92,7 +95,7 @@ export const argocd: Part = {
   hints: (target) => [...(hasUi(target) ? uiHints(target) : noUiHints()), commandLine(target)],
   scenarios: [
     ...[handEdit, objectDeleted, scaledToZero, commitLive, manifestPruned, rolloutLossless, imageMissing, readinessFails],
-    ...[editedByHand, serviceDeleted, scaledAway],
+    ...[editedByHand, serviceDeleted, scaledAway, thirtyObjectsDrifted, gitServerDown, registryDown, controllerKilled],
   ],
 }
 

@@ -1,19 +1,28 @@
 /** What watches is away, or what it is watched through: Prometheus, Alertmanager, the cluster's DNS. The service serves all the while. */
 import {
   type Absence,
+  type Act,
   away,
   ENVIRONMENT,
   type Experiment,
   experiment,
+  freshPods,
+  hasAllReady,
   inSync,
   isFrom,
+  LOAD_SOURCE,
   neverEnds,
+  outageOf,
+  podRefs,
   type RecordedEvent,
   rolledOut,
   type Scenario,
   type Sight,
   type StartLoad,
   steadyLoad,
+  sumMs,
+  type TimingProfile,
+  WORKLOAD_WATCHES,
 } from '#core'
 import type { ListRef, ObjectRef } from '#kit/kube'
 import { MONITORING_NAMESPACE } from '../operator/part.ts'
@@ -21,7 +30,19 @@ import { alertTiming } from '../rules.ts'
 import { errorRate, errorsFor } from './error-rate.ts'
 import { ARRIVED, afterClean, observesOf, oneOfEach, steadyOf } from './lifecycle.ts'
 import { ruleWith, sinkAway } from './mutants.ts'
-import { alertStates, beating, heartbeat, inState, isAlive, isMessage, isState, quiet, type Sighted, silenceMs } from './observers.ts'
+import {
+  alertStates,
+  beating,
+  heartbeat,
+  inState,
+  isAlive,
+  isMessage,
+  isState,
+  messages,
+  quiet,
+  type Sighted,
+  silenceMs,
+} from './observers.ts'
 import { ALERTMANAGER, POD as ALERTMANAGER_POD, answering } from './restart.ts'
 
 const RATE_PER_S = 10
@@ -186,4 +207,75 @@ export const dnsDown: Scenario = experiment({
   loss: () => ({ failed: 10, outageMs: 1_000 }),
   limit: { failedShare: 0.5, forMs: 10_000 },
   mutants: [neverEnds(DNS.giveBack, 45_000), ruleWith('for-ever', MISSING, (rule) => ({ ...rule, for: '1h' }))],
+})
+
+// ── service-cut-off ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+const DOWN = 'TargetDown'
+/** The Job that unplugs it starts, and whoever waits for an answer gives up after five seconds. */
+const CUT_MS = 15_000
+/** Ends by itself after this, whatever becomes of the run. */
+const CUT_AT_MOST_MS = 120_000
+/** A container that the kubelet could not reach was started anew, and looks for its database. */
+const backParts = ({ hpa }: TimingProfile) => ({
+  mended: 15_000,
+  startsAnew: 10_000,
+  podStart: hpa.podStartMs,
+  readiness: 2_000,
+  endpoints: 2_000,
+})
+
+function downParts(timing: TimingProfile) {
+  const { windowMs, scrapeMs, evaluationMs, forMs, groupWaitMs } = alertTiming(timing, DOWN)
+  return {
+    cut: CUT_MS,
+    window: windowMs,
+    scrapes: 2 * scrapeMs,
+    evaluations: 2 * evaluationMs,
+    for: forMs,
+    group_wait: groupWaitMs,
+    delivery: DELIVERY_MS,
+  }
+}
+
+const mendNetwork: Act = { kind: 'act', name: 'plug it in again', run: ({ cluster, network }) => network.mend(cluster) }
+
+export const serviceCutOff: Scenario = experiment({
+  name: 'service-cut-off',
+  about:
+    'Unplugs all pods of the service from the network: nobody reaches them, nor do they reach anybody; an alert tells that they are not seen, and once they are plugged in again they serve by themselves.',
+  isExtra: true,
+  asks: ['prometheus', 'sink'],
+  steady: [inSync, rolledOut, quiet(DOWN)],
+  watches: WORKLOAD_WATCHES,
+  observes: [alertStates(DOWN), messages(DOWN)],
+  targets: podRefs,
+  held: 'The node’s end of each pod’s cable is down: no object changes, so there is nothing that Argo CD or the kubelet could put right.',
+  undo: async ({ cluster, network }) => [...(await network.undo(cluster)), ...(await freshPods())],
+  load: steadyLoad('service-cut-off', { forMs: 90_000, ratePerS: RATE_PER_S }),
+  fault: {
+    kind: 'act',
+    name: 'unplug the pods',
+    run: async (context) => context.network.cut(context.cluster, { forMs: CUT_AT_MOST_MS, pods: await podRefs(context) }),
+  },
+  bite: { name: 'nobody is answered', matches: (event) => isFrom(LOAD_SOURCE, event) && event.value.failed === event.value.requests },
+  noticed: {
+    sights: [
+      { name: 'the alert fires', matches: inState(DOWN, 'firing') },
+      { name: ARRIVED, matches: isMessage('firing') },
+    ],
+    within: (timing) => ({ lowerMs: alertTiming(timing, DOWN).forMs, partsMs: downParts(timing) }),
+  },
+  end: mendNetwork,
+  healed: {
+    sights: [{ name: 'as many pods as before take traffic', matches: (event, before) => hasAllReady(event, before) }],
+    within: (timing) => ({ lowerMs: 0, partsMs: backParts(timing) }),
+  },
+  loss: (timing) => outageOf({ down: sumMs(downParts(timing)), back: sumMs(backParts(timing)) }, RATE_PER_S),
+  limit: { failedShare: 0.95, forMs: 70_000 },
+  mutants: [
+    neverEnds(mendNetwork, 45_000),
+    ruleWith('never-true', DOWN, (rule) => ({ ...rule, expr: rule.expr.replace('< 0.5', '< -1') })),
+    sinkAway,
+  ],
 })

@@ -19,7 +19,7 @@ import {
 } from '#core'
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
 
-const APPLICATIONS: ListRef = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: 'argocd' }
+export const APPLICATIONS: ListRef = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: 'argocd' }
 const BITE_TIMEOUT_MS = 20_000
 const LIVE_TIMEOUT_MS = 30_000
 
@@ -107,7 +107,11 @@ const objectOf = ({ apiVersion, kind, name, namespace = '' }: ObjectRef): KubeOb
   metadata: { name, namespace },
   data: { proof: 'manifest-pruned' },
 })
-const isOf = (event: RecordedEvent, { kind, name }: ObjectRef): event is Extract<RecordedEvent, { object: KubeObject }> =>
+/** Whether an event is of this object. */
+export const isOf = (
+  event: RecordedEvent,
+  { kind, name }: Pick<ObjectRef, 'kind' | 'name'>,
+): event is Extract<RecordedEvent, { object: KubeObject }> =>
   'object' in event && event.object.kind === kind && event.object.metadata.name === name
 
 /** JSON is YAML. */

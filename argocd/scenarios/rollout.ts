@@ -42,24 +42,28 @@ import { type ImageConfig, pushVariant } from '#kit/variant'
 const LOAD = 'load'
 const COMMIT = 'commit another version'
 const REPLICAS = 2
-const PULL_MS = 5_000
+export const PULL_MS = 5_000
 const REPLACED_MS = 5_000
 const BITE_TIMEOUT_MS = 40_000
 const ROLLOUT_TIMEOUT_MS = 60_000
 
 /** What runs before the act: its image tells old pods and answers from new ones. */
-const oldVersion = (before: readonly KubeObject[]) => versionOf(imageOf(before.find(isWorkload)))
+export const oldVersion = (before: readonly KubeObject[]) => versionOf(imageOf(before.find(isWorkload)))
 
-/** Puts a variant of the running image into the registry, and commits its digest. */
-async function deployVariant(context: Context, name: string, change: (config: ImageConfig) => ImageConfig): Promise<void> {
-  const { cluster } = context
+/** Puts a variant of the running image into the registry. @returns its digest. */
+export async function storeVariant({ cluster }: Context, name: string, change: (config: ImageConfig) => ImageConfig): Promise<string> {
   const [repository = '', digest = ''] = imageOf(await cluster.kube.get(WORKLOAD))?.split('@') ?? []
   const image = { registry: cluster.registry, name: repository.slice(repository.indexOf('/') + 1), digest }
-  const variant = await pushVariant(image, `proof-${name.replaceAll(' ', '-')}`, change)
-  await commitValues(context, `Proof: ${name}`, { image: { digest: variant } })
+  return pushVariant(image, `proof-${name.replaceAll(' ', '-')}`, change)
 }
 
-const labelled = (config: ImageConfig): ImageConfig => ({
+/** The same, and commits its digest. */
+async function deployVariant(context: Context, name: string, change: (config: ImageConfig) => ImageConfig): Promise<void> {
+  await commitValues(context, `Proof: ${name}`, { image: { digest: await storeVariant(context, name, change) } })
+}
+
+/** A version of its own, each time. */
+export const labelled = (config: ImageConfig): ImageConfig => ({
   ...config,
   Labels: { ...config.Labels, 'dev.holdfast.proof': new Date().toISOString() },
 })
@@ -134,12 +138,13 @@ function rolloutParts(timing: TimingProfile) {
 
 const HOLD_MS = 10_000
 
-const isNew = (event: RecordedEvent, before: readonly KubeObject[]) => {
+/** Whether an event is of a pod of another version. */
+export const isNew = (event: RecordedEvent, before: readonly KubeObject[]) => {
   const pod = podOf(event)
   return pod !== undefined && versionOf(imageOfPod(pod)) !== oldVersion(before)
 }
 
-const cannotPull = (event: RecordedEvent) =>
+export const cannotPull = (event: RecordedEvent) =>
   /^(ErrImagePull|ImagePullBackOff)$/.test(containerOf(podOf(event))?.state?.waiting?.reason ?? '')
 const runs = (event: RecordedEvent) => containerOf(podOf(event))?.state?.running !== undefined
 

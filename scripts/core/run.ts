@@ -122,8 +122,8 @@ export async function openContext(
   if (cluster === undefined) throw new UserError(noCluster('Cannot start a run', name))
   await checkOurs(cluster)
   await checkInhabited(cluster, environment)
-  const { load, faults, timing } = stack
-  return { cluster, environment, timing: timing.local, signal, load, faults, git: (own = signal) => stack.git(cluster, own) }
+  const { load, faults, network, timing } = stack
+  return { cluster, environment, timing: timing.local, signal, load, faults, network, git: (own = signal) => stack.git(cluster, own) }
 }
 
 /** @throws UserError as `openContext` does, and where another run holds the stack. */

@@ -71,7 +71,21 @@ export interface Context {
   /** Opens the remote that Argo CD reads. @param signal ends what is done with it. @default that of the run */
   readonly git: (signal?: AbortSignal) => Promise<GitRemote>
   readonly faults: FaultSwitch
+  readonly network: NetworkSwitch
 }
+
+/** Takes something off the network, on the side of the nodes: nothing of it changes that Argo CD compares. It ends by itself. */
+export interface NetworkSwitch {
+  /** One cut at a time. @returns once all of it is cut. @throws Failure where it cannot be. */
+  cut(cluster: Cluster, what: NetworkCut): Promise<void>
+  /** @returns once all is put back. Safe to run again. */
+  mend(cluster: Cluster): Promise<void>
+  /** What puts back if its starter cannot any more. */
+  undo(cluster: Cluster): Promise<Undo>
+}
+
+/** Pods, from everybody; or the registry that the nodes pull through, from them. */
+export type NetworkCut = { readonly forMs: number } & ({ readonly pods: readonly ObjectRef[] } | { readonly registry: true })
 
 /** Switches faults of a single pod of the service on. Each ends by itself, whatever becomes of who switched it on. */
 export interface FaultSwitch {
