@@ -8,6 +8,8 @@ import { rollouts } from './argocd/rollouts/part.ts'
 import { faults } from './chart/faults.ts'
 import { policies, service } from './chart/part.ts'
 import { createLoadGenerator } from './load/generator.ts'
+import { createNetworkSwitch } from './load/network/cut.ts'
+import { networkFaults } from './load/network/part.ts'
 import { load } from './load/part.ts'
 import { profiles } from './load/profiles.ts'
 import { database, databaseSecret } from './local/database/part.ts'
@@ -15,6 +17,7 @@ import { gitServer, openGit } from './local/git-server/part.ts'
 import { source } from './local/git-server/source.ts'
 import { localClusters } from './local/local.ts'
 import { nodes } from './local/part.ts'
+import { REGISTRY_ALIAS } from './local/registry/registry.ts'
 
 /** A lost node is given up soon here. The chart's local values say the same for the service's own pods. */
 const localNodes = { heartbeatMs: 10_000, graceMs: 20_000, monitorMs: 5_000, tolerationMs: 10_000 }
@@ -37,11 +40,24 @@ export const stack = defineStack({
       ],
     }),
   },
-  parts: [gitServer, argocd, rollouts, ...monitoring, alertSink, load, policies, database, service({ databaseSecret }), nodes],
+  parts: [
+    gitServer,
+    argocd,
+    rollouts,
+    ...monitoring,
+    alertSink,
+    load,
+    networkFaults,
+    policies,
+    database,
+    service({ databaseSecret }),
+    nodes,
+  ],
   git: openGit,
   source,
   load: createLoadGenerator({ profiles, target: (environment) => `http://service.${environment}.svc.cluster.local` }),
   faults,
+  network: createNetworkSwitch({ registryHost: REGISTRY_ALIAS }),
   alerting,
   // What a digest must have shown in an environment before it may go on.
   evidence: {

@@ -17,9 +17,12 @@ import {
 } from '#core'
 import { keyOf } from '#kit/hash'
 import type { KubeObject } from '#kit/kube'
+import { controllerKilled } from './scenarios/controller.ts'
 import { commitLive, manifestPruned } from './scenarios/delivery.ts'
-import { handEdit, objectDeleted, scaledToZero } from './scenarios/drift.ts'
+import { editedByHand, handEdit, objectDeleted, scaledAway, scaledToZero, serviceDeleted } from './scenarios/drift.ts'
+import { thirtyObjectsDrifted } from './scenarios/drifted.ts'
 import { imageMissing, readinessFails, rolloutLossless } from './scenarios/rollout.ts'
+import { gitServerDown, registryDown } from './scenarios/sources.ts'
 import { IMAGE, PINNED, RELEASES, type Release, says } from './versions.ts'
 
 const redisImage: ImageSpec = {
@@ -48,7 +51,10 @@ const at = ({ version, core, whole, image }: Release): Part => ({
   },
   applications: (target) => [application({ name: 'argocd', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('argocd', target)] })],
   hints: (target) => [...(hasUi(target) ? uiHints(target) : noUiHints()), commandLine(target)],
-  scenarios: [handEdit, objectDeleted, scaledToZero, commitLive, manifestPruned, rolloutLossless, imageMissing, readinessFails],
+  scenarios: [
+    ...[handEdit, objectDeleted, scaledToZero, commitLive, manifestPruned, rolloutLossless, imageMissing, readinessFails],
+    ...[editedByHand, serviceDeleted, scaledAway, thirtyObjectsDrifted, gitServerDown, registryDown, controllerKilled],
+  ],
 })
 
 export const argocd: Part = {

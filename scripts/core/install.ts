@@ -99,7 +99,7 @@ export async function install(whole: Stack, request: InstallRequest): Promise<In
   })
   await bootstrap(stack, target(''), { progress, signal })
   await using _lease = await takeLease(cluster.kube)
-  for (const reason of await settleAll({ cluster, signal, git: () => stack.git(cluster, signal) }))
+  for (const reason of await settleAll({ cluster, git: (own = signal) => stack.git(cluster, own) }))
     progress.say(`Undid what an interrupted run had left: ${reason}`)
   const git = await stack.git(cluster, signal)
   const facts = await factsNow(stack, target(git.url))

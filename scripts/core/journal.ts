@@ -70,15 +70,15 @@ export async function journal(kube: Kube, reason: string, undo: Undo): Promise<s
 }
 
 /** What an undo is carried out with. */
-export type Undoer = Pick<Context, 'cluster' | 'git' | 'signal'>
+export type Undoer = Pick<Context, 'cluster' | 'git'>
 
-/** Carries an undo out and strikes it from the journal. */
-export async function settle(undoer: Undoer, name: string): Promise<void> {
-  const { kube } = undoer.cluster
-  const entry = await kube.get(entryRef(name))
+/** Carries an undo out and strikes it from the journal. Who interrupts a run wants it undone: its signal does not count here. */
+export async function settle({ cluster, git }: Undoer, name: string): Promise<void> {
+  const { signal } = new AbortController()
+  const entry = await cluster.kube.get(entryRef(name))
   if (entry === undefined) return
-  for (const step of JSON.parse(entry.data.undo) as Undo) await carryOut(undoer, step)
-  await strike(kube, name)
+  for (const step of JSON.parse(entry.data.undo) as Undo) await carryOut({ cluster, signal, git: () => git(signal) }, step)
+  await strike(cluster.kube, name)
 }
 
 const entryRef = (name: string) => ({ apiVersion: 'v1', kind: 'ConfigMap', name, namespace: HOLDFAST_NAMESPACE })
@@ -108,8 +108,8 @@ async function openEntries(kube: Kube): Promise<KubeObject[]> {
 }
 
 /** What is gone needs no patch, and what has come back meanwhile needs no creation. */
-async function carryOut(undoer: Undoer, step: UndoStep): Promise<void> {
-  const { kube } = undoer.cluster
+async function carryOut(means: Pick<Context, 'cluster' | 'git' | 'signal'>, step: UndoStep): Promise<void> {
+  const { kube } = means.cluster
   switch (step.op) {
     case 'create':
       // Asked for first: a Service that is there is refused for its port (422), not for its name (409).
@@ -121,9 +121,9 @@ async function carryOut(undoer: Undoer, step: UndoStep): Promise<void> {
       await kube.delete(step.ref)
       return
     case 'start-machine':
-      return undoer.cluster.machines?.start(step.node)
+      return means.cluster.machines?.start(step.node)
     case 'commit':
-      await commitDeploy(undoer, step)
+      await commitDeploy(means, step)
   }
 }
 

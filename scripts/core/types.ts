@@ -6,7 +6,7 @@ import type { Condition } from '#kit/wait'
 import type { Alerting } from './alerting.ts'
 import type { Environment } from './environments.ts'
 import type { LoadGenerator } from './load.ts'
-import type { FaultSwitch, Scenario } from './scenario.ts'
+import type { FaultSwitch, NetworkSwitch, Scenario } from './scenario.ts'
 
 export type Digest = `sha256:${string}`
 
@@ -305,6 +305,7 @@ export interface Stack {
   readonly timing: Readonly<Record<TimingProfile['name'], TimingProfile>>
   readonly load: LoadGenerator
   readonly faults: FaultSwitch
+  readonly network: NetworkSwitch
   readonly alerting: Alerting
   /** The proofs that must have held for a digest in an environment before it may go on to the next. */
   readonly evidence: Readonly<Record<Environment, readonly string[]>>

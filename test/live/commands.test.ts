@@ -101,6 +101,8 @@ const REFUSED: readonly [command: string, args: readonly string[], sentence: str
     ['--part', 'argocd', '--to', '3.6.7'],
     "Cannot upgrade 'argocd' to '3.6.7': that version is not pinned here. Did you mean '3.5.7'?",
   ],
+  ['chaos', ['--env', 'prod'], 'Cannot begin with chaos: nothing is broken on purpose in prod. Use --env dev or --env staging'],
+  ['chaos', ['pod-killed', '--env', 'staging'], "Cannot run 'pod-killed' in staging: it is an experiment of dev. Add --env dev"],
   // Only now the stack.
   [
     'upgrade',
@@ -108,6 +110,7 @@ const REFUSED: readonly [command: string, args: readonly string[], sentence: str
     "Cannot upgrade 'argocd': no cluster 'not-there' runs. Run npm run local:up",
   ],
   ['promote', ['staging'], "Cannot promote to 'staging': no cluster 'not-there' runs. Run npm run local:up"],
+  ['chaos', ['--dry-run'], "Cannot start a run: no cluster 'not-there' runs. Run npm run local:up"],
   ['rollback', [SHA], "Cannot roll dev back: no cluster 'not-there' runs. Run npm run local:up"],
 ]
 

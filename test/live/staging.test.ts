@@ -12,19 +12,17 @@ import {
   openRun,
   parsePromotion,
   promote,
-  type Result,
   selectScenarios,
   WORKLOAD_NAME,
 } from '#core'
 import { createProgress } from '#kit/progress'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
-import { testScenario } from './scenario-test.ts'
+import { declareRuns } from './scenarios.ts'
 import { clusterName, runningCluster } from './stack.ts'
 
 const PROMOTION_TIMEOUT_MS = 180_000
 const ENVIRONMENT = 'staging'
-const results: Result[] = []
 const test = suite(ENVIRONMENT)
 
 const cluster = await runningCluster()
@@ -70,8 +68,7 @@ test(
   { timeoutMs: PROMOTION_TIMEOUT_MS },
 )
 
-for (const scenario of selectScenarios(stack, 'proof', { environment: ENVIRONMENT }))
-  testScenario(test, { scenario, environment: ENVIRONMENT, onResult: (result) => results.push(result) })
+const results = declareRuns(test, selectScenarios(stack, 'proof', { environment: ENVIRONMENT }), { environment: ENVIRONMENT })
 
 test(
   'on the evidence of staging it goes on to prod, where no pod has a switch for faults',
