@@ -21,9 +21,15 @@ test.before(async () => {
   cluster = await runningCluster()
 })
 
-/** Begins the experiment, and waits until its fault is there. */
-async function begin(signal: AbortSignal): Promise<ChildProcess> {
+/** A command of ours that runs; whatever becomes of its test, it ends with it. */
+type Running = Disposable & { readonly child: ChildProcess }
+
+function start(): Running {
   const child = spawn(process.execPath, [...COMMAND, EXPERIMENT], { stdio: 'ignore' })
+  return { child, [Symbol.dispose]: () => void child.kill('SIGKILL') }
+}
+
+async function untilBroken({ child }: Running, signal: AbortSignal): Promise<void> {
   const look = async () => {
     if (child.exitCode !== null) return terminal(`the command ended with exit code ${child.exitCode}`)
     const pods = await cluster.kube.list(WORKLOAD_PODS)
@@ -31,7 +37,6 @@ async function begin(signal: AbortSignal): Promise<ChildProcess> {
     return waiting.some((reason) => /ImagePull/.test(reason)) ? ready(undefined) : pending(waiting.join(', '))
   }
   await waitFor('the fault', look, { timeoutMs: 90_000, signal })
-  return child
 }
 
 const journal = () =>
@@ -48,9 +53,10 @@ test(
   'after Ctrl-C the fault is undone before the command ends, with 130',
   async ({ signal }) => {
     const before = await deployed(signal)
-    const child = await begin(signal)
-    child.kill('SIGINT')
-    const [code] = await once(child, 'exit', { signal })
+    using run = start()
+    await untilBroken(run, signal)
+    run.child.kill('SIGINT')
+    const [code] = await once(run.child, 'exit', { signal })
     assert.is(code, 130)
     assert.equal(await journal(), [])
     assert.is(await deployed(signal), before)
@@ -63,9 +69,10 @@ test(
   'after kill -9 the journal is in the cluster, and --undo undoes what it holds and then finds nothing',
   async ({ signal }) => {
     const before = await deployed(signal)
-    const child = await begin(signal)
-    child.kill('SIGKILL')
-    await once(child, 'exit', { signal })
+    using run = start()
+    await untilBroken(run, signal)
+    run.child.kill('SIGKILL')
+    await once(run.child, 'exit', { signal })
     assert.ok((await journal()).length > 0)
     assert.is.not(await deployed(signal), before)
     const undone = await exec(process.execPath, [...COMMAND, '--undo'], { signal })
