@@ -1,11 +1,13 @@
-/** A run that does not come to its end leaves no fault behind: not after Ctrl-C, and after kill -9 not after the next command. */
+/** A run that does not come to its end leaves no fault behind: not after Ctrl-C or the stop button, and after kill -9 not after the next command. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { type Cluster, containerOf, HOLDFAST_NAMESPACE, lookAll, openContext, rolledOut, WORKLOAD_PODS } from '#core'
+import { type Cluster, containerOf, HOLDFAST_NAMESPACE, lookAll, openContext, openRun, rolledOut, runOne, WORKLOAD_PODS } from '#core'
 import { exec } from '#kit/exec'
 import { root } from '#kit/paths'
+import { createProgress } from '#kit/progress'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
+import { allPodsKilled } from '../../chart/scenarios/pods.ts'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { clusterName, runningCluster } from './stack.ts'
@@ -81,6 +83,22 @@ test(
     assert.is(await deployed(signal), before)
     await untilMended(signal)
     assert.is((await exec(process.execPath, [...COMMAND, '--undo'], { signal })).stdout.trim(), 'There is nothing to undo')
+  },
+  { timeoutMs: TEST_TIMEOUT_MS },
+)
+
+test(
+  'an experiment that harms users more than it may is stopped, undone, and aborted',
+  async ({ signal }) => {
+    using progress = createProgress()
+    await using run = await openRun(stack, { name: clusterName, progress, signal })
+    const { harm } = allPodsKilled
+    assert.ok(harm !== undefined)
+    const { judgement } = await runOne(run, { ...allPodsKilled, harm: { ...harm, limit: { failedShare: 0.05, forMs: 3_000 } } })
+    assert.is(judgement.verdict, 'aborted')
+    assert.match(judgement.reason, /^Stopped: \d+ % of the requests/)
+    assert.equal(await journal(), [])
+    await untilMended(signal)
   },
   { timeoutMs: TEST_TIMEOUT_MS },
 )
