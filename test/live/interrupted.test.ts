@@ -1,11 +1,13 @@
-/** A run that does not come to its end leaves no fault behind: not after Ctrl-C, and after kill -9 not after the next command. */
+/** A run that does not come to its end leaves no fault behind: not after Ctrl-C or the stop button, and after kill -9 not after the next command. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { type Cluster, containerOf, HOLDFAST_NAMESPACE, lookAll, openContext, rolledOut, WORKLOAD_PODS } from '#core'
+import { type Cluster, containerOf, HOLDFAST_NAMESPACE, lookAll, openContext, openRun, rolledOut, runOne, WORKLOAD_PODS } from '#core'
 import { exec } from '#kit/exec'
 import { root } from '#kit/paths'
+import { createProgress } from '#kit/progress'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
+import { allPodsKilled } from '../../chart/scenarios/pods.ts'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { clusterName, runningCluster } from './stack.ts'
@@ -21,9 +23,15 @@ test.before(async () => {
   cluster = await runningCluster()
 })
 
-/** Begins the experiment, and waits until its fault is there. */
-async function begin(signal: AbortSignal): Promise<ChildProcess> {
+/** A command of ours that runs; whatever becomes of its test, it ends with it. */
+type Running = Disposable & { readonly child: ChildProcess }
+
+function start(): Running {
   const child = spawn(process.execPath, [...COMMAND, EXPERIMENT], { stdio: 'ignore' })
+  return { child, [Symbol.dispose]: () => void child.kill('SIGKILL') }
+}
+
+async function untilBroken({ child }: Running, signal: AbortSignal): Promise<void> {
   const look = async () => {
     if (child.exitCode !== null) return terminal(`the command ended with exit code ${child.exitCode}`)
     const pods = await cluster.kube.list(WORKLOAD_PODS)
@@ -31,7 +39,6 @@ async function begin(signal: AbortSignal): Promise<ChildProcess> {
     return waiting.some((reason) => /ImagePull/.test(reason)) ? ready(undefined) : pending(waiting.join(', '))
   }
   await waitFor('the fault', look, { timeoutMs: 90_000, signal })
-  return child
 }
 
 const journal = () =>
@@ -48,9 +55,10 @@ test(
   'after Ctrl-C the fault is undone before the command ends, with 130',
   async ({ signal }) => {
     const before = await deployed(signal)
-    const child = await begin(signal)
-    child.kill('SIGINT')
-    const [code] = await once(child, 'exit', { signal })
+    using run = start()
+    await untilBroken(run, signal)
+    run.child.kill('SIGINT')
+    const [code] = await once(run.child, 'exit', { signal })
     assert.is(code, 130)
     assert.equal(await journal(), [])
     assert.is(await deployed(signal), before)
@@ -63,9 +71,10 @@ test(
   'after kill -9 the journal is in the cluster, and --undo undoes what it holds and then finds nothing',
   async ({ signal }) => {
     const before = await deployed(signal)
-    const child = await begin(signal)
-    child.kill('SIGKILL')
-    await once(child, 'exit', { signal })
+    using run = start()
+    await untilBroken(run, signal)
+    run.child.kill('SIGKILL')
+    await once(run.child, 'exit', { signal })
     assert.ok((await journal()).length > 0)
     assert.is.not(await deployed(signal), before)
     const undone = await exec(process.execPath, [...COMMAND, '--undo'], { signal })
@@ -74,6 +83,22 @@ test(
     assert.is(await deployed(signal), before)
     await untilMended(signal)
     assert.is((await exec(process.execPath, [...COMMAND, '--undo'], { signal })).stdout.trim(), 'There is nothing to undo')
+  },
+  { timeoutMs: TEST_TIMEOUT_MS },
+)
+
+test(
+  'an experiment that harms users more than it may is stopped, undone, and aborted',
+  async ({ signal }) => {
+    using progress = createProgress()
+    await using run = await openRun(stack, { name: clusterName, progress, signal })
+    const { harm } = allPodsKilled
+    assert.ok(harm !== undefined)
+    const { judgement } = await runOne(run, { ...allPodsKilled, harm: { ...harm, limit: { failedShare: 0.05, forMs: 3_000 } } })
+    assert.is(judgement.verdict, 'aborted')
+    assert.match(judgement.reason, /^Stopped: \d+ % of the requests/)
+    assert.equal(await journal(), [])
+    await untilMended(signal)
   },
   { timeoutMs: TEST_TIMEOUT_MS },
 )

@@ -1,6 +1,7 @@
 /** What the engine acts on, without a cluster: objects in memory, a load that says what it is told to, a remote that notes its commits. */
 import type { Context, GitRemote, LoadGenerator, LoadSecond, Scenario, StartLoad } from '#core'
-import type { KubeObject, ObjectRef } from '#kit/kube'
+import { Failure } from '#kit/errors'
+import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
 import { stack } from '../../holdfast.config.ts'
 
 export interface Engine {
@@ -10,6 +11,8 @@ export interface Engine {
   /** Messages of the commits that were made, each with whether it could still be made. */
   readonly commits: string[]
   readonly abort: AbortController
+  /** Whether the API server answers. */
+  readonly api: { answers: boolean }
 }
 
 const keyOf = ({ kind, name }: Pick<ObjectRef, 'kind' | 'name'>) => `${kind}/${name}`
@@ -19,14 +22,20 @@ export function createEngine(second: LoadSecond): Engine {
   const objects = new Map<string, KubeObject>()
   const commits: string[] = []
   const abort = new AbortController()
+  const api = { answers: true }
+  const asked = async <T>(answer: () => T): Promise<T> => {
+    if (!api.answers) throw new Failure({ what: 'Cannot reach the API server', why: 'it is away' })
+    return answer()
+  }
   const kube = {
-    get: async (ref: ObjectRef) => objects.get(keyOf(ref)),
-    list: async () => [],
-    async create(object: KubeObject) {
-      objects.set(keyOf({ kind: object.kind, name: object.metadata.name }), object)
-      return object
-    },
-    delete: async (ref: ObjectRef) => objects.delete(keyOf(ref)),
+    get: (ref: ObjectRef) => asked(() => objects.get(keyOf(ref))),
+    list: ({ kind }: ListRef) => asked(() => [...objects.values()].filter((object) => object.kind === kind)),
+    create: (object: KubeObject) =>
+      asked(() => {
+        objects.set(keyOf({ kind: object.kind, name: object.metadata.name }), object)
+        return object
+      }),
+    delete: (ref: ObjectRef) => asked(() => objects.delete(keyOf(ref))),
     watch: () => ({ [Symbol.dispose]() {} }),
   }
   const context = {
@@ -38,7 +47,7 @@ export function createEngine(second: LoadSecond): Engine {
     git: async (signal: AbortSignal = abort.signal) => remoteOf(commits, signal),
     faults: { set: async () => {} },
   } as unknown as Context
-  return { context, objects, commits, abort }
+  return { context, objects, commits, abort, api }
 }
 
 /** Seconds come ten times as fast. */

@@ -1,5 +1,5 @@
 /** How a run ends before its time: by the stop button, and by whoever interrupts it. Both times what it did is undone. */
-import { judge, record, type Scenario } from '#core'
+import { judge, record, type Scenario, settleAll } from '#core'
 import { Interrupted } from '#kit/errors'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
@@ -50,6 +50,20 @@ test('what is interrupted is undone too, its commits included', async () => {
   assert.is(run.interrupted, true)
   assert.equal(engine.commits, ['Undo'])
   assert.equal(left(engine), ['Application/root'])
+})
+
+test('where the engine goes away, what was done is written down, and the next command undoes it', async () => {
+  const engine = createEngine(secondOf(10, 0))
+  const short: Scenario = { ...endless, steps: (timing) => endless.steps(timing).map((step) => ({ ...step, timeoutMs: 1_000 })) }
+  setTimeout(() => {
+    engine.api.answers = false
+  }, 500)
+  const run = await record(short, engine.context, OPTIONS)
+  assert.is(judge(run, short, stack.timing.local).verdict, 'aborted')
+  engine.api.answers = true
+  assert.ok(engine.objects.has('Thing/left'))
+  assert.ok((await settleAll(engine.context)).includes('endless'))
+  assert.equal(left(engine), [])
 })
 
 test.run()
