@@ -8,7 +8,7 @@ import {
   FIRST_ENVIRONMENT,
   headline,
   listScenarios,
-  type OpenRun,
+  type OpenChaos,
   openChaos,
   parseEnvironment,
   planChaos,
@@ -71,14 +71,15 @@ await main<Flags>({
     const place = { name: flags.name, environment, progress, signal }
     if (flags.undo) return print(renderUndone(await undoLeftovers(stack, place)))
     const scenarios = selectScenarios(stack, 'chaos', { names: args, ...flags, environment })
-    if (flags.dryRun) return print(renderHits(await planChaos(stack, place, scenarios), flags))
-    await using run = await openChaos(stack, place, scenarios)
-    return experiment(run, scenarios, flags)
+    const chosen = { scenarios, isNamed: args.length > 0 }
+    if (flags.dryRun) return print(renderHits(await planChaos(stack, place, chosen), flags))
+    await using run = await openChaos(stack, place, chosen)
+    return experiment(run, flags)
   },
 })
 
-async function experiment(run: OpenRun, scenarios: readonly Scenario[], flags: Flags): Promise<number> {
-  const { progress } = run
+async function experiment(run: OpenChaos, flags: Flags): Promise<number> {
+  const { progress, scenarios } = run
   const { random = false, minutes, seed = Date.now() % 2 ** 32 } = flags
   const results: Result[] = []
   const onBegin = (scenario: Scenario) => progress.say(explain(scenario))

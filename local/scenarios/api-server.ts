@@ -1,5 +1,16 @@
 /** The API server is killed: nobody who is served notices, and it is started again at once. */
-import { type Act, isFrom, isSummary, loadMeasured, type Mutant, noRequestFailed, type RecordedEvent, type Scenario } from '#core'
+import {
+  type Act,
+  isFrom,
+  isSummary,
+  loadMeasured,
+  type Mutant,
+  NOBODY_NOTICES,
+  noRequestFailed,
+  type RecordedEvent,
+  type Scenario,
+} from '#core'
+import { nodeRef } from '../drain.ts'
 import { leftOut, STEADY, serverMachine, steadyLoad } from './nodes.ts'
 import { type Answer, asked } from './outside.ts'
 
@@ -41,6 +52,11 @@ export const apiServerKilled: Scenario = {
   isExtra: true,
   steady: STEADY,
   watches: [],
+  harm: {
+    targets: async (context) => [nodeRef((await serverMachine(context)).node)],
+    held: 'Nothing holds it: how soon its supervisor starts it again is what is measured.',
+    limit: NOBODY_NOTICES,
+  },
   observes: [answers],
   steps: () => [
     { kind: 'load', name: 'load', profile: load },

@@ -7,6 +7,7 @@ import {
   isSummary,
   loadMeasured,
   type Mutant,
+  NOBODY_NOTICES,
   noRequestFailed,
   pauseSync,
   type RecordedEvent,
@@ -20,6 +21,7 @@ import {
   gatherPods,
   leftOut,
   otherNode,
+  otherNodes,
   REPLICAS,
   restoreNodes,
   STEADY,
@@ -112,6 +114,7 @@ export const nodeDrained: Scenario = {
   isExtra: true,
   steady: STEADY,
   watches: WATCHES,
+  harm: { targets: otherNodes, held: 'It stays cordoned until the undo, so that no pod comes back to it.', limit: NOBODY_NOTICES },
   undo: restoreNodes,
   steps: () => [
     gatherPods,

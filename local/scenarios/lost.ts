@@ -22,6 +22,7 @@ import {
   findOtherNode,
   leftOut,
   otherNode,
+  otherNodes,
   readiness,
   restoreNodes,
   STEADY,
@@ -126,6 +127,11 @@ export const nodeLost: Scenario = {
   isExtra: true,
   steady: STEADY,
   watches: WATCHES,
+  harm: {
+    targets: otherNodes,
+    held: 'Its machine is stopped, and nobody but the experiment starts it again.',
+    limit: { failedShare: 0.9, forMs: 30_000 },
+  },
   undo: restoreNodes,
   steps: () => [
     spreadPods,

@@ -44,6 +44,8 @@ export async function findOtherNode({ cluster }: Context): Promise<string> {
   throw new Failure({ what: 'Cannot break a node', why: 'there is none without an API server', next: 'Run npm run local:up -- --nodes 2' })
 }
 
+export const otherNodes = async (context: Context) => [nodeRef(await findOtherNode(context))]
+
 /** The machine with the API server, and what breaks it. @throws Failure where none is ours */
 export async function serverMachine({ cluster }: Context): Promise<Machine & { readonly machines: Machines }> {
   const { machines } = cluster

@@ -6,6 +6,7 @@ import {
   type Claim,
   type Context,
   isFrom,
+  NOBODY_NOTICES,
   type Observer,
   polled,
   type RecordedEvent,
@@ -16,6 +17,7 @@ import {
   WORKLOAD,
 } from '#core'
 import type { KubeObject } from '#kit/kube'
+import { nodeRef } from '../drain.ts'
 import { leftOut, STEADY, serverMachine } from './nodes.ts'
 import { type Answer, asked } from './outside.ts'
 
@@ -156,6 +158,12 @@ export const nodeRestarted: Scenario = {
   isExtra: true,
   steady: STEADY,
   watches: [],
+  harm: {
+    targets: async (context) => [nodeRef((await serverMachine(context)).node)],
+    held: 'Nothing holds it: how soon everything is back is what is measured.',
+    // It is asked from outside, where k6 would go with the node: nothing is told as load.
+    limit: NOBODY_NOTICES,
+  },
   observes: [service, stack],
   steps: () => [
     noted(BEFORE),

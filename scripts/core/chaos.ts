@@ -4,7 +4,7 @@ import type { ObjectRef } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import type { Environment } from './environments.ts'
 import { settleAll, takeLease } from './journal.ts'
-import { type OpenRun, openContext, openRun, type Place } from './run.ts'
+import { checkNeeds, fittingScenarios, type OpenRun, openContext, openRun, type Place } from './run.ts'
 import type { Context, Scenario } from './scenario.ts'
 import { readStatus, unhealthy } from './status.ts'
 import type { Run, Stack } from './types.ts'
@@ -21,21 +21,39 @@ export function checkBreakable(environment: Environment): Environment {
   throw new UserError({ what: WHAT, why: 'nothing is broken on purpose in prod', next: 'Use --env dev or --env staging' })
 }
 
-/** Takes the stack for experiments. @throws UserError as `openRun` does, where the stack is not healthy, and where there is nothing to hit. */
-export async function openChaos(stack: Stack, place: Run & Place, scenarios: readonly Scenario[]): Promise<OpenRun> {
+/** What somebody chose. */
+export interface Chosen {
+  readonly scenarios: readonly Scenario[]
+  /** Whether each by its name: then none is left out. */
+  readonly isNamed: boolean
+}
+
+/** The stack taken for experiments, and those that it has all for. */
+export type OpenChaos = OpenRun & Pick<Chosen, 'scenarios'>
+
+/** @throws UserError as `openRun` does, where the stack is not healthy, for a named one that needs more, and where there is nothing to hit. */
+export async function openChaos(stack: Stack, place: Run & Place, chosen: Chosen): Promise<OpenChaos> {
   await using begun = new AsyncDisposableStack()
   const run = begun.use(await openRun(stack, place))
   await checkHealthy(stack, run.context, run.undone.length === 0 ? CALM_MS : UNDONE_MS)
+  const scenarios = fit(run.context, chosen, place)
   await findHits(run.context, scenarios)
   const held = begun.move()
-  return { ...run, [Symbol.asyncDispose]: () => held.disposeAsync() }
+  return { ...run, scenarios, [Symbol.asyncDispose]: () => held.disposeAsync() }
+}
+
+function fit({ cluster }: Context, { scenarios, isNamed }: Chosen, { progress }: Pick<Run, 'progress'>): readonly Scenario[] {
+  if (isNamed) checkNeeds(cluster, scenarios)
+  const { fitting, leftOut } = fittingScenarios(cluster, scenarios)
+  for (const line of leftOut) progress.say(line)
+  return fitting
 }
 
 /** What the experiments would hit; nothing is changed. @throws UserError as above. */
-export async function planChaos(stack: Stack, place: Run & Place, scenarios: readonly Scenario[]): Promise<readonly Hit[]> {
+export async function planChaos(stack: Stack, place: Run & Place, chosen: Chosen): Promise<readonly Hit[]> {
   const context = await openContext(stack, place)
   await checkHealthy(stack, context, CALM_MS)
-  return findHits(context, scenarios)
+  return findHits(context, fit(context, chosen, place))
 }
 
 /** What is broken already would be taken for what an experiment breaks. */

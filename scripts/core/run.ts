@@ -169,13 +169,26 @@ const LACKS: Readonly<Record<Capability, readonly [why: string, next?: string]>>
   apiServerProcess: ['its API server is not a process of its own'],
 }
 
+const lackOf = ({ can }: Cluster, { needs = [] }: Scenario) => needs.filter((need) => !can[need]).map((need) => LACKS[need])[0]
+
 /** @throws UserError for the first scenario that needs what the cluster lacks. */
-export function checkNeeds({ name, can }: Cluster, scenarios: readonly Scenario[]): void {
-  const lacking = scenarios.flatMap((scenario) => (scenario.needs ?? []).filter((need) => !can[need]).map((need) => ({ scenario, need })))
-  const [first] = lacking
-  if (first === undefined) return
-  const [why, next] = LACKS[first.need]
-  throw new UserError({ what: `Cannot run '${first.scenario.name}' on '${name}'`, why, ...(next === undefined ? {} : { next }) })
+export function checkNeeds(cluster: Cluster, scenarios: readonly Scenario[]): void {
+  const scenario = scenarios.find((each) => lackOf(cluster, each) !== undefined)
+  if (scenario === undefined) return
+  const [why = '', next] = lackOf(cluster, scenario) ?? []
+  throw new UserError({ what: `Cannot run '${scenario.name}' on '${cluster.name}'`, why, ...(next === undefined ? {} : { next }) })
+}
+
+/** Those of a set that the cluster has all for, and for each other one a line that says why it is left out. */
+export function fittingScenarios(
+  cluster: Cluster,
+  scenarios: readonly Scenario[],
+): { readonly fitting: readonly Scenario[]; readonly leftOut: readonly string[] } {
+  const leftOut = scenarios.flatMap((scenario) => {
+    const lack = lackOf(cluster, scenario)
+    return lack === undefined ? [] : [`Left out: ${scenario.name}; ${lack.join('. ')}`]
+  })
+  return { fitting: scenarios.filter((scenario) => lackOf(cluster, scenario) === undefined), leftOut }
 }
 
 const ANSWER_TIMEOUT_MS = 5_000
