@@ -1,5 +1,5 @@
 /** The story of a round, from kept records: when what happened, and what its lanes show. */
-import { type Lane, type Result, type Timeline, timelineOf } from '#core'
+import { type Lane, type Result, renderHtml, type Timeline, timelineOf } from '#core'
 import { assert, suite } from '../suite.ts'
 import { keptRecord, resultOf } from './report-fixture.ts'
 
@@ -58,6 +58,19 @@ test('a step that was not seen is missed up to the end, those after it are not r
     ['not reached', 'not reached'],
   )
   assert.is(act.healedMs, undefined)
+})
+
+test('what has no measured times is over with its last step', async () => {
+  const { act, bounds, steps } = await storyOf('alert-keeps-quiet')
+  assert.equal(bounds, [])
+  assert.is(act.healedMs, Math.max(...steps.map(({ toMs }) => toMs)))
+})
+
+test('a round that was cut short at once has a page all the same', async () => {
+  const record = keptRecord('hpa-scales')
+  const rounds = record.rounds.map(({ before, startedAtMs }) => ({ before, startedAtMs, endedAtMs: startedAtMs, events: [] }))
+  const page = renderHtml([await resultOf({ ...record, rounds, abortedBy: 'Interrupted by SIGINT' })])
+  assert.not.match(page.replaceAll(/base64,[^"]*/g, ''), /NaN|Infinity|cannot be drawn/)
 })
 
 test('load is counted as the record counts it', async () => {

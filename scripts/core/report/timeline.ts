@@ -45,7 +45,7 @@ export interface BoundSpan {
   readonly valueMs?: number
 }
 
-/** From the act over its bite to the end of the last measured time. */
+/** From the act over its bite to the end of the last measured time, all of which must have come to theirs. */
 export interface ActSpan {
   readonly name: string
   readonly bittenMs?: number
@@ -82,7 +82,11 @@ export function timelineOf(round: Round, index: number, { scenario, timing, muta
     fromMs,
     endMs,
     // An upper limit that lies after the end is shown, but never makes the story small.
-    toMs: Math.max(endMs, ...bounds.map(({ fromMs: at, upperMs }) => Math.min(since(at) + upperMs, endMs + (endMs - fromMs) / 3))),
+    toMs: Math.max(
+      endMs,
+      fromMs + 1,
+      ...bounds.map(({ fromMs: at, upperMs }) => Math.min(since(at) + upperMs, endMs + (endMs - fromMs) / 3)),
+    ),
     steps: spans,
     bounds: bounds.map((bound) => ({ ...bound, fromMs: since(bound.fromMs) })),
     act: actOf(spans, bounds, since),
@@ -136,14 +140,17 @@ function boundOf(bound: Bound, steps: readonly Step[], { reached }: Walk): Bound
   return { name, fromMs, lowerMs, upperMs: upperOf(bound), partsMs, ...(toMs === undefined ? {} : { valueMs: toMs - fromMs }) }
 }
 
+/** What has no times is over with its last step. */
 function actOf(spans: readonly StepSpan[], bounds: readonly BoundSpan[], since: (atMs: number) => number): ActSpan {
   const doing = spans.find(({ kind }) => kind === 'act') ?? spans.find(({ kind }) => kind === 'load')
   const bite = spans.find(({ isBite, outcome }) => isBite && outcome === 'done')
-  const ends = bounds.map(({ fromMs, valueMs }) => (valueMs === undefined ? undefined : since(fromMs) + valueMs))
-  const isHealed = ends.length > 0 && ends.every((end) => end !== undefined)
+  const timed = bounds.map(({ fromMs, valueMs }) => (valueMs === undefined ? undefined : since(fromMs) + valueMs))
+  const stepped = spans.map(({ outcome, toMs }) => (outcome === 'done' ? toMs : undefined))
+  const ends = timed.length > 0 ? timed : stepped
+  const isOver = ends.length > 0 && ends.every((end) => end !== undefined)
   return {
     name: doing?.name ?? 'the round',
     ...(bite === undefined ? {} : { bittenMs: bite.toMs }),
-    ...(isHealed ? { healedMs: Math.max(...ends) } : {}),
+    ...(isOver ? { healedMs: Math.max(...ends) } : {}),
   }
 }
