@@ -29,7 +29,13 @@ interface Known {
 export function createLive(now = Date.now): Live {
   const known: Known = { seconds: [], objects: new Map(), first: new Map(), alerts: new Map(), message: undefined, failedLook: undefined }
   return {
-    see: (event) => take(event, known),
+    see(event) {
+      try {
+        take(event, known)
+      } catch {
+        // What is only shown never ends what is recorded.
+      }
+    },
     lines: (paint) =>
       [
         loadLine(known, paint),
