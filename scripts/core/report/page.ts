@@ -51,7 +51,7 @@ export function renderPage(title: string, content: Html): string {
 <body>
 <a class="skip" href="#main">Skip to the results</a>
 ${content}
-<footer class="wrap"><p>Made from the records alone, which are in this file. No script, and no request leaves it.</p></footer>
+<footer class="wrap"><p>Made from the records of runs alone. This file runs no script, and asks nobody for anything.</p></footer>
 </body>
 </html>
 `
