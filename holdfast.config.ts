@@ -8,12 +8,19 @@ import { rollouts } from './argocd/rollouts/part.ts'
 import { faults } from './chart/faults.ts'
 import { policies, service } from './chart/part.ts'
 import { createLoadGenerator } from './load/generator.ts'
+import { createNetworkSwitch } from './load/network/cut.ts'
+import { networkFaults } from './load/network/part.ts'
 import { load } from './load/part.ts'
 import { profiles } from './load/profiles.ts'
 import { database, databaseSecret } from './local/database/part.ts'
 import { gitServer, openGit } from './local/git-server/part.ts'
 import { source } from './local/git-server/source.ts'
 import { localClusters } from './local/local.ts'
+import { nodes } from './local/part.ts'
+import { REGISTRY_ALIAS } from './local/registry/registry.ts'
+
+/** A lost node is given up soon here. The chart's local values say the same for the service's own pods. */
+const localNodes = { heartbeatMs: 10_000, graceMs: 20_000, monitorMs: 5_000, tolerationMs: 10_000 }
 
 export const stack = defineStack({
   name: 'holdfast',
@@ -22,7 +29,9 @@ export const stack = defineStack({
       serverArgs: [
         // Minutes become seconds: the proofs are the same, their bounds are summed from these.
         '--kube-controller-manager-arg=horizontal-pod-autoscaler-sync-period=5s',
-        '--kube-controller-manager-arg=node-monitor-grace-period=20s',
+        `--kube-controller-manager-arg=node-monitor-grace-period=${localNodes.graceMs / 1000}s`,
+        // For pods that say nothing themselves.
+        `--kube-apiserver-arg=default-unreachable-toleration-seconds=${localNodes.tolerationMs / 1000}`,
         // Usage is measured every 5 to 10 s instead of 10 to 20: the HPA sees load half as late.
         '--kubelet-arg=housekeeping-interval=5s',
         // A container that crashes is started again after 1, 2, 4 … s instead of 10, 20, 40: else it would not crash often enough within
@@ -31,11 +40,24 @@ export const stack = defineStack({
       ],
     }),
   },
-  parts: [gitServer, argocd, rollouts, ...monitoring, alertSink, load, policies, database, service({ databaseSecret })],
+  parts: [
+    gitServer,
+    argocd,
+    rollouts,
+    ...monitoring,
+    alertSink,
+    load,
+    networkFaults,
+    policies,
+    database,
+    service({ databaseSecret }),
+    nodes,
+  ],
   git: openGit,
   source,
   load: createLoadGenerator({ profiles, target: (environment) => `http://service.${environment}.svc.cluster.local` }),
   faults,
+  network: createNetworkSwitch({ registryHost: REGISTRY_ALIAS }),
   alerting,
   // What a digest must have shown in an environment before it may go on.
   evidence: {
@@ -52,6 +74,7 @@ export const stack = defineStack({
       reconciliationMs: 15_000,
       speedup: 15,
       hpa: { syncMs: 5_000, usageMs: 10_000, scaleInWindowMs: 20_000, podStartMs: 5_000 },
+      nodes: localNodes,
     },
     production: {
       name: 'production',
@@ -61,6 +84,7 @@ export const stack = defineStack({
       reconciliationMs: 180_000,
       speedup: 1,
       hpa: { syncMs: 15_000, usageMs: 15_000, scaleInWindowMs: 300_000, podStartMs: 30_000 },
+      nodes: { heartbeatMs: 10_000, graceMs: 50_000, monitorMs: 5_000, tolerationMs: 300_000 },
     },
   },
 })

@@ -10,8 +10,10 @@ import { prometheus } from './prometheus/part.ts'
 import { renderRules } from './rules.ts'
 import { alertFires, alertKeepsQuiet } from './scenarios/error-rate.ts'
 import { latencyAlert } from './scenarios/latency.ts'
+import { alertmanagerDown, dnsDown, prometheusDown, serviceCutOff } from './scenarios/outages.ts'
 import { crashLoopAlert, memoryAlert } from './scenarios/pods.ts'
 import { alertmanagerRestarted } from './scenarios/restart.ts'
+import { servesErrors, slowAnswers } from './scenarios/sick-pod.ts'
 
 const alertRules: Part = {
   name: 'alert-rules',
@@ -21,7 +23,10 @@ const alertRules: Part = {
   applications: (target) => [
     application({ name: 'alert-rules', namespace: MONITORING_NAMESPACE, sources: [renderedSource('alert-rules', target)] }),
   ],
-  scenarios: [alertFires, alertKeepsQuiet, alertmanagerRestarted, latencyAlert, crashLoopAlert, memoryAlert],
+  scenarios: [
+    ...[alertFires, alertKeepsQuiet, alertmanagerRestarted, latencyAlert, crashLoopAlert, memoryAlert],
+    ...[servesErrors, slowAnswers, prometheusDown, alertmanagerDown, dnsDown, serviceCutOff],
+  ],
 }
 
 /** The operator defines the kinds of all others. */

@@ -1,9 +1,10 @@
-/** Fires one alert by hand, straight at Alertmanager, and shows that it arrives and that its end does. */
+/** Alerting as commands use it. Fires one alert by hand, straight at Alertmanager, and shows that it arrives and that its end does. */
 import type { Alerting, Cluster, Rehearsal, Run } from '#core'
 import { Failure, UserError } from '#kit/errors'
 import { nearest } from '#kit/nearest'
 import { type PromRuleGroup, promRules } from '#kit/prom'
 import { pending, ready, waitFor } from '#kit/wait'
+import { budgets } from './budget.ts'
 import { type Message, type State, sinkMessages } from './sink/client.ts'
 
 /** What holds if nobody resolves it: a killed command leaves no alert behind for longer. */
@@ -25,6 +26,7 @@ interface PostedAlert {
 }
 
 export const alerting: Alerting = {
+  budgets,
   async list(cluster) {
     const byName = Map.groupBy(await alertRules(cluster), ({ name }) => name)
     return [...byName].map(([name, [first]]) => ({

@@ -4,65 +4,26 @@ import {
   application,
   debianBase,
   type ImageSpec,
+  imageName,
   isClusterScoped,
   mapContainers,
   type Part,
-  type PinnedManifest,
   readPinned,
   renderedSource,
   type Target,
+  VERSION_LABEL,
   withDigests,
   withoutDescriptions,
 } from '#core'
 import { keyOf } from '#kit/hash'
 import type { KubeObject } from '#kit/kube'
-import { toolBinary } from '#kit/tools'
+import { controllerKilled } from './scenarios/controller.ts'
 import { commitLive, manifestPruned } from './scenarios/delivery.ts'
-import { handEdit, objectDeleted, scaledToZero } from './scenarios/drift.ts'
+import { editedByHand, handEdit, objectDeleted, scaledAway, scaledToZero, serviceDeleted } from './scenarios/drift.ts'
+import { thirtyObjectsDrifted } from './scenarios/drifted.ts'
 import { imageMissing, readinessFails, rolloutLossless } from './scenarios/rollout.ts'
-
-const VERSION = '3.5.7'
-const MODULE = 'github.com/argoproj/argo-cd/v3'
-const GO_MOD = 'argocd/module'
-const MANIFEST: PinnedManifest = {
-  of: 'Argo CD',
-  goMod: GO_MOD,
-  module: MODULE,
-  path: 'manifests/core-install.yaml',
-  url: `https://raw.githubusercontent.com/argoproj/argo-cd/v${VERSION}/manifests/core-install.yaml`,
-  sha256: 'a7ab521e55a511af9274294afafc87cddf9621a34ac255b4b20cd31989e1ecbc',
-}
-
-/** The core and all that it leaves out. */
-const WHOLE: PinnedManifest = {
-  ...MANIFEST,
-  path: 'manifests/install.yaml',
-  url: MANIFEST.url.replace('core-install', 'install'),
-  sha256: '09bfbb9041b4a8503c6e4fa22cf41c403fa62be17526de353648a4551f5beb77',
-}
-
-const argocdImage: ImageSpec = {
-  name: 'argoproj/argocd',
-  tag: `v${VERSION}`,
-  upstream: { ref: `quay.io/argoproj/argocd:v${VERSION}` },
-  build: {
-    context: 'argocd/image',
-    base: debianBase,
-    inputs: [
-      { kind: 'go', to: 'argocd', goMod: GO_MOD, package: `${MODULE}/cmd`, ldflags: [`-X ${MODULE}/common.version=${VERSION}`] },
-      { kind: 'go', to: 'helm', ...toolBinary('helm') },
-      { kind: 'go', to: 'kustomize', ...toolBinary('kustomize') },
-      ...['hack/gpg-wrapper.sh', 'hack/git-verify-wrapper.sh', 'entrypoint.sh'].map((from) => ({
-        kind: 'module-file' as const,
-        to: from.replace('hack/', ''),
-        goMod: GO_MOD,
-        module: MODULE,
-        from,
-      })),
-    ],
-  },
-  deviation: 'no web UI (its module carries none), git-lfs and openssh from Debian',
-}
+import { gitServerDown, registryDown } from './scenarios/sources.ts'
+import { IMAGE, PINNED, RELEASES, type Release, says } from './versions.ts'
 
 const redisImage: ImageSpec = {
   name: 'docker/library/redis',
@@ -78,23 +39,38 @@ const redisImage: ImageSpec = {
 /** What nothing here uses: fewer pods, fewer permissions, and less memory, of which the definition of ApplicationSets costs the most. */
 const UNUSED = /applicationset|notifications|dex/
 
-export const argocd: Part = {
+const at = ({ version, core, whole, image }: Release): Part => ({
   name: 'argocd',
   namespaces: [{ name: ARGOCD_NAMESPACE, podSecurity: 'restricted', quota: { pods: '20', 'limits.memory': '4Gi' } }],
-  images: [argocdImage, redisImage],
+  images: [image, redisImage],
   bootstraps: true,
   rendered: async (target) => {
-    const core = (await readPinned(MANIFEST)).filter(isUsed)
-    const ui = hasUi(target) ? (await readPinned(WHOLE)).filter(isUi).map(published) : []
-    return [...core, ...ui].map((object) => adapt(object, target))
+    const used = (await readPinned(core)).filter(isUsed)
+    const ui = hasUi(target) ? (await readPinned(whole)).filter(isUi).map(published) : []
+    return [...used, ...ui].map((object) => withVersion(adapt(object, target), version))
   },
   applications: (target) => [application({ name: 'argocd', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('argocd', target)] })],
   hints: (target) => [...(hasUi(target) ? uiHints(target) : noUiHints()), commandLine(target)],
-  scenarios: [handEdit, objectDeleted, scaledToZero, commitLive, manifestPruned, rolloutLossless, imageMissing, readinessFails],
+  scenarios: [
+    ...[handEdit, objectDeleted, scaledToZero, commitLive, manifestPruned, rolloutLossless, imageMissing, readinessFails],
+    ...[editedByHand, serviceDeleted, scaledAway, thirtyObjectsDrifted, gitServerDown, registryDown, controllerKilled],
+  ],
+})
+
+export const argocd: Part = {
+  ...at(PINNED),
+  upgrades: {
+    pinned: PINNED.version,
+    versions: new Map(RELEASES.map((release) => [release.version, at(release)])),
+    image: IMAGE,
+    // What a controller is for. None takes a thing away that load asks for, as object-deleted does with the Service.
+    proofs: [handEdit.name, commitLive.name, manifestPruned.name],
+    says,
+  },
 }
 
 /** A build from source has none: the module carries no web UI. */
-const hasUi = ({ images }: Target) => images.get(argocdImage.name)?.way === 'pulled'
+const hasUi = ({ images }: Target) => images.get(IMAGE)?.way === 'pulled'
 
 const uiHints = ({ cluster }: Target) => [
   `Argo CD: ${cluster.address('argocd')} as admin, password: kubectl --kubeconfig ${cluster.kubeconfig} -n ${ARGOCD_NAMESPACE} get secret argocd-initial-admin-secret -o jsonpath={.data.password} | base64 -d`,
@@ -125,7 +101,7 @@ function published(object: KubeObject): KubeObject {
 const isUsed = (object: KubeObject) => !UNUSED.test(object.metadata.name)
 
 /** Our settings over upstream's objects: namespace, images by digest, resources, configuration. */
-export function adapt(object: KubeObject, target: Target): KubeObject {
+function adapt(object: KubeObject, target: Target): KubeObject {
   const namespaced = isClusterScoped(object.kind) ? object : { ...object, metadata: { ...object.metadata, namespace: ARGOCD_NAMESPACE } }
   if (object.kind === 'CustomResourceDefinition') return withoutDescriptions(object)
   if (object.kind === 'ClusterRoleBinding')
@@ -186,4 +162,11 @@ function withContainers(object: KubeObject, target: Target): KubeObject {
   const { template } = adapted.spec
   const metadata = { ...template.metadata, annotations: { 'holdfast.dev/settings': keyOf(settings(target)) } }
   return { ...adapted, spec: { ...adapted.spec, template: { ...template, metadata } } }
+}
+
+/** Named in Git and in the cluster, and not in a template, where it would be a rollout of its own. Redis has a version of its own. */
+function withVersion(object: KubeObject, version: string): KubeObject {
+  const containers: readonly { image: string }[] = object.spec?.template?.spec.containers ?? []
+  if (!containers.some(({ image }) => imageName(image) === IMAGE)) return object
+  return { ...object, metadata: { ...object.metadata, labels: { ...object.metadata.labels, [VERSION_LABEL]: version } } }
 }

@@ -17,6 +17,8 @@ import {
 } from '#core'
 import { sped } from '#kit/duration'
 import type { KubeObject } from '#kit/kube'
+import { databaseAway } from './scenarios/database.ts'
+import { allPodsKilled, podDeleted, podKilled } from './scenarios/pods.ts'
 
 const NAME = 'service'
 const PROJECT = 'services'
@@ -66,7 +68,7 @@ export function service({ databaseSecret = '' }: ServiceOptions = {}): Part {
       serviceApplication(target, { database: { secretName: hasDatabase(target) ? databaseSecret : '' }, ...values }),
     ],
     hints: ({ cluster }) => [`The service: curl ${cluster.address('service')}/api/products`],
-    scenarios: [],
+    scenarios: [podDeleted, podKilled, allPodsKilled, databaseAway],
   }
 }
 

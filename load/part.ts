@@ -2,6 +2,7 @@
 import { application, byDigest, ENVIRONMENTS, type ImageSpec, type Part, renderedSource, type Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { NAMESPACE } from './job.ts'
+import { cpuHog, metricsServerDown } from './scenarios/blind.ts'
 import { processHangs } from './scenarios/hang.ts'
 import { hpaBlind, hpaScales } from './scenarios/hpa.ts'
 import { smoke } from './scenarios/smoke.ts'
@@ -35,7 +36,7 @@ export const load: Part = {
   images: [k6Image],
   rendered: async (target) => [generator(target), networkPolicy()],
   applications: (target) => [application({ name: 'load', namespace: NAMESPACE, sources: [renderedSource('load', target)] })],
-  scenarios: [hpaScales, hpaBlind, processHangs, smoke],
+  scenarios: [hpaScales, hpaBlind, processHangs, smoke, metricsServerDown, cpuHog],
 }
 
 function generator(target: Target): KubeObject {

@@ -29,6 +29,7 @@ export interface PlanOptions {
   readonly discardResponseBodies: boolean
   readonly maxRedirects: number
   readonly systemTags: readonly string[]
+  readonly dns?: { readonly ttl: string }
   readonly scenarios: Readonly<Record<string, K6Scenario>>
 }
 
@@ -72,6 +73,7 @@ export function planOf(profile: LoadProfile, target: string): Plan {
       maxRedirects: 0,
       // Its own measures are not read, and each tag costs.
       systemTags: ['scenario'],
+      ...(profile.remembersNamesMs === undefined ? {} : { dns: { ttl: `${profile.remembersNamesMs}ms` } }),
       scenarios: Object.fromEntries(scenarios),
     },
     stages: Object.fromEntries(profile.stages.map(({ name, requests }) => [name, sharesOf(requests)])),

@@ -1,4 +1,4 @@
-/** A k3s cluster in one container, through testcontainers, that outlives the command which started it. */
+/** A k3s cluster in containers, through testcontainers, that outlives the command which started it. */
 import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,19 +7,22 @@ import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Failure, messageOf } from '#kit/errors'
 import { Kube } from '#kit/kube'
 import { clusterDir } from '#kit/paths'
-import { pending, ready, terminal, waitFor } from '#kit/wait'
+import { agentContainers, ensureAgents } from './agents.ts'
+import { differ, labelledConfig } from './config.ts'
+import { pointAtEngine } from './machine.ts'
+import { machinesOf } from './machines.ts'
 import { nodeImage } from './node/image.ts'
 import {
-  CONFIG_LABEL,
   canBePrivileged,
   containerName,
-  HoldfastNode,
+  HoldfastServer,
   hostNameservers,
   type NodeConfig,
   networkName,
   volumeNames,
 } from './node-container.ts'
 import { checkPortsFree, defaultPortsFrom, nodePortOf, portBlock } from './ports.ts'
+import { lastLogs, waitForNode } from './ready.ts'
 import { joinNetwork, registryAddress } from './registry/registry.ts'
 
 export interface ClusterOptions extends UpRequest {
@@ -31,16 +34,18 @@ const START_TIMEOUT_MS = 120_000
 
 /** Starts the cluster, or continues with the one that is there; changed settings are named and applied to the same data. */
 export async function ensureCluster(options: ClusterOptions): Promise<Cluster> {
-  const { name, progress, signal } = options
-  const found = await inspect<ContainerInfo>('container', containerName(name))
+  const { name, nodes, progress, signal } = options
+  const server = containerName(name)
+  const found = await inspect<ContainerInfo>('container', server)
   const wanted = await nodeConfig(options, found)
   if (found === undefined || found.State.Status === 'created') await createNode(options, wanted)
   else await continueNode(options, { wanted, found })
   await writeKubeconfig(name, apiPort(wanted))
   await joinNetwork(networkName(name)) // the registry may be a new container
-  const cluster = await openCluster(name, wanted)
-  await progress.step('Wait for the API server', () => waitForApi(cluster, signal))
-  return cluster
+  const [kubeconfig, kube] = [kubeconfigPath(name), Kube.fromFile(kubeconfigPath(name))]
+  await progress.step('Wait for the API server', () => waitForNode(kube, server, { timeoutMs: START_TIMEOUT_MS, signal }))
+  await ensureAgents({ name, progress, signal, kube, kubeconfig, server: wanted, ...(nodes === undefined ? {} : { nodes }) })
+  return openCluster(name, wanted)
 }
 
 /** The cluster that is there. @returns undefined where none runs. */
@@ -57,12 +62,13 @@ async function nodeConfig({ name, portsFrom, serverArgs, images }: ClusterOption
   const { ref } = await images.local(nodeImage)
   const kept = portsFrom === undefined && found !== undefined ? labelledConfig(found).ports : undefined
   const ports = kept ?? portBlock(portsFrom ?? (await defaultPortsFrom(name)))
-  const args = ['server', '--disable=traefik', `--node-name=${containerName(name)}`, '--tls-san=127.0.0.1', ...serverArgs]
+  const own = containerName(name)
+  // By its name other nodes find it, whatever address it has.
+  const args = ['server', '--disable=traefik', `--node-name=${own}`, '--tls-san=127.0.0.1', `--tls-san=${own}`, ...serverArgs]
   return { image: ref, args, ports, privileges: (await canBePrivileged()) ? 'privileged' : 'capabilities' }
 }
 
 const apiPort = (config: NodeConfig) => config.ports[0]?.host ?? 0
-const labelledConfig = (found: ContainerInfo) => JSON.parse(found.Config.Labels[CONFIG_LABEL] ?? '{}') as NodeConfig
 
 async function continueNode(options: ClusterOptions, { wanted, found }: { wanted: NodeConfig; found: ContainerInfo }): Promise<void> {
   const { name, progress } = options
@@ -81,15 +87,6 @@ async function continueNode(options: ClusterOptions, { wanted, found }: { wanted
   await progress.step('Start the stopped node', () => docker(['start', containerName(name)]))
 }
 
-/** One line for each setting that differs. */
-export function differ(before: object, after: object): string[] {
-  const [old, now] = [before as Record<string, unknown>, after as Record<string, unknown>]
-  const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])]
-  return keys
-    .filter((key) => JSON.stringify(old[key]) !== JSON.stringify(now[key]))
-    .map((key) => `${key}: ${JSON.stringify(old[key])} → ${JSON.stringify(now[key])}`)
-}
-
 async function createNode(options: ClusterOptions, config: NodeConfig): Promise<void> {
   const { name, progress, signal } = options
   await docker(['rm', '--force', containerName(name)], { accept: [0, 1] }) // one whose creation was interrupted lacks its files
@@ -101,7 +98,7 @@ async function createNode(options: ClusterOptions, config: NodeConfig): Promise<
     const started = new AbortController()
     try {
       const ended = failWhenEnded(name, AbortSignal.any([signal, started.signal]))
-      await Promise.race([new HoldfastNode(name, config, nameservers).start(), ended])
+      await Promise.race([new HoldfastServer({ cluster: name, config, nameservers }).start(), ended])
     } catch (thrown) {
       signal.throwIfAborted()
       throw new Failure(
@@ -114,13 +111,6 @@ async function createNode(options: ClusterOptions, config: NodeConfig): Promise<
   })
 }
 
-/** testcontainers looks for an engine by itself; it must find the one that the docker command talks to. */
-async function pointAtEngine(): Promise<void> {
-  if (process.env.DOCKER_HOST !== undefined) return
-  const { stdout } = await docker(['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'])
-  process.env.DOCKER_HOST = stdout.trim()
-}
-
 /**
  * testcontainers sees neither an interrupt nor a node that ends again and again, nor an engine that went away: it waits for its
  * log line to the end. What it has begun is continued by the next run.
@@ -131,7 +121,7 @@ async function failWhenEnded(name: string, signal: AbortSignal): Promise<never> 
     await sleep(1000, undefined, { signal })
     const info = await inspect<ContainerInfo>('container', containerName(name))
     if (info !== undefined && (info.RestartCount > 0 || info.State.Status === 'exited')) {
-      throw new Error(`it ended with exit code ${info.State.ExitCode}. Its last lines:\n${await lastLogs(name)}`)
+      throw new Error(`it ended with exit code ${info.State.ExitCode}. Its last lines:\n${await lastLogs(containerName(name))}`)
     }
   }
 }
@@ -159,13 +149,21 @@ async function openCluster(name: string, { image, ports }: NodeConfig): Promise<
     const mapping = ports.find(({ container }) => container === nodePortOf(service))
     return `http://127.0.0.1:${mapping?.host}`
   }
+  const kube = Kube.fromFile(kubeconfigPath(name))
   return {
     name,
     kind: 'k3s',
     kubeconfig: kubeconfigPath(name),
-    kube: Kube.fromFile(kubeconfigPath(name)),
+    kube,
     registry: await registryAddress(),
-    can: { tuneControlPlane: true, restartNode: true, secondNode: false, networkPolicy: isRealK3s(image) },
+    can: {
+      tuneControlPlane: true,
+      restartNode: true,
+      secondNode: (await agentContainers(name)).length > 0,
+      networkPolicy: isRealK3s(image),
+      apiServerProcess: !isRealK3s(image), // k3s has all of the control plane in one process
+    },
+    machines: machinesOf(name, kube),
     brings: { metricsServer: isRealK3s(image) },
     address,
     fetch: (service, path, init) => fetch(`${address(service)}${path}`, init),
@@ -174,25 +172,3 @@ async function openCluster(name: string, { image, ports }: NodeConfig): Promise<
 
 /** The built node's bridge plugin enforces no NetworkPolicy; k3s brings a controller that does. */
 const isRealK3s = (image: string) => image.includes('rancher/k3s')
-
-async function waitForApi(cluster: Cluster, signal: AbortSignal): Promise<void> {
-  await waitFor(
-    'the API server to be ready',
-    async () => {
-      const info = await inspect<ContainerInfo>('container', containerName(cluster.name))
-      if (info === undefined) return terminal('its container is gone', 'Run npm run local:up')
-      if (info.State.Status === 'exited')
-        return terminal(`the node stopped with exit code ${info.State.ExitCode}\n${await lastLogs(cluster.name)}`)
-      await cluster.kube.request('GET', '/readyz')
-      const [node] = await cluster.kube.list({ apiVersion: 'v1', kind: 'Node' })
-      const condition = node?.status?.conditions?.find((each: { type: string }) => each.type === 'Ready')
-      return condition?.status === 'True' ? ready(undefined) : pending(`node: ${condition?.message ?? 'not registered'}`)
-    },
-    { timeoutMs: START_TIMEOUT_MS, everyMs: 200, signal },
-  )
-}
-
-async function lastLogs(name: string): Promise<string> {
-  const { stdout, stderr } = await docker(['logs', '--tail', '15', containerName(name)], { accept: [0, 1] })
-  return `${stdout}${stderr}`.trimEnd()
-}

@@ -90,6 +90,13 @@ export async function mustAnswer(): Promise<boolean> {
 /** An address that somebody has set names an engine of theirs: starting another one would not answer there. */
 const isOursToStart = () => process.platform === 'linux' && isRoot() && givenHost === undefined
 
+/** testcontainers looks for an engine by itself; it must find the one that the docker command talks to. */
+export async function pointAtEngine(): Promise<void> {
+  if (process.env.DOCKER_HOST !== undefined) return
+  const { stdout } = await docker(['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'])
+  process.env.DOCKER_HOST = stdout.trim()
+}
+
 async function engineAnswer(): Promise<{ running: true } | { running: false; why: string }> {
   try {
     await docker(['version', '--format', '{{.Server.Version}}'], { timeoutMs: 10_000 })

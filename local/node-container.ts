@@ -1,6 +1,7 @@
-/** The node's container: K3sContainer with our own decisions about its lifetime, its ports and its privileges. */
+/** The nodes' containers, through testcontainers, with our own decisions about their lifetime, ports and privileges. */
 import { readFile } from 'node:fs/promises'
 import { K3sContainer } from '@testcontainers/k3s'
+import { GenericContainer } from 'testcontainers'
 import { CLUSTER_LABEL, ROLE_LABEL } from '#kit/docker'
 import type { PortMapping } from './ports.ts'
 import { REGISTRY_ALIAS } from './registry/registry.ts'
@@ -13,42 +14,44 @@ export interface NodeConfig {
   readonly privileges: 'privileged' | 'capabilities'
 }
 
+/** A node that is to be made. */
+export interface NodeSpec {
+  readonly cluster: string
+  readonly config: NodeConfig
+  /** Those that pods can reach; k3s looks for some by itself where there are none. */
+  readonly nameservers: readonly string[]
+}
+
 export const CONFIG_LABEL = 'holdfast.dev/config'
 /** What k3s declares as volumes; ours are named, so that a new container continues with the old data. */
 const DATA_FOLDERS = { data: '/var/lib/rancher/k3s', kubelet: '/var/lib/kubelet', cni: '/var/lib/cni', log: '/var/log' }
+/** Beside these an agent of k3s keeps the password by which its server knows it again. */
+const AGENT_FOLDERS = { ...DATA_FOLDERS, identity: '/etc/rancher/node' }
 const REGISTRIES = ['docker.io', 'quay.io', 'public.ecr.aws', 'ghcr.io', 'registry.k8s.io']
 const RESOLV_CONF = '/etc/rancher/k3s/resolv.conf'
+export const TOKEN_FILE = '/etc/rancher/k3s/join-token'
 /** Half of Go's own: the control plane takes some 200 MiB less for a hundredth of a processor. */
 const GOGC = '50'
 
+/** The container of the server, and its node; an agent's is behind a dot, which no cluster's name has. */
 export const containerName = (cluster: string) => `holdfast-${cluster}`
+/** @param number from 2: the server is the first */
+export const agentName = (cluster: string, number: number) => `${containerName(cluster)}.${number}`
 export const networkName = (cluster: string) => `holdfast-${cluster}`
-export const volumeNames = (cluster: string) => Object.keys(DATA_FOLDERS).map((key) => `holdfast-${cluster}-${key}`)
+export const volumeNames = (cluster: string) => volumesOf(containerName(cluster), DATA_FOLDERS)
+export const agentVolumeNames = (agent: string) => volumesOf(agent, AGENT_FOLDERS)
+const volumesOf = (container: string, folders: object) => Object.keys(folders).map((key) => `${container}-${key}`)
 
-/** Not started yet; `start()` waits for k3s's log line. */
-export class HoldfastNode extends K3sContainer {
+/** The node with the API server. Not started yet; `start()` waits for k3s's log line. */
+export class HoldfastServer extends K3sContainer {
   readonly #ports: readonly PortMapping[]
 
-  /** @param nameservers that pods can reach; k3s looks for some by itself where there are none. */
-  constructor(cluster: string, { image, args, ports, privileges }: NodeConfig, nameservers: readonly string[]) {
-    super(image)
-    this.#ports = ports
-    this.withName(containerName(cluster))
-      .withCommand([...args])
-      // Without this the reaper ends the container soon after the command that started it.
-      .withAutoCleanup(false)
-      .withNetworkMode(networkName(cluster))
-      .withCopyContentToContainer([
-        { content: registriesYaml(), target: '/etc/rancher/k3s/registries.yaml', mode: 0o600 },
-        { content: nameservers.map((each) => `nameserver ${each}\n`).join(''), target: RESOLV_CONF, mode: 0o644 },
-      ])
-      .withEnvironment({ GOGC, ...(nameservers.length === 0 ? {} : { K3S_RESOLV_CONF: RESOLV_CONF }) })
-      .withLabels({ [CLUSTER_LABEL]: cluster, [ROLE_LABEL]: 'node', [CONFIG_LABEL]: JSON.stringify({ image, args, ports, privileges }) })
-    // Its module's bind of the host's cgroups breaks pods on Colima; a namespace of its own keeps the host's tree clean.
-    Object.assign(this.hostConfig, { CgroupnsMode: 'private' })
-    this.hostConfig.RestartPolicy = { Name: 'unless-stopped' }
-    this.hostConfig.Binds = Object.values(DATA_FOLDERS).map((folder, i) => `${volumeNames(cluster)[i]}:${folder}:rw`)
-    if (privileges === 'capabilities') this.#replacePrivileged()
+  constructor(spec: NodeSpec) {
+    super(spec.config.image)
+    this.#ports = spec.config.ports
+    const name = containerName(spec.cluster)
+    describe(this, spec, { name, role: 'node' })
+    Object.assign(this.hostConfig, hostConfigOf(spec.config, { name, folders: DATA_FOLDERS }))
   }
 
   /** Runs last before the creation: testcontainers publishes on every address, and 8443 is a leftover of its module. */
@@ -61,18 +64,57 @@ export class HoldfastNode extends K3sContainer {
     this.createOpts.ExposedPorts = Object.fromEntries(published.map(([port]) => [port, {}]))
     this.exposedPorts = this.#ports.map(({ host, container }) => ({ host, container }))
   }
+}
 
-  /** Where CAP_SYS_RESOURCE is withheld from the whole machine, `--privileged` fails: ask for all that is there instead. */
-  #replacePrivileged(): void {
-    Object.assign(this.hostConfig, {
-      Privileged: false,
-      CapAdd: CAPABILITIES,
-      SecurityOpt: ['seccomp=unconfined', 'apparmor=unconfined'],
-      MaskedPaths: [],
-      ReadonlyPaths: [],
-      Devices: [{ PathOnHost: '/dev/kmsg', PathInContainer: '/dev/kmsg', CgroupPermissions: 'rwm' }],
-      DeviceCgroupRules: ['a *:* rwm'],
-    })
+/** One more node. It publishes nothing: the server's ports lead to its pods too. `start()` does not wait for it. */
+export class HoldfastAgent extends GenericContainer {
+  /** @param token what it joins with, for itself only. */
+  constructor(name: string, spec: NodeSpec, token: string) {
+    super(spec.config.image)
+    describe(this, spec, { name, role: 'agent' })
+    this.withCopyContentToContainer([{ content: token, target: TOKEN_FILE, mode: 0o600 }])
+    Object.assign(this.hostConfig, hostConfigOf(spec.config, { name, folders: AGENT_FOLDERS }))
+  }
+}
+
+/** What all nodes have in common. */
+function describe(
+  container: GenericContainer,
+  { cluster, config, nameservers }: NodeSpec,
+  { name, role }: { name: string; role: 'node' | 'agent' },
+): void {
+  container
+    .withName(name)
+    .withCommand([...config.args])
+    // Without this the reaper ends the container soon after the command that started it.
+    .withAutoCleanup(false)
+    .withNetworkMode(networkName(cluster))
+    .withCopyContentToContainer([
+      { content: registriesYaml(), target: '/etc/rancher/k3s/registries.yaml', mode: 0o600 },
+      { content: nameservers.map((each) => `nameserver ${each}\n`).join(''), target: RESOLV_CONF, mode: 0o644 },
+    ])
+    .withEnvironment({ GOGC, ...(nameservers.length === 0 ? {} : { K3S_RESOLV_CONF: RESOLV_CONF }) })
+    .withLabels({ [CLUSTER_LABEL]: cluster, [ROLE_LABEL]: role, [CONFIG_LABEL]: JSON.stringify(config) })
+}
+
+/** Where CAP_SYS_RESOURCE is withheld from the whole machine, `--privileged` fails: ask for all that is there instead. */
+const UNPRIVILEGED = {
+  Privileged: false,
+  SecurityOpt: ['seccomp=unconfined', 'apparmor=unconfined'],
+  MaskedPaths: [],
+  ReadonlyPaths: [],
+  Devices: [{ PathOnHost: '/dev/kmsg', PathInContainer: '/dev/kmsg', CgroupPermissions: 'rwm' }],
+  DeviceCgroupRules: ['a *:* rwm'],
+}
+
+function hostConfigOf({ privileges }: NodeConfig, { name, folders }: { name: string; folders: Readonly<Record<string, string>> }): object {
+  return {
+    // The module's bind of the host's cgroups breaks pods on Colima; a namespace of its own keeps the host's tree clean.
+    CgroupnsMode: 'private',
+    Binds: Object.entries(folders).map(([key, folder]) => `${name}-${key}:${folder}:rw`),
+    Tmpfs: { '/run': 'rw', '/var/run': 'rw' },
+    RestartPolicy: { Name: 'unless-stopped' },
+    ...(privileges === 'privileged' ? { Privileged: true } : { ...UNPRIVILEGED, CapAdd: CAPABILITIES }),
   }
 }
 

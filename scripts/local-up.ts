@@ -13,10 +13,18 @@ await main<UpFlags>({
   declare: withUp,
   async run({ flags, progress, signal }) {
     const started = performance.now()
-    const { name, portsFrom, images: way } = flags
+    const { name, portsFrom, nodes, images: way } = flags
     await using _lock = await stack.clusters.local.lock(name, 'local:up')
     const images = new Images({ progress, signal, ...(way === undefined ? {} : { way }) })
-    const installed = await bringUp(stack, { name, images, progress, signal, ...(portsFrom === undefined ? {} : { portsFrom }) })
+    const request = {
+      name,
+      images,
+      progress,
+      signal,
+      ...(portsFrom === undefined ? {} : { portsFrom }),
+      ...(nodes === undefined ? {} : { nodes }),
+    }
+    const installed = await bringUp(stack, request)
     const elapsedMs = performance.now() - started
     process.stdout.write(
       flags.timings === 'json'

@@ -1,9 +1,9 @@
 /** HighErrorRate from its fault to its resolution, and what must not make it fire. */
 import {
   type Claim,
-  isSummary,
   type LoadProfile,
   type LoadRequest,
+  loadEnds,
   loadMeasured,
   noRequestFailed,
   type RecordedEvent,
@@ -73,11 +73,12 @@ export const alertFires: Scenario = {
   steps: (timing) => [...untilArrived(errorRate, timing, firesLoad), ...untilResolved(errorRate, timing)],
   claims: (timing) => [loadMeasured(firesLoad), noRequestFailed(400), oneOfEach, evaluatedThroughout(errorRate, timing)],
   bounds: (timing) => fireAndResolve(errorRate, timing),
-  mutants: [ruleWith('threshold-x10', ALERT, timesTen), sinkAway, noErrors],
+  mutants: [ruleWith('threshold-x10', ALERT, (rule) => timesTen(rule, THRESHOLD)), sinkAway, noErrors],
 }
 
-function timesTen<Rule extends { expr: string }>(rule: Rule): Rule {
-  return { ...rule, expr: rule.expr.replaceAll(`> ${THRESHOLD}`, `> ${THRESHOLD * 10}`) }
+/** A rule that asks for ten times as much. */
+export function timesTen<Rule extends { expr: string }>(rule: Rule, threshold: number): Rule {
+  return { ...rule, expr: rule.expr.replaceAll(`> ${threshold}`, `> ${threshold * 10}`) }
 }
 
 function halved<Rule extends { expr: string }>(rule: Rule): Rule {
@@ -119,7 +120,7 @@ export const alertKeepsQuiet: Scenario = {
       { kind: 'until', name: 'the burst', timeoutMs: 3 * windowMs, matches: isStage('spike') },
       { kind: 'until', name: 'pending', timeoutMs: windowMs, matches: isState(ALERT, 'pending') },
       { kind: 'never', name: `${ALERT} fires after a burst`, forMs: forMs + windowMs - 3_000, matches: firesOrArrives },
-      { kind: 'until', name: 'the load ends', timeoutMs: 60_000, matches: isSummary },
+      loadEnds,
     ]
   },
   claims: (timing) => [loadMeasured(quietLoad(timing)), noRequestFailed(1_500), justBelow(timing)],

@@ -1,6 +1,7 @@
 /** HighLatency from its fault to its resolution. */
 import { type LoadProfile, loadMeasured, noRequestFailed, type Scenario } from '#core'
 import { alertTiming } from '../rules.ts'
+import { timesTen } from './error-rate.ts'
 import {
   evaluatedThroughout,
   fireAndResolve,
@@ -18,7 +19,7 @@ const ALERT = 'HighLatency'
 const { threshold: THRESHOLD = Number.NaN } = alertTiming({ speedup: 1 }, ALERT)
 const SLOW = { path: '/api/products', headers: { 'x-fault': 'delay=2000' } }
 
-const latency: Subject = {
+export const latency: Subject = {
   alert: ALERT,
   recorded: { always: 'service:requests:rate', value: 'service:latency_seconds:p95' },
   limit: THRESHOLD,
@@ -48,9 +49,5 @@ export const latencyAlert: Scenario = {
   steps: (timing) => [...untilArrived(latency, timing, slowLoad), ...untilResolved(latency, timing)],
   claims: (timing) => [loadMeasured(slowLoad), noRequestFailed(500), oneOfEach, evaluatedThroughout(latency, timing)],
   bounds: (timing) => fireAndResolve(latency, timing),
-  mutants: [
-    ruleWith('threshold-x10', ALERT, (rule) => ({ ...rule, expr: rule.expr.replaceAll(`> ${THRESHOLD}`, `> ${THRESHOLD * 10}`) })),
-    sinkAway,
-    noErrors,
-  ],
+  mutants: [ruleWith('threshold-x10', ALERT, (rule) => timesTen(rule, THRESHOLD)), sinkAway, noErrors],
 }

@@ -4,14 +4,16 @@ import {
   type Claim,
   type Evidence,
   isFrom,
-  isSummary,
   LOAD_SOURCE,
   type LoadProfile,
+  loadEnds,
   type Observer,
   type RecordedEvent,
   type Signal,
   type Step,
+  type Stretch,
   type TimingProfile,
+  untils,
 } from '#core'
 import { type AlertTiming, alertTiming, type Expected, expectFiring, expectResolved } from '../rules.ts'
 import { evaluations, evaluationsOf, isMessage, isState, messages, messagesOf, quiet, ruleLoaded, valueAtMost } from './observers.ts'
@@ -51,43 +53,59 @@ export const steadyOf = ({ alert, recorded, calm }: Subject): Signal[] => [
 
 export const timingOf = ({ alert }: Subject, timing: TimingProfile): AlertTiming => alertTiming(timing, alert)
 
-function firing(subject: Subject, timing: TimingProfile): Expected {
-  const { needed, faulty } = subject.share
-  return delivered(expectFiring({ ...timingOf(subject, timing), threshold: needed }, { from: 0, to: faulty }))
+/** Pending for its time, firing, at the sink: so long after the share has become faulty. */
+export function arrives(subject: Subject): Stretch {
+  const { alert, share } = subject
+  return {
+    sights: [
+      { name: 'pending', matches: isState(alert, 'pending') },
+      { name: 'firing', matches: isState(alert, 'firing') },
+      { name: ARRIVED, matches: isMessage('firing') },
+    ],
+    within: (timing) => delivered(expectFiring({ ...timingOf(subject, timing), threshold: share.needed }, { from: 0, to: share.faulty })),
+  }
 }
 
-function resolving(subject: Subject, timing: TimingProfile): Expected {
-  const { needed, faulty } = subject.share
-  return delivered(expectResolved({ ...timingOf(subject, timing), threshold: needed }, { from: faulty, to: 0 }))
+/** So long after nothing is faulty any more. A resolution is none unless the rule itself has found the alert inactive. */
+export function resolves(subject: Subject): Stretch {
+  const { alert, share } = subject
+  return {
+    sights: [
+      { name: 'inactive again', matches: isState(alert, 'inactive') },
+      { name: RESOLVED, matches: isMessage('resolved') },
+    ],
+    within: (timing) => delivered(expectResolved({ ...timingOf(subject, timing), threshold: share.needed }, { from: share.faulty, to: 0 })),
+  }
 }
 
 const delivered = ({ lowerMs, partsMs }: Expected): Expected => ({ lowerMs, partsMs: { ...partsMs, delivery: DELIVERY_MS } })
-const twice = ({ partsMs }: Expected) => 2 * Object.values(partsMs).reduce((sum, ms) => sum + ms, 0)
+
+/** Whatever may still come, comes within this. */
+export const noFurther = (subject: Subject, timing: TimingProfile): Step => ({
+  kind: 'never',
+  name: 'a further message',
+  forMs: 2 * timingOf(subject, timing).groupIntervalMs + 2_000,
+  matches: isAnyMessage,
+})
 
 /** Faulty load until the notification is at the sink. */
 export function untilArrived(subject: Subject, timing: TimingProfile, profile: LoadProfile): Step[] {
-  const timeoutMs = twice(firing(subject, timing))
-  const { alert, limit } = subject
+  const isLimitPassed = isAbove(subject, subject.limit)
   return [
     { kind: 'load', name: LOAD, profile },
-    { kind: 'until', isBite: true, name: 'Prometheus sees the value above its limit', timeoutMs, matches: isAbove(subject, limit) },
-    { kind: 'until', name: 'pending', timeoutMs, matches: isState(alert, 'pending') },
-    { kind: 'until', name: 'firing', timeoutMs, matches: isState(alert, 'firing') },
-    { kind: 'until', name: ARRIVED, timeoutMs, matches: isMessage('firing') },
+    { kind: 'until', isBite: true, name: 'Prometheus sees the value above its limit', timeoutMs: 45_000, matches: isLimitPassed },
+    ...untils(arrives(subject), timing),
   ]
 }
 
-/** The load's stage `clean` begins; a resolution is none unless the rule itself has found the alert inactive. */
+/** The load's stage `clean` begins. */
 export function untilResolved(subject: Subject, timing: TimingProfile): Step[] {
-  const timeoutMs = twice(resolving(subject, timing))
-  const quietMs = 2 * timingOf(subject, timing).groupIntervalMs + 2_000
-  return [
-    { kind: 'until', name: CLEAN, timeoutMs: 60_000, matches: isStage('clean') },
-    { kind: 'until', name: 'inactive again', timeoutMs, matches: isState(subject.alert, 'inactive') },
-    { kind: 'until', name: RESOLVED, timeoutMs, matches: isMessage('resolved') },
-    { kind: 'never', name: 'a further message', forMs: quietMs, matches: isAnyMessage },
-    { kind: 'until', name: 'the load ends', timeoutMs: 90_000, matches: isSummary },
-  ]
+  return [...afterClean(subject, timing), loadEnds]
+}
+
+export function afterClean(subject: Subject, timing: TimingProfile): Step[] {
+  const clean: Step = { kind: 'until', name: CLEAN, timeoutMs: 60_000, matches: isStage('clean') }
+  return [clean, ...untils(resolves(subject), timing), noFurther(subject, timing)]
 }
 
 /** Counted, not sampled: whatever else arrived for this alert would be here. */
@@ -101,13 +119,13 @@ export const oneOfEach: Claim = {
   },
 }
 
-/** A resolution while the rules stand still would be an expiry: Prometheus dead, not the fault gone. */
-export function evaluatedThroughout(subject: Subject, timing: TimingProfile): Claim {
+/** A resolution while the rules stand still would be an expiry: Prometheus dead, not the fault gone. @param since a step. */
+export function evaluatedThroughout(subject: Subject, timing: TimingProfile, since = LOAD): Claim {
   const { evaluationMs } = timingOf(subject, timing)
   return {
     name: 'the rule group was evaluated all the while',
     check(evidence) {
-      const [from, to] = [evidence.at(LOAD), evidence.at(RESOLVED)]
+      const [from, to] = [evidence.at(since), evidence.at(RESOLVED)]
       if (from === undefined || to === undefined) return { outcome: 'no data', seen: 'it did not come to a resolution' }
       return withoutGaps(evidence, subject, { from, to, mostMs: 3 * evaluationMs })
     },
@@ -129,7 +147,7 @@ export function fireAndResolve(subject: Subject, timing: TimingProfile): Bound[]
   const { forMs, evaluationMs } = timingOf(subject, timing)
   return [
     { name: 'pending', from: 'pending', to: 'firing', lowerMs: forMs, partsMs: { for: forMs, evaluations: 2 * evaluationMs } },
-    { name: 'notification after the fault', from: LOAD, to: ARRIVED, ...firing(subject, timing) },
-    { name: 'resolution after its end', from: CLEAN, to: RESOLVED, ...resolving(subject, timing) },
+    { name: 'notification after the fault', from: LOAD, to: ARRIVED, ...arrives(subject).within(timing) },
+    { name: 'resolution after its end', from: CLEAN, to: RESOLVED, ...resolves(subject).within(timing) },
   ]
 }

@@ -1,11 +1,15 @@
 /** What alert proofs write down: every evaluation of a rule, and every message at the sink. */
-import { type Context, type Evidence, isFrom, type Observer, polled, type RecordedEvent, type Signal } from '#core'
+import { type Context, type Evidence, isFrom, type Observer, polled, type RecordedEvent, type Signal, type TimingProfile } from '#core'
 import { parseDuration } from '#kit/duration'
 import type { KubeObject } from '#kit/kube'
 import { type AskProm, promAlerts, promFormat, promQuery, promRules, promSamples, type Sample } from '#kit/prom'
-import { type Message, sinkMessages } from '../sink/client.ts'
+import { alertTiming } from '../rules.ts'
+import { type Message, sinkHeartbeat, sinkMessages } from '../sink/client.ts'
 
 export const MESSAGES = 'messages at the sink'
+const HEARTBEAT = 'the heartbeat'
+/** So many that do not come are no coincidence. */
+export const MISSED_BEATS = 3
 const LOOK_MS = 500
 /** Each look asks this far back, so that a look that failed loses nothing. */
 const BACK = '30s'
@@ -78,6 +82,10 @@ export function samples(name: string, selector: string): Observer {
 /** Every evaluation that found an alert pending or firing. */
 export const alertStates = (alert: string): Observer => samples(alert, `ALERTS{alertname="${alert}"}`)
 
+/** Whether an event is such an evaluation. */
+export const inState = (alert: string, state: 'pending' | 'firing') => (event: RecordedEvent) =>
+  isFrom(alert, event) && (event.value as Sighted).labels.alertstate === state
+
 /** Every message of one alert, as the sink received it. */
 export function messages(alert: string): Observer {
   return polled({
@@ -92,6 +100,31 @@ export function messages(alert: string): Observer {
       }
     },
   })
+}
+
+/** How long the heartbeat may be silent before the dead man's switch says so. */
+export const silenceMs = (timing: TimingProfile): number => MISSED_BEATS * alertTiming(timing, 'Watchdog').groupIntervalMs
+
+/** The dead man's switch: whether the Watchdog has been heard of late. */
+export const heartbeat: Observer = polled({
+  name: HEARTBEAT,
+  everyMs: LOOK_MS,
+  begin: (context) => async () => [{ value: await lookAtHeartbeat(context), atMs: Date.now() }],
+})
+
+async function lookAtHeartbeat({ cluster, timing, signal }: Context): Promise<{ readonly alive: boolean; readonly ageMs: number | null }> {
+  const { ageMs } = await sinkHeartbeat(cluster, { signal })
+  return { ageMs, alive: ageMs !== null && ageMs <= silenceMs(timing) }
+}
+
+export const isAlive = (alive: boolean) => (event: RecordedEvent) => isFrom(HEARTBEAT, event) && event.value.alive === alive
+
+export const beating: Signal = {
+  name: 'the heartbeat is heard',
+  async look(context) {
+    const { alive, ageMs } = await lookAtHeartbeat(context)
+    return { ok: alive, seen: ageMs === null ? 'never heard' : `heard ${ageMs} ms ago` }
+  },
 }
 
 /** Whether an event is an evaluation that found the alert in a state. */

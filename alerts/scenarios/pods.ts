@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type Act,
+  actSkipped,
   type Claim,
   type Context,
   containerOf,
@@ -10,15 +11,20 @@ import {
   freshVictim,
   inSync,
   isFrom,
+  loadEnds,
+  loadMeasured,
+  loseAtMost,
   type Observer,
   type RecordedEvent,
   restartsOf,
   rolledOut,
   type Scenario,
   type Step,
+  steadyLoad,
   type TimingProfile,
   victimIn,
   victimOf,
+  victimRefs,
   WORKLOAD_NAME,
   WORKLOAD_PODS,
   WORKLOAD_WATCHES,
@@ -27,11 +33,16 @@ import type { KubeObject } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import { alertTiming } from '../rules.ts'
 import { ruleWith, sinkAway } from './mutants.ts'
-import { alertStates, isMessage, messages, messagesOf, quiet, ruleLoaded, type Sighted, samples } from './observers.ts'
+import { alertStates, inState, isMessage, messages, messagesOf, quiet, ruleLoaded, type Sighted, samples } from './observers.ts'
 
+const LOAD = 'load'
 const ARRIVED = 'the notification arrives'
 const RESOLVED = 'the resolution arrives'
 const DELIVERY_MS = 5_000
+const RATE_PER_S = 10
+/** Of a pod whose process has ended: until the kubelet has told it, and nobody is sent there any more. Half of all requests go there. */
+const GONE_MS = 4_000
+const LOST_PER_END = Math.ceil((RATE_PER_S * GONE_MS) / 1_000 / 2)
 
 /** The message says which pod it is about. */
 const namesThePod: Claim = {
@@ -54,9 +65,6 @@ const onceEach: Claim = {
 
 const observesOf = (alert: string): Observer[] => [alertStates(alert), messages(alert)]
 const steadyOf = (alert: string) => [inSync, rolledOut, quiet(alert), ruleLoaded(alert)]
-const inState = (alert: string, state: string) => (event: RecordedEvent) =>
-  isFrom(alert, event) && (event.value as Sighted).labels.alertstate === state
-
 /** Pending for its time, firing, at the sink. */
 function untilArrived(alert: string, withinMs: number): Step[] {
   return [
@@ -79,6 +87,7 @@ const CRASHES = 4
 /** Long enough for the kubelet to tell that the container has started. */
 const LIVES_MS = 3_000
 const STARTS_WITHIN_MS = 40_000
+const crashLoad = steadyLoad('crash-loop', { forMs: 90_000, ratePerS: RATE_PER_S })
 const LOOPS = 'the pod was started again and again'
 
 const crashAgain: Act = {
@@ -117,6 +126,7 @@ export const crashLoopAlert: Scenario = {
   undo: freshVictim,
   observes: observesOf(CRASH_ALERT),
   steps: (timing) => [
+    { kind: 'load', name: LOAD, profile: crashLoad },
     crashAgain,
     {
       kind: 'until',
@@ -127,8 +137,9 @@ export const crashLoopAlert: Scenario = {
     },
     ...untilArrived(CRASH_ALERT, 60_000),
     { kind: 'until', name: RESOLVED, timeoutMs: 2 * alertTiming(timing, CRASH_ALERT).windowMs + 30_000, matches: isMessage('resolved') },
+    loadEnds,
   ],
-  claims: () => [namesThePod, onceEach],
+  claims: () => [loadMeasured(crashLoad), loseAtMost({ failed: CRASHES * LOST_PER_END, outageMs: 1_000 }), namesThePod, onceEach],
   bounds: (timing) => [
     // Usage and starts are told together, late by up to one measurement.
     {
@@ -142,8 +153,13 @@ export const crashLoopAlert: Scenario = {
   mutants: [
     ruleWith('threshold-x10', CRASH_ALERT, (rule) => ({ ...rule, expr: rule.expr.replace('>= 3', '>= 30') })),
     sinkAway,
-    { name: 'act-skipped', expect: 'not injected', skipAct: true, holdMs: 8_000 },
+    actSkipped(),
   ],
+  harm: {
+    targets: victimRefs,
+    held: `It is crashed again each time that it is ready, ${CRASHES} times.`,
+    limit: { failedShare: 0.8, forMs: 10_000 },
+  },
 }
 
 // ── memory-alert ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,6 +169,7 @@ const WORKING_SET = 'container_memory_working_set_bytes'
 /** From four fifths of its limit to all of it takes twice as long as the alert does. */
 const LEAK_MIB_PER_S = 1.2
 const LEAK_MS = 240_000
+const leakLoad = steadyLoad('leak', { forMs: 210_000, ratePerS: RATE_PER_S })
 const GROWS = 'its memory is far above what it needs'
 /** A calm process needs less than half of its limit. */
 const GROWN_SHARE = 0.6
@@ -199,6 +216,7 @@ export const memoryAlert: Scenario = {
   undo: freshVictim,
   observes: [...observesOf(MEMORY_ALERT), samples(WORKING_SET, `${WORKING_SET}{namespace="${ENVIRONMENT}", container="${WORKLOAD_NAME}"}`)],
   steps: () => [
+    { kind: 'load', name: LOAD, profile: leakLoad },
     {
       kind: 'act',
       name: 'let a pod leak',
@@ -210,8 +228,9 @@ export const memoryAlert: Scenario = {
     { kind: 'until', name: READY_AGAIN, timeoutMs: 60_000, matches: (event, before) => victimIn(event, before)?.ready === true },
     // Its end may be told before the pod is ready: the claim counts it.
     { kind: 'never', name: 'it fires again', forMs: 15_000, matches: isMessage('firing') },
+    loadEnds,
   ],
-  claims: () => [namesThePod, onceEach, firedBeforeTheKill],
+  claims: () => [loadMeasured(leakLoad), loseAtMost({ failed: LOST_PER_END, outageMs: 1_000 }), namesThePod, onceEach, firedBeforeTheKill],
   bounds: (timing) => [
     {
       name: 'notification after pending',
@@ -230,6 +249,11 @@ export const memoryAlert: Scenario = {
   ],
   mutants: [
     ruleWith('threshold-above-the-limit', MEMORY_ALERT, (rule) => ({ ...rule, expr: rule.expr.replace('> 0.8', '> 1.1') })),
-    { name: 'act-skipped', expect: 'not injected', skipAct: true, holdMs: 8_000 },
+    actSkipped(),
   ],
+  harm: {
+    targets: victimRefs,
+    held: 'The leak is inside of the process, and goes on until that ends.',
+    limit: { failedShare: 0.8, forMs: 10_000 },
+  },
 }

@@ -4,8 +4,10 @@ import {
   isChange,
   loadMeasured,
   type Mutant,
+  NOBODY_NOTICES,
   noRequestFailed,
   pauseSync,
+  present,
   type RecordedEvent,
   type Scenario,
   type Signal,
@@ -17,8 +19,8 @@ import { MONITORING_NAMESPACE } from '../operator/part.ts'
 import { errorRate, errorsFor } from './error-rate.ts'
 import { fireAndResolve, observesOf, oneOfEach, steadyOf, untilArrived, untilResolved } from './lifecycle.ts'
 
-const POD: ObjectRef = { apiVersion: 'v1', kind: 'Pod', name: 'alertmanager-alertmanager-0', namespace: MONITORING_NAMESPACE }
-const ALERTMANAGER: ObjectRef = {
+export const POD: ObjectRef = { apiVersion: 'v1', kind: 'Pod', name: 'alertmanager-alertmanager-0', namespace: MONITORING_NAMESPACE }
+export const ALERTMANAGER: ObjectRef = {
   apiVersion: 'monitoring.coreos.com/v1',
   kind: 'Alertmanager',
   name: 'alertmanager',
@@ -60,7 +62,7 @@ async function runsOnEmptyDir({ cluster: { kube } }: Context): Promise<Condition
   return pod !== undefined && !kept && isReadyPod(pod) ? ready(undefined) : pending(pod === undefined ? 'no pod' : 'not ready on its own')
 }
 
-const answering: Signal = {
+export const answering: Signal = {
   name: 'Alertmanager is ready',
   async look({ cluster: { kube } }) {
     const pod = await kube.get(POD)
@@ -99,4 +101,9 @@ export const alertmanagerRestarted: Scenario = {
     { name: 'not-restarted', expect: 'not injected', steps: (steps) => steps.filter(({ name }) => name !== RESTART) },
     logForgotten,
   ],
+  harm: {
+    targets: present(POD),
+    held: 'Nothing has to be held: the pod is made anew, and how soon it speaks again is what is measured.',
+    limit: NOBODY_NOTICES,
+  },
 }

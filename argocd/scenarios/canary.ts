@@ -1,17 +1,19 @@
 /** A new version gets a part of the traffic first: a bad one goes again, a good one takes over, and one that nobody can judge does neither. */
 import { parse } from 'yaml'
 import {
+  actSkipped,
   type Bound,
   type Context,
   commitDeploy,
   isChange,
-  isSummary,
   type LoadProfile,
+  loadEnds,
   loadMeasured,
   noRequestFailed,
+  present,
   type RecordedEvent,
+  rolloutIn,
   type Scenario,
-  type Step,
   type TimingProfile,
   toYaml,
 } from '#core'
@@ -41,7 +43,6 @@ import {
   stableHash,
   watchesOf,
 } from './canary-place.ts'
-import { actSkipped } from './delivery.ts'
 import { faulty, marked } from './variants.ts'
 
 /** As the chart has it on production's clock: see chart/part.ts and chart/values.yaml. */
@@ -84,8 +85,6 @@ function loadOf(name: string, { environment }: CanaryPlace, forMs: number): Load
     stages: [{ name: 'steady', forMs, ratePerS: RATE_PER_S, requests: [{ path: '/api/products' }] }],
   }
 }
-
-const loadEnds: Step = { kind: 'until', name: 'the load ends', timeoutMs: 120_000, matches: isSummary }
 
 const analysisIn = (phase: 'Successful' | 'Failed' | 'Error') => (event: RecordedEvent, before: readonly KubeObject[]) =>
   analysisOf(event, before)?.status?.phase === phase
@@ -169,7 +168,12 @@ export function badCanaryAborted(place: CanaryPlace): Scenario {
         },
       },
     ],
-    mutants: [metricRenamed(place), failureLimit99(place), actSkipped],
+    mutants: [metricRenamed(place), failureLimit99(place), actSkipped()],
+    harm: {
+      targets: present(rolloutIn(place.environment)),
+      held: 'Git asks for the bad version all the while: Argo CD holds it, and only the analysis of its canary speaks against it.',
+      limit: { failedShare: 0.5, forMs: 15_000 },
+    },
   }
 }
 
@@ -214,7 +218,7 @@ export function goodCanaryPromoted(place: CanaryPlace): Scenario {
         },
       },
     ],
-    mutants: [nanOnly(place), noData(place), actSkipped],
+    mutants: [nanOnly(place), noData(place), actSkipped()],
   }
 }
 
@@ -293,6 +297,6 @@ export function blindCanaryNotPromoted(place: CanaryPlace): Scenario {
         },
       },
     ],
-    mutants: [promotedByHand(place, ONLY_STABLE), actSkipped],
+    mutants: [promotedByHand(place, ONLY_STABLE), actSkipped()],
   }
 }

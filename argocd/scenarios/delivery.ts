@@ -1,7 +1,9 @@
 /** Git is what runs: a commit is live at once, and what is taken out of Git is taken away, and nothing beside it. */
 import {
+  actSkipped,
   type Context,
   commitDeploy,
+  commitValues,
   ENVIRONMENT,
   inSync,
   isPresent,
@@ -10,34 +12,16 @@ import {
   type RecordedEvent,
   ROOT_APPLICATION,
   refOfApplication,
+  restoreValues,
   type Scenario,
-  type Undo,
-  valuesFiles,
   WORKLOAD,
-  WORKLOAD_NAME,
-  withValues,
   workloadOf,
 } from '#core'
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
 
-const OF = { part: WORKLOAD_NAME, environment: ENVIRONMENT } as const
-const APPLICATIONS: ListRef = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: 'argocd' }
+export const APPLICATIONS: ListRef = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: 'argocd' }
 const BITE_TIMEOUT_MS = 20_000
 const LIVE_TIMEOUT_MS = 30_000
-
-export const actSkipped: Mutant = { name: 'act-skipped', expect: 'not injected', skipAct: true, holdMs: 8_000 }
-
-/** The values of the workload in Git, changed by one commit. */
-export async function commitValues(context: Context, message: string, change: object): Promise<void> {
-  const { files } = await (await context.git()).readDeploy()
-  await commitDeploy(context, { message, files: withValues(files, OF, change), applications: [] })
-}
-
-/** The values of the workload as they stand in Git now, written back. */
-export async function restoreValues(context: Pick<Context, 'git'>): Promise<Undo> {
-  const { files } = await (await context.git()).readDeploy()
-  return [{ op: 'commit', message: 'Undo of a proof', files: valuesFiles(files, OF), applications: [] }]
-}
 
 /** Applications under another sync policy: null is none, so that a commit waits for a hand. */
 function policies(name: string, wanted: Readonly<Record<string, object | null>>): Mutant {
@@ -105,7 +89,7 @@ export const commitLive: Scenario = {
     },
   ],
   bounds: (timing) => [{ name: 'commit live', from: COMMIT, lowerMs: 50, partsMs: timing.delivery }],
-  mutants: [policies('auto-sync-off', { [ROOT_APPLICATION]: null }), actSkipped],
+  mutants: [policies('auto-sync-off', { [ROOT_APPLICATION]: null }), actSkipped()],
 }
 
 // ── manifest-pruned ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,7 +107,11 @@ const objectOf = ({ apiVersion, kind, name, namespace = '' }: ObjectRef): KubeOb
   metadata: { name, namespace },
   data: { proof: 'manifest-pruned' },
 })
-const isOf = (event: RecordedEvent, { kind, name }: ObjectRef): event is Extract<RecordedEvent, { object: KubeObject }> =>
+/** Whether an event is of this object. */
+export const isOf = (
+  event: RecordedEvent,
+  { kind, name }: Pick<ObjectRef, 'kind' | 'name'>,
+): event is Extract<RecordedEvent, { object: KubeObject }> =>
   'object' in event && event.object.kind === kind && event.object.metadata.name === name
 
 /** JSON is YAML. */
@@ -199,5 +187,5 @@ export const manifestPruned: Scenario = {
   ],
   bounds: (timing) => [{ name: 'pruned', from: REMOVE, to: GONE, lowerMs: 50, partsMs: timing.delivery }],
   // The root would put the policy back with the next commit.
-  mutants: [policies('prune-off', { [ROOT_APPLICATION]: null, [OWNER]: { prune: false } }), actSkipped],
+  mutants: [policies('prune-off', { [ROOT_APPLICATION]: null, [OWNER]: { prune: false } }), actSkipped()],
 }

@@ -1,5 +1,7 @@
 /** Argo CD's self-heal: a hand edit is reverted and a deleted object comes back. */
 import {
+  actSkipped,
+  autoSyncOff,
   type Bound,
   ENVIRONMENT,
   hasReady,
@@ -7,12 +9,14 @@ import {
   isChange,
   isPresent,
   isWorkload,
-  type Mutant,
-  pauseSync,
+  outageOf,
+  present,
   type RecordedEvent,
   rolledOut,
   type Scenario,
+  steadyLoad,
   type TimingProfile,
+  underLoad,
   WORKLOAD,
   WORKLOAD_NAME,
   WORKLOAD_WATCHES,
@@ -27,7 +31,6 @@ const FIELD = 'revisionHistoryLimit'
 const EDITS = 20
 const BITE_TIMEOUT_MS = 5_000
 const HEAL_TIMEOUT_MS = 30_000
-const MUTANT_HOLD_MS = 30_000
 
 const isEdited = isWorkload
 const isDeleted = ({ kind, metadata }: KubeObject) => kind === DELETED.kind && metadata.name === DELETED.name
@@ -44,14 +47,7 @@ const healBounds = ({ name, lowerMs, partsMs, ...span }: Bound, { reconciliation
   { ...span, name: `${name}, each`, lowerMs, partsMs: { ...partsMs, missedByWatchMs: reconciliationMs } },
 ]
 
-const autoSyncOff: Mutant = {
-  name: 'auto-sync-off',
-  expect: 'violated',
-  holdMs: MUTANT_HOLD_MS,
-  break: (context) => pauseSync(context, WORKLOAD_NAME),
-}
-
-const actSkipped: Mutant = { name: 'act-skipped', expect: 'not injected', skipAct: true, holdMs: 5_000 }
+const mutants = [autoSyncOff(30_000, WORKLOAD_NAME), actSkipped(5_000)]
 
 export const handEdit: Scenario = {
   name: 'hand-edit',
@@ -87,7 +83,7 @@ export const handEdit: Scenario = {
   ],
   // A revert within 20 ms cannot have gone through a comparison: something else wrote the value.
   bounds: (timing) => healBounds({ name: 'hand edit reverted', lowerMs: 20, partsMs: timing.selfHeal }, timing),
-  mutants: [autoSyncOff, actSkipped],
+  mutants,
 }
 
 export const objectDeleted: Scenario = {
@@ -113,7 +109,7 @@ export const objectDeleted: Scenario = {
     { kind: 'until', name: 'an object with a new uid is there', timeoutMs: HEAL_TIMEOUT_MS, matches: isReborn },
   ],
   bounds: (timing) => healBounds({ name: 'deleted object back', lowerMs: 10, partsMs: timing.recreate }, timing),
-  mutants: [autoSyncOff, actSkipped],
+  mutants,
 }
 
 function isAsBefore(object: KubeObject, original: KubeObject | undefined): boolean {
@@ -176,5 +172,45 @@ export const scaledToZero: Scenario = {
       partsMs: { podStart: 2 * timing.hpa.podStartMs, endpoints: 5_000 },
     },
   ],
-  mutants: [autoSyncOff, actSkipped],
+  mutants,
 }
+
+// ── Under load ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const AT_ONCE = 'Nothing holds it: how soon Argo CD puts it back is what is measured.'
+const RATE_PER_S = 20
+/** CoreDNS lets an answer live for five seconds, and the generator remembers it for one. */
+const NAME_MS = 6_000
+
+export const editedByHand = underLoad(handEdit, {
+  name: 'edited-by-hand',
+  about: `Edits ${FIELD} of the running Deployment by hand, under load: Argo CD writes Git's value back, and nobody notices.`,
+  isExtra: false,
+  targets: present(EDITED),
+  held: AT_ONCE,
+  load: steadyLoad('edited-by-hand', { forMs: 12_000, ratePerS: RATE_PER_S, takesMs: 200 }),
+})
+
+export const serviceDeleted = underLoad(objectDeleted, {
+  name: 'service-deleted',
+  about: 'Deletes the Service that users come by: Argo CD makes it anew, at another address, and who asks for its name again is answered.',
+  isExtra: true,
+  targets: present(DELETED),
+  held: AT_ONCE,
+  load: { ...steadyLoad('service-deleted', { forMs: 25_000, ratePerS: RATE_PER_S }), remembersNamesMs: 1_000 },
+  loss: ({ recreate, reconciliationMs }) =>
+    outageOf({ ...recreate, missedByWatchMs: reconciliationMs, nameMs: NAME_MS, endpointsMs: 2_000 }, RATE_PER_S),
+  limit: { failedShare: 0.9, forMs: 20_000 },
+})
+
+export const scaledAway = underLoad(scaledToZero, {
+  name: 'scaled-away',
+  about: 'Scales the workload to 0 by hand, under load: Argo CD writes its own number back, pods come, and serve.',
+  isExtra: false,
+  targets: present(WORKLOAD),
+  held: AT_ONCE,
+  load: steadyLoad('scaled-away', { forMs: 25_000, ratePerS: RATE_PER_S }),
+  loss: ({ selfHeal, reconciliationMs, hpa }) =>
+    outageOf({ ...selfHeal, missedByWatchMs: reconciliationMs, podStartMs: 2 * hpa.podStartMs, endpointsMs: 5_000 }, RATE_PER_S),
+  limit: { failedShare: 0.9, forMs: 20_000 },
+})

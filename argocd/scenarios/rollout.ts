@@ -1,66 +1,69 @@
 /** A new version takes over without a lost request; one that cannot run never takes the old one's place. */
 import {
+  actSkipped,
   type Claim,
   type Context,
+  commitValues,
   containerOf,
   type Evidence,
+  experiment,
   imageOf,
   inSync,
   isFrom,
-  isSummary,
+  isRolledOut,
   isWorkload,
   LOAD_SOURCE,
-  type LoadProfile,
+  loadEnds,
   loadMeasured,
   loadSeconds,
-  lookAll,
-  type Mutant,
   noRequestFailed,
   podOf,
+  present,
   type RecordedEvent,
   readyPods,
+  restoreValues,
   rolledOut,
   type Scenario,
+  type Sight,
   type Step,
+  steadyLoad,
   type TimingProfile,
   versionOf,
   WORKLOAD,
+  WORKLOAD_PODS,
   WORKLOAD_WATCHES,
+  withValuesOf,
+  workloadOf,
 } from '#core'
+import { Failure } from '#kit/errors'
 import type { KubeObject } from '#kit/kube'
 import { type ImageConfig, pushVariant } from '#kit/variant'
-import { waitFor } from '#kit/wait'
-import { actSkipped, commitValues, restoreValues } from './delivery.ts'
 
 const LOAD = 'load'
 const COMMIT = 'commit another version'
 const REPLICAS = 2
-const PULL_MS = 5_000
+export const PULL_MS = 5_000
+const REPLACED_MS = 5_000
 const BITE_TIMEOUT_MS = 40_000
 const ROLLOUT_TIMEOUT_MS = 60_000
 
-/** Requests take a while, so that some are in flight at every moment; one that is cut fails. */
-function slowRequests(name: string, { forMs, ratePerS }: { forMs: number; ratePerS: number }): LoadProfile {
-  return {
-    name,
-    about: `${ratePerS} requests per second that take 200 ms each.`,
-    stages: [{ name: 'steady', forMs, ratePerS, requests: [{ path: '/api/products', headers: { 'x-fault': 'delay=200' } }] }],
-  }
-}
-
 /** What runs before the act: its image tells old pods and answers from new ones. */
-const oldVersion = (before: readonly KubeObject[]) => versionOf(imageOf(before.find(isWorkload)))
+export const oldVersion = (before: readonly KubeObject[]) => versionOf(imageOf(before.find(isWorkload)))
 
-/** Puts a variant of the running image into the registry, and commits its digest. */
-async function deployVariant(context: Context, name: string, change: (config: ImageConfig) => ImageConfig): Promise<void> {
-  const { cluster } = context
+/** Puts a variant of the running image into the registry. @returns its digest. */
+export async function storeVariant({ cluster }: Context, name: string, change: (config: ImageConfig) => ImageConfig): Promise<string> {
   const [repository = '', digest = ''] = imageOf(await cluster.kube.get(WORKLOAD))?.split('@') ?? []
   const image = { registry: cluster.registry, name: repository.slice(repository.indexOf('/') + 1), digest }
-  const variant = await pushVariant(image, `proof-${name.replaceAll(' ', '-')}`, change)
-  await commitValues(context, `Proof: ${name}`, { image: { digest: variant } })
+  return pushVariant(image, `proof-${name.replaceAll(' ', '-')}`, change)
 }
 
-const labelled = (config: ImageConfig): ImageConfig => ({
+/** The same, and commits its digest. */
+async function deployVariant(context: Context, name: string, change: (config: ImageConfig) => ImageConfig): Promise<void> {
+  await commitValues(context, `Proof: ${name}`, { image: { digest: await storeVariant(context, name, change) } })
+}
+
+/** A version of its own, each time. */
+export const labelled = (config: ImageConfig): ImageConfig => ({
   ...config,
   Labels: { ...config.Labels, 'dev.holdfast.proof': new Date().toISOString() },
 })
@@ -72,27 +75,9 @@ const deaf = (config: ImageConfig): ImageConfig => ({
   Cmd: [],
 })
 
-/** The workload under other values, in Git and running before the proof begins. */
-function withValuesOf(name: string, change: object): Mutant {
-  return {
-    name,
-    expect: 'violated',
-    break: async (context) => ({
-      async apply() {
-        await commitValues(context, `Mutant: ${name}`, change)
-        const calm = () => lookAll([inSync, rolledOut], context)
-        await waitFor(`the workload to run with ${name}`, calm, { timeoutMs: ROLLOUT_TIMEOUT_MS, signal: context.signal })
-      },
-      undo: await restoreValues(context),
-    }),
-  }
-}
-
-const loadEnds: Step = { kind: 'until', name: 'the load ends', timeoutMs: 90_000, matches: isSummary }
-
 // ── rollout-lossless ────────────────────────────────────────────────────────────────────────────────────────────────
 
-const losslessLoad = slowRequests('rollout', { forMs: 30_000, ratePerS: 20 })
+const losslessLoad = steadyLoad('rollout', { forMs: 30_000, takesMs: 200 })
 const ROLLED_OUT = 'only new pods serve'
 const LEAST_ANSWERS = 20
 
@@ -141,7 +126,7 @@ export const rolloutLossless: Scenario = {
   bounds: (timing) => [
     { name: 'rolled out after the commit', from: COMMIT, to: ROLLED_OUT, lowerMs: 1_000, partsMs: rolloutParts(timing) },
   ],
-  mutants: [withValuesOf('without-drain', { preStopSeconds: 0, drainMs: 0, stopMs: 0 }), actSkipped],
+  mutants: [withValuesOf('without-drain', { preStopSeconds: 0, drainMs: 0, stopMs: 0 }), actSkipped()],
 }
 
 /** One pod after the other. */
@@ -152,16 +137,31 @@ function rolloutParts(timing: TimingProfile) {
 // ── A version that cannot run ───────────────────────────────────────────────────────────────────────────────────────
 
 const HOLD_MS = 10_000
-const brokenLoad = (name: string) => slowRequests(name, { forMs: 24_000, ratePerS: 10 })
 
-const isNew = (event: RecordedEvent, before: readonly KubeObject[]) => {
+/** Whether an event is of a pod of another version. */
+export const isNew = (event: RecordedEvent, before: readonly KubeObject[]) => {
   const pod = podOf(event)
-  return pod !== undefined && versionOf(pod.spec.containers[0].image) !== oldVersion(before)
+  return pod !== undefined && versionOf(imageOfPod(pod)) !== oldVersion(before)
 }
 
-const cannotPull = (event: RecordedEvent) =>
+export const cannotPull = (event: RecordedEvent) =>
   /^(ErrImagePull|ImagePullBackOff)$/.test(containerOf(podOf(event))?.state?.waiting?.reason ?? '')
 const runs = (event: RecordedEvent) => containerOf(podOf(event))?.state?.running !== undefined
+
+/** What serves is what goes on. */
+async function takeBack(context: Context): Promise<void> {
+  const pods = await context.cluster.kube.list(WORKLOAD_PODS)
+  const digest = imageOfPod(pods.find((pod) => containerOf(pod)?.ready === true))?.split('@')[1]
+  if (digest === undefined) throw new Failure({ what: 'Cannot take the version back', why: 'no pod serves that runs an image by digest' })
+  await commitValues(context, 'Proof: the old version again', { image: { digest } })
+}
+
+const imageOfPod = (pod: KubeObject | undefined): string | undefined => pod?.spec.containers[0].image
+
+function isTakenBack(event: RecordedEvent, before: readonly KubeObject[]): boolean {
+  const workload = workloadOf(event)
+  return workload !== undefined && versionOf(imageOf(workload)) === oldVersion(before) && isRolledOut(workload)
+}
 
 const onlyOldAnswered: Claim = {
   name: 'only the old version answered',
@@ -175,52 +175,46 @@ interface BrokenVersion {
   readonly name: string
   readonly about: string
   readonly deploy: (context: Context) => Promise<void>
-  readonly shows: { readonly name: string; readonly matches: (event: RecordedEvent) => boolean }
+  readonly shows: Sight
   readonly isExtra?: boolean
 }
 
-/** The old pods go only when new ones are ready, and these never are. */
+/** The old pods go only when new ones are ready, and these never are. On both menus: what is proven is that it does no harm. */
 function brokenVersion({ name, about, deploy, shows, isExtra = false }: BrokenVersion): Scenario {
-  const profile = brokenLoad(name)
-  return {
+  const scenario = experiment({
     name,
-    kind: 'proof',
     about,
     isExtra,
+    targets: present(WORKLOAD),
+    held: 'Git asks for it all the while: Argo CD holds it, and only the rollout’s own caution speaks against it.',
     steady: [inSync, rolledOut],
     watches: WORKLOAD_WATCHES,
     undo: restoreValues,
-    steps: () => [
-      { kind: 'load', name: LOAD, profile },
-      { kind: 'act', name: COMMIT, run: deploy },
-      {
-        kind: 'until',
-        isBite: true,
-        name: shows.name,
-        timeoutMs: BITE_TIMEOUT_MS,
-        matches: (event, before) => isNew(event, before) && shows.matches(event),
-      },
-      {
-        kind: 'always',
-        name: 'as many pods as before take traffic',
-        forMs: HOLD_MS,
-        concerns: (event) => readyPods(event) !== undefined,
-        holds: (event) => (readyPods(event)?.length ?? 0) >= REPLICAS,
-      },
-      loadEnds,
-    ],
-    claims: () => [loadMeasured(profile), noRequestFailed(200), onlyOldAnswered],
-    bounds: (timing) => [
-      {
-        name: 'noticed after the commit',
-        from: COMMIT,
-        to: shows.name,
-        lowerMs: 200,
-        partsMs: { ...timing.delivery, pull: 2 * PULL_MS },
-      },
-    ],
-    mutants: [withValuesOf('all-at-once', { rollout: { maxUnavailable: '100%', maxSurge: 1 } }), actSkipped],
-  }
+    load: steadyLoad(name, { forMs: 36_000, ratePerS: 10, takesMs: 200 }),
+    fault: { kind: 'act', name: COMMIT, run: deploy },
+    bite: { name: 'a pod of it is there', matches: isNew },
+    noticed: {
+      sights: [{ name: shows.name, matches: (event, before) => isNew(event, before) && shows.matches(event, before) }],
+      within: ({ delivery }) => ({ lowerMs: 200, partsMs: { ...delivery, pull: 2 * PULL_MS } }),
+    },
+    meanwhile: () => [asManyServe],
+    end: { kind: 'act', name: 'commit the old version again', run: takeBack },
+    healed: {
+      sights: [{ name: 'the workload is the old version, and no other', matches: isTakenBack }],
+      within: ({ delivery }) => ({ lowerMs: 50, partsMs: { ...delivery, replaced: REPLACED_MS } }),
+    },
+    claims: () => [onlyOldAnswered],
+    mutants: [withValuesOf('all-at-once', { rollout: { maxUnavailable: '100%', maxSurge: 1 } })],
+  })
+  return { ...scenario, kind: 'proof', harm: { ...scenario.harm, isExtra: true } }
+}
+
+const asManyServe: Step = {
+  kind: 'always',
+  name: 'as many pods as before take traffic',
+  forMs: HOLD_MS,
+  concerns: (event) => readyPods(event) !== undefined,
+  holds: (event) => (readyPods(event)?.length ?? 0) >= REPLICAS,
 }
 
 /** As long as a digest is, and of no image. */

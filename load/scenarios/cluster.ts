@@ -1,5 +1,7 @@
 /** What the proofs of autoscaling read from the cluster's objects. */
 import {
+  type Act,
+  away,
   type Context,
   ENVIRONMENT,
   isPresent,
@@ -91,9 +93,17 @@ export const atRest: Signal = {
 }
 
 /** Where the metrics come from, wherever the cluster keeps it. @throws Error where nothing serves them */
-export async function metricsServer({ cluster: { kube } }: Context): Promise<ObjectRef> {
+async function metricsServer({ cluster: { kube } }: Context): Promise<ObjectRef> {
   const api = await kube.get({ apiVersion: 'apiregistration.k8s.io/v1', kind: 'APIService', name: 'v1beta1.metrics.k8s.io' })
   const namespace = api?.spec?.service?.namespace
   if (namespace === undefined) throw new Error('Nothing in the cluster serves metrics.k8s.io')
   return { apiVersion: 'apps/v1', kind: 'Deployment', name: 'metrics-server', namespace }
+}
+
+export const METRICS = away({ what: 'the metrics', ref: metricsServer, application: 'metrics-server' })
+
+export const scaleByHand: Act = {
+  kind: 'act',
+  name: 'scale by hand',
+  run: async ({ cluster }) => void (await cluster.kube.mergePatch(WORKLOAD, { spec: { replicas: 3 } })),
 }

@@ -1,32 +1,29 @@
 /** A process that hangs: it is there, and answers nobody. Its pod leaves the traffic, is started anew, and returns. */
 import {
+  actSkipped,
   type Claim,
   faultVictim,
   freshVictim,
   inSync,
   isFrom,
-  isSummary,
   LOAD_SOURCE,
   type LoadProfile,
+  loadEnds,
   loadMeasured,
-  lookAll,
-  type Mutant,
-  pauseSync,
   type RecordedEvent,
-  readyPods,
   restartsOf,
   rolledOut,
   type Scenario,
   type TimingProfile,
   total,
   victimIn,
-  victimOf,
-  WORKLOAD,
-  WORKLOAD_NAME,
+  victimIsIn,
+  victimIsOut,
+  victimRefs,
   WORKLOAD_WATCHES,
+  withContainer,
 } from '#core'
 import type { KubeObject } from '#kit/kube'
-import { waitFor } from '#kit/wait'
 
 const LOAD = 'load'
 const HANG = 'let a pod hang'
@@ -43,11 +40,6 @@ const hangLoad: LoadProfile = {
   about: `${RATE_PER_S} requests per second.`,
   stages: [{ name: 'steady', forMs: 75_000, ratePerS: RATE_PER_S, requests: [{ path: '/api/products' }] }],
 }
-
-const leaves = (event: RecordedEvent, before: readonly KubeObject[]) =>
-  readyPods(event)?.includes(victimOf(before)?.metadata.name ?? '') === false
-const returns = (event: RecordedEvent, before: readonly KubeObject[]) =>
-  readyPods(event)?.includes(victimOf(before)?.metadata.name ?? '') === true
 
 function startedAnew(event: RecordedEvent, before: readonly KubeObject[]): boolean {
   return (victimIn(event, before)?.restartCount ?? 0) > restartsOf(before)
@@ -74,27 +66,8 @@ function lossIsBounded(timing: TimingProfile): Claim {
   }
 }
 
-/** Nobody asks the pods any more; Argo CD would give them their probes back. */
-const withoutProbes: Mutant = {
-  name: 'without-probes',
-  expect: 'violated',
-  async break(context) {
-    const { kube } = context.cluster
-    const pause = await pauseSync(context, WORKLOAD_NAME)
-    const [container] = (await kube.get(WORKLOAD))?.spec.template.spec.containers ?? []
-    const patchOf = (probes: object) => ({ spec: { template: { spec: { containers: [{ ...container, ...probes }] } } } })
-    const { readinessProbe, livenessProbe } = container
-    return {
-      async apply() {
-        await pause.apply()
-        await kube.mergePatch(WORKLOAD, patchOf({ readinessProbe: null, livenessProbe: null }))
-        const look = () => lookAll([rolledOut], context)
-        await waitFor('the workload to run without probes', look, { timeoutMs: 90_000, signal: context.signal })
-      },
-      undo: [{ op: 'patch', ref: WORKLOAD, patch: patchOf({ readinessProbe, livenessProbe }) }, ...pause.undo],
-    }
-  },
-}
+/** Nobody asks the pods any more. */
+const withoutProbes = withContainer('without-probes', () => ({ readinessProbe: null, livenessProbe: null }))
 
 export const processHangs: Scenario = {
   name: 'process-hangs',
@@ -108,10 +81,10 @@ export const processHangs: Scenario = {
     { kind: 'load', name: LOAD, profile: hangLoad },
     { kind: 'act', name: HANG, run: (context) => faultVictim(context, { forMs: HANG_MS, hang: true }) },
     { kind: 'until', isBite: true, name: 'requests are not answered', timeoutMs: 20_000, matches: isUnanswered },
-    { kind: 'until', name: LEFT, timeoutMs: 60_000, matches: leaves },
+    { kind: 'until', name: LEFT, timeoutMs: 60_000, matches: victimIsOut },
     { kind: 'until', name: STARTED_ANEW, timeoutMs: 90_000, matches: startedAnew },
-    { kind: 'until', name: BACK, timeoutMs: 60_000 + timing.hpa.podStartMs, matches: returns },
-    { kind: 'until', name: 'the load ends', timeoutMs: 120_000, matches: isSummary },
+    { kind: 'until', name: BACK, timeoutMs: 60_000 + timing.hpa.podStartMs, matches: victimIsIn },
+    loadEnds,
   ],
   claims: (timing) => [loadMeasured(hangLoad), lossIsBounded(timing)],
   bounds: (timing) => [
@@ -130,7 +103,12 @@ export const processHangs: Scenario = {
       },
     },
   ],
-  mutants: [withoutProbes, { name: 'act-skipped', expect: 'not injected', skipAct: true, holdMs: 8_000 }],
+  mutants: [withoutProbes, actSkipped()],
+  harm: {
+    targets: victimRefs,
+    held: 'Its event loop is blocked from the inside for two minutes: only the end of the process ends that.',
+    limit: { failedShare: 0.7, forMs: 15_000 },
+  },
 }
 
 /** Timed out, not refused: a process that is gone refuses. */

@@ -5,9 +5,9 @@ import {
   changeApplications,
   hasReady,
   isFrom,
-  isSummary,
   LOAD_SOURCE,
   type LoadProfile,
+  loadEnds,
   loadMeasured,
   loadSeconds,
   type Mutant,
@@ -17,9 +17,9 @@ import {
   type RecordedEvent,
   type Scenario,
   type Step,
+  sumMs,
   type TimingProfile,
-  type Undo,
-  WORKLOAD,
+  UNTOLD,
   WORKLOAD_NAME,
 } from '#core'
 import { saturating } from '../profiles.ts'
@@ -29,11 +29,12 @@ import {
   HPA,
   hpaOf,
   MAX,
+  METRICS,
   MIN,
-  metricsServer,
   replicasOf,
   sawHighCpu,
   sawLowCpu,
+  scaleByHand,
   scaledOutByCpu,
   WATCHES,
 } from './cluster.ts'
@@ -63,10 +64,9 @@ const scaleOutParts = ({ hpa }: TimingProfile) => ({
   furtherStepMs: hpa.usageMs + hpa.syncMs,
   podStartMs: hpa.podStartMs,
 })
-const sum = (parts: Readonly<Record<string, number>>) => Object.values(parts).reduce((all, ms) => all + ms, 0)
 
 function scaleOut(timing: TimingProfile, profile: LoadProfile): Step[] {
-  const timeoutMs = 2 * sum(scaleOutParts(timing))
+  const timeoutMs = 2 * sumMs(scaleOutParts(timing))
   return [
     { kind: 'load', name: LOAD, profile },
     { kind: 'until', isBite: true, name: 'the HPA sees CPU above its target', timeoutMs, matches: sawHighCpu },
@@ -85,42 +85,30 @@ const eachPodAnswered: Claim = {
   },
 }
 
-/** Changes objects that Argo CD would put right at once. */
-function broken(name: string, expect: Mutant['expect'], patches: (context: Context) => Promise<{ patch: Undo; undo: Undo }>): Mutant {
-  return {
-    name,
-    expect,
-    async break(context) {
-      const { kube } = context.cluster
-      const pause = await pauseSync(context, WORKLOAD_NAME, 'metrics-server')
-      const { patch, undo } = await patches(context)
-      return {
-        async apply() {
-          await pause.apply()
-          for (const step of patch) if (step.op === 'patch') await kube.mergePatch(step.ref, step.patch)
-        },
-        undo: [...undo, ...pause.undo],
-      }
-    },
-  }
-}
-
-/** An HPA with another spec; everything else stays as it is. */
-const hpaWith = (name: string, change: (spec: HpaSpec) => object): Mutant =>
-  broken(name, 'violated', async ({ cluster }) => {
-    const spec = (await cluster.kube.get(HPA))?.spec as HpaSpec
+/** An HPA with another spec, which Argo CD would put right at once; everything else stays as it is. */
+const hpaWith = (name: string, change: (spec: HpaSpec) => object): Mutant => ({
+  name,
+  expect: 'violated',
+  async break(context) {
+    const { kube } = context.cluster
+    const pause = await pauseSync(context, WORKLOAD_NAME)
+    const spec = (await kube.get(HPA))?.spec as HpaSpec
     return {
-      patch: [{ op: 'patch', ref: HPA, patch: { spec: change(spec) } }],
-      undo: [{ op: 'patch', ref: HPA, patch: { spec: { metrics: spec.metrics, behavior: spec.behavior } } }],
+      async apply() {
+        await pause.apply()
+        await kube.mergePatch(HPA, { spec: change(spec) })
+      },
+      undo: [{ op: 'patch', ref: HPA, patch: { spec: { metrics: spec.metrics, behavior: spec.behavior } } }, ...pause.undo],
     }
-  })
+  },
+})
 
 interface HpaSpec {
   readonly metrics: readonly { readonly resource: { readonly target: object } }[]
   readonly behavior: { readonly scaleDown: object }
 }
 
-const targetOutOfReach = hpaWith('target-out-of-reach', ({ metrics }) => ({
+export const targetOutOfReach = hpaWith('target-out-of-reach', ({ metrics }) => ({
   metrics: metrics.map((metric) => ({
     ...metric,
     resource: { ...metric.resource, target: { type: 'Utilization', averageUtilization: 500 } },
@@ -141,13 +129,15 @@ const foughtByArgocd: Mutant = {
     })),
 }
 
-const setMetricsServer = async (context: Context, replicas: number): Promise<Undo> => [
-  { op: 'patch', ref: await metricsServer(context), patch: { spec: { replicas } } },
-]
-const metricsGone = broken('metrics-gone', 'not injected', async (context) => ({
-  patch: await setMetricsServer(context, 0),
-  undo: await setMetricsServer(context, 1),
-}))
+async function takeMetrics(context: Context): Promise<void> {
+  for (const act of [...METRICS.first, METRICS.take]) await act.run(context, 0, UNTOLD)
+}
+
+const metricsGone: Mutant = {
+  name: 'metrics-gone',
+  expect: 'not injected',
+  break: async (context) => ({ apply: () => takeMetrics(context), undo: await METRICS.undo(context) }),
+}
 
 export const hpaScales: Scenario = {
   name: 'hpa-scales',
@@ -161,7 +151,7 @@ export const hpaScales: Scenario = {
     { kind: 'until', name: LOW_SEEN, timeoutMs: 4 * timing.hpa.usageMs, matches: sawLowCpu },
     { kind: 'until', name: SCALES_IN, timeoutMs: 2 * timing.hpa.scaleInWindowMs + 4 * timing.hpa.syncMs, matches: wantsFewer },
     { kind: 'until', name: TWO_READY, timeoutMs: 2 * timing.hpa.scaleInWindowMs + 4 * timing.hpa.syncMs, matches: hasReady(MIN) },
-    { kind: 'until', name: 'the load ends', timeoutMs: 90_000, matches: isSummary },
+    loadEnds,
   ],
   claims: () => [loadMeasured(scaleLoad), noRequestFailed(500), eachPodAnswered],
   bounds: (timing) => [
@@ -193,8 +183,6 @@ export const hpaScales: Scenario = {
   ],
 }
 
-const BLIND_ACT = 'take the metrics away'
-
 /** The load is over, so only blindness keeps the pods; longer than the window, or the window would be what was proven. */
 const blindMs = ({ hpa }: TimingProfile) => hpa.scaleInWindowMs + 2 * hpa.usageMs + 3 * hpa.syncMs
 
@@ -205,24 +193,17 @@ export const hpaBlind: Scenario = {
   isExtra: true,
   steady: [atRest],
   watches: WATCHES,
-  undo: async (context) => [...(await setMetricsServer(context, 1)), ...(await pauseSync(context, 'metrics-server')).undo],
+  undo: METRICS.undo,
   steps: (timing) => [
     ...scaleOut(timing, blindLoad),
-    {
-      kind: 'act',
-      name: BLIND_ACT,
-      async run(context) {
-        await (await pauseSync(context, 'metrics-server')).apply()
-        await patchAll(context, await setMetricsServer(context, 0))
-      },
-    },
+    { ...METRICS.take, run: takeMetrics },
     {
       kind: 'until',
       name: 'the HPA says that it has no metrics',
       timeoutMs: 60_000,
       matches: (event) => conditionOf(hpaOf(event), 'ScalingActive') === 'False',
     },
-    { kind: 'until', name: 'the load ends', timeoutMs: 90_000, matches: isSummary },
+    loadEnds,
     {
       kind: 'always',
       name: REPLICAS_MUST_STAY,
@@ -230,14 +211,14 @@ export const hpaBlind: Scenario = {
       concerns: (event) => replicasOf(event) !== undefined,
       holds: (event) => replicasOf(event) === MAX,
     },
-    { kind: 'act', name: 'give the metrics back', run: async (context) => patchAll(context, await setMetricsServer(context, 1)) },
+    METRICS.giveBack,
     { kind: 'until', name: TWO_READY, timeoutMs: 180_000, matches: hasReady(MIN) },
   ],
   claims: () => [loadMeasured(blindLoad), noRequestFailed(300)],
   bounds: (timing) => [
     {
       name: `${MIN} ready after the metrics came back`,
-      from: 'give the metrics back',
+      from: METRICS.giveBack.name,
       to: TWO_READY,
       lowerMs: 1_000,
       partsMs: {
@@ -250,21 +231,12 @@ export const hpaBlind: Scenario = {
     },
   ],
   mutants: [
-    { name: 'metrics-left-up', expect: 'violated', steps: (steps) => steps.filter(({ name }) => name !== BLIND_ACT) },
+    { name: 'metrics-left-up', expect: 'violated', steps: (steps) => steps.filter(({ name }) => name !== METRICS.take.name) },
     { name: 'scaled-by-hand', expect: 'violated', steps: withHandScaling },
   ],
 }
 
 /** Someone takes pods away while the HPA is blind: the watch must see it. */
 function withHandScaling(steps: readonly Step[]): readonly Step[] {
-  const scale: Step = {
-    kind: 'act',
-    name: 'scale by hand',
-    run: async ({ cluster }) => void (await cluster.kube.mergePatch(WORKLOAD, { spec: { replicas: 3 } })),
-  }
-  return steps.flatMap((step) => (step.name === REPLICAS_MUST_STAY ? [scale, step] : [step]))
-}
-
-async function patchAll({ cluster: { kube } }: Context, steps: Undo): Promise<void> {
-  for (const step of steps) if (step.op === 'patch') await kube.mergePatch(step.ref, step.patch)
+  return steps.flatMap((step) => (step.name === REPLICAS_MUST_STAY ? [scaleByHand, step] : [step]))
 }

@@ -1,5 +1,6 @@
 /** A version serves where it was promoted to: every request is answered, and by one version only. */
 import {
+  actSkipped,
   type Claim,
   inSync,
   isFrom,
@@ -62,7 +63,7 @@ export const smoke: Scenario = {
   bounds: () => [
     { name: 'answers from the first to the last', from: ANSWERED, to: ENDED, lowerMs: FOR_MS / 2, partsMs: { load: FOR_MS, told: 15_000 } },
   ],
-  mutants: [withFailures, { name: 'act-skipped', expect: 'not injected', skipAct: true, holdMs: 8_000 }],
+  mutants: [withFailures, actSkipped()],
 }
 
 function isAnswered(event: RecordedEvent): boolean {

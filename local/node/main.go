@@ -21,6 +21,7 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
+	"holdfast.local/node/plan"
 	"holdfast.local/node/supervise"
 )
 
@@ -31,14 +32,14 @@ func main() {
 // run is the program of this name. As the image's entrypoint the name is `node` and the role follows it, as in k3s.
 func run(name string, args []string) (exitCode int) {
 	switch name {
-	case "server":
-		return supervise.Server(args)
+	case "server", "agent":
+		return supervise.Run(plan.Role(name), args)
 	case "node":
-		if len(args) == 0 || args[0] != "server" {
-			fmt.Fprintf(os.Stderr, "node: the first argument is the role, and the one role is `server`; got %q\n", args)
+		if len(args) == 0 || (args[0] != "server" && args[0] != "agent") {
+			fmt.Fprintf(os.Stderr, "node: the first argument is the role, `server` or `agent`; got %q\n", args)
 			return 2
 		}
-		return supervise.Server(args[1:])
+		return supervise.Run(plan.Role(args[0]), args[1:])
 	}
 	if name == "kubectl" {
 		// As in upstream's main: kubectl prints its errors itself, and CheckErr exits.

@@ -17,6 +17,7 @@ export function upSummary({ stack, target }: Installed, { elapsedMs, timings }: 
     '',
     `Next: npm run local:status${flag}   what runs`,
     `      npm run prove${flag}          prove that it scales, alerts and heals`,
+    `      npm run chaos${flag}          break it on purpose, and watch it heal`,
     `      npm run local:deploy${flag}   deploy a change of the working tree`,
     `      npm run local:down${flag}     remove it all`,
   ].join('\n')

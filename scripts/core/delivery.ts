@@ -2,13 +2,14 @@
 import { isDeepStrictEqual } from 'node:util'
 import { parse } from 'yaml'
 import type { Kube, KubeObject } from '#kit/kube'
-import { pending, ready, waitFor } from '#kit/wait'
+import { type Condition, overdue, pending, ready, waitFor } from '#kit/wait'
 import { REFRESH, refOfApplication } from './applications.ts'
+import { applyFiles, unlessDown } from './direct.ts'
 import { nameIn } from './environments.ts'
 import { applicationPath, ROOT_APPLICATION, toYaml, type ValuesOf, valuesPath } from './gitops.ts'
 import { applicationState } from './health.ts'
 import type { Context, Undo } from './scenario.ts'
-import type { Pushed } from './types.ts'
+import type { GitRemote, Pushed } from './types.ts'
 
 /** One commit to `deploy`. Plain data, so that an undo can hold it. */
 export interface DeployChange {
@@ -17,32 +18,49 @@ export interface DeployChange {
   readonly files: Readonly<Record<string, string | null>>
   /** The Applications, beside the root, whose own sources it changes. */
   readonly applications: readonly string[]
+  /**
+   * Whether it restores what Argo CD itself is made of: where Argo CD does not look at the commit, which may be for what runs now, the
+   * objects are applied directly as well. @default false
+   */
+  readonly bootstraps?: boolean
 }
 
 const COMPARED_TIMEOUT_MS = 60_000
+/** From an order to start its pods to a comparison: they pull, elect and read the whole cluster first. */
+const RESTORED_TIMEOUT_MS = 180_000
 const TELL_AGAIN_MS = 500
 
 /**
  * Commits, and tells Argo CD until it has compared the root and these Applications with the commit. What they then sync, it does
  * by itself.
  */
-export async function commitDeploy(
-  { cluster, git, signal }: Pick<Context, 'cluster' | 'git' | 'signal'>,
-  { message, files, applications }: DeployChange,
-): Promise<Pushed> {
-  const pushed = await (await git()).updateDeploy(message, (all) => {
+export async function commitDeploy(context: Pick<Context, 'cluster' | 'git' | 'signal'>, change: DeployChange): Promise<Pushed> {
+  const { cluster, git, signal } = context
+  const { files, applications, bootstraps = false } = change
+  const pushed = await pushDeploy(await git(), change)
+  const look = async () => {
+    const behind = await notCompared(cluster.kube, [ROOT_APPLICATION, ...applications], pushed.sha)
+    await Promise.all(behind.map((name) => refresh(cluster.kube, name)))
+    return behind.length === 0 ? ready(true) : pending(`${behind.join(', ')} not compared with ${pushed.sha.slice(0, 7)}`)
+  }
+  const untilSeen = (timeoutMs: number, probe: () => Promise<Condition<boolean>> = look) =>
+    waitFor('Argo CD to see the commit', probe, { timeoutMs, everyMs: TELL_AGAIN_MS, signal })
+  if (!bootstraps) await untilSeen(COMPARED_TIMEOUT_MS)
+  else if (!(await untilSeen(COMPARED_TIMEOUT_MS, () => unlessDown(cluster.kube, files, look)).catch(overdue))) {
+    await applyFiles(cluster.kube, files, signal)
+    await untilSeen(RESTORED_TIMEOUT_MS)
+  }
+  return pushed
+}
+
+/** Commits to `deploy`, and tells nobody. */
+export function pushDeploy(git: GitRemote, { message, files }: Pick<DeployChange, 'message' | 'files'>): Promise<Pushed> {
+  return git.updateDeploy(message, (all) => {
     for (const [path, content] of Object.entries(files)) {
       if (content === null) all.delete(path)
       else all.set(path, content)
     }
   })
-  const look = async () => {
-    const behind = await notCompared(cluster.kube, [ROOT_APPLICATION, ...applications], pushed.sha)
-    await Promise.all(behind.map((name) => refresh(cluster.kube, name)))
-    return behind.length === 0 ? ready(undefined) : pending(`${behind.join(', ')} not compared with ${pushed.sha.slice(0, 7)}`)
-  }
-  await waitFor('Argo CD to see the commit', look, { timeoutMs: COMPARED_TIMEOUT_MS, everyMs: TELL_AGAIN_MS, signal })
-  return pushed
 }
 
 async function notCompared(kube: Kube, names: readonly string[], sha: string): Promise<string[]> {

@@ -3,7 +3,9 @@ import { type LoadProfile, type LoadSecond, type LoadSummary, unmeasured } from 
 import { type Claim, type ClaimResult, type Evidence, isFrom, type RecordedEvent } from './scenario.ts'
 
 export const LOAD_SOURCE = 'load'
-export const SUMMARY_SOURCE = 'load summary'
+/** What the end of a load is told as. */
+export const summaryOf = (source: string) => `${source} summary`
+export const SUMMARY_SOURCE = summaryOf(LOAD_SOURCE)
 
 /** Every second of load that was told, of one stage or of all. */
 export function loadSeconds({ events }: Pick<Evidence, 'events'>, stage?: string): LoadSecond[] {

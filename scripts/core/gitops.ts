@@ -1,4 +1,5 @@
 /** What Git holds for Argo CD: the `deploy` ref's tree, made of the stack and a target. Pure but for the parts' own reading. */
+import { isDeepStrictEqual } from 'node:util'
 import { parse, stringify } from 'yaml'
 import type { KubeObject } from '#kit/kube'
 import { ENVIRONMENTS, type Environment } from './environments.ts'
@@ -62,7 +63,7 @@ export interface ProjectSpec {
 }
 
 /** An AppProject that allows these kinds in these namespaces and no more. */
-export function project({ name, namespaces, objects }: ProjectSpec, { repoUrl }: Target): KubeObject {
+export function project({ name, namespaces, objects }: ProjectSpec, { repoUrl }: Pick<Target, 'repoUrl'>): KubeObject {
   const kinds = [
     ...new Map(objects.map((object) => [`${groupOf(object)}/${object.kind}`, { group: groupOf(object), kind: object.kind }])).values(),
   ]
@@ -112,11 +113,46 @@ export async function renderObjects(stack: Stack, target: Target): Promise<Rende
   const namespaces = spacesOf(stack).flatMap(namespaceObjects)
   const parts = await Promise.all(stack.parts.map(async ({ name, rendered }) => ({ name, objects: (await rendered?.(target)) ?? [] })))
   const folders = [{ name: 'namespaces', objects: namespaces }, ...parts]
-  const files = folders.flatMap(({ name, objects }) =>
-    objects.map((object) => [`rendered/${name}/${fileName(object)}`, toYaml(object)] as const),
-  )
+  const files = folders.flatMap((folder) => folder.objects.map((object) => renderedFile(folder, object)))
   return { objects: folders.flatMap(({ objects }) => objects), files: new Map(files) }
 }
+
+/**
+ * The files of `deploy` that change when one part is rendered anew: its objects and Applications, and the project, which comes to allow
+ * what is new in it. All else stays as it runs, whatever the working tree holds by now; null is a file that goes.
+ */
+export async function filesWithPart(files: Files, part: Part, target: Target): Promise<Readonly<Record<string, string | null>>> {
+  const objects = (await part.rendered?.(target)) ?? []
+  const folder = folderOf(part)
+  const written = new Map([
+    ...objects.map((object) => renderedFile(part, object)),
+    ...applicationsIn(part, { target, files }).map(applicationFile),
+    ...projectFor(files, objects),
+  ])
+  const gone = [...files.keys()].filter((path) => path.startsWith(folder) && !written.has(path))
+  const changed = [...written].filter(([path, content]) => files.get(path) !== content)
+  return Object.fromEntries([...changed, ...gone.map((path) => [path, null] as const)])
+}
+
+/** Where `deploy` holds the objects of a part. */
+export const folderOf = ({ name }: Pick<Part, 'name'>) => `rendered/${name}/`
+
+const renderedFile = (part: Pick<Part, 'name'>, object: KubeObject) => [`${folderOf(part)}${fileName(object)}`, toYaml(object)] as const
+
+/** The platform's project with the kinds and namespaces of these objects; what it allows already, it allows on. */
+function projectFor(files: Files, objects: readonly KubeObject[]): ApplicationFile[] {
+  const path = `applications/appproject.${ARGOCD_NAMESPACE}.${PLATFORM_PROJECT}.yaml`
+  const present: KubeObject | undefined = parse(files.get(path) ?? 'null') ?? undefined
+  if (present === undefined) return []
+  const wanted = project({ name: PLATFORM_PROJECT, namespaces: namespacesOf(objects, []), objects }, { repoUrl: '' }).spec
+  const widened = (field: string) => [...present.spec[field], ...wanted[field].filter((each: object) => !holds(present.spec[field], each))]
+  const spec = Object.fromEntries(
+    ['destinations', 'clusterResourceWhitelist', 'namespaceResourceWhitelist'].map((field) => [field, widened(field)]),
+  )
+  return [applicationFile({ ...present, spec: { ...present.spec, ...spec } })]
+}
+
+const holds = (list: readonly object[], wanted: object) => list.some((each) => isDeepStrictEqual(each, wanted))
 
 /** Puts what follows from the stack into `deploy`: rendered objects, and Applications with the values of their environments. */
 export function composeDeploy(

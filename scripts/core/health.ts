@@ -6,7 +6,8 @@ import { DEPLOY_REF, SOURCE_REF } from './gitops.ts'
 
 /** The commits that the two refs must be synced to. */
 export interface Revisions {
-  readonly source: string
+  /** Absent where it did not move: whatever it names. */
+  readonly source?: string
   readonly deploy: string
   readonly pushedAtMs: number
 }

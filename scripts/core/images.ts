@@ -8,7 +8,11 @@ export const debianBase: ImageSpec = {
     ref: 'docker.io/library/debian:trixie-slim',
     digest: 'sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132',
   },
-  build: { context: 'local/images/debian', inputs: [{ kind: 'debian', to: 'rootfs.tar', suite: 'trixie' }] },
+  build: {
+    context: 'local/images/debian',
+    files: ['apt.conf', 'dpkg.conf'],
+    inputs: [{ kind: 'debian', to: 'rootfs.tar', suite: 'trixie' }],
+  },
   deviation: 'debootstrap minbase with the security updates of the day it was built',
 }
 

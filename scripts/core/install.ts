@@ -4,6 +4,7 @@ import { type Kube, type KubeObject, type ObjectRef, refOf } from '#kit/kube'
 import { tagImage } from '#kit/registry'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import { refresh } from './delivery.ts'
+import { applyAll, runsPods } from './direct.ts'
 import { ENVIRONMENTS, type Environment, FIRST_ENVIRONMENT, nameIn } from './environments.ts'
 import {
   ARGOCD_NAMESPACE,
@@ -27,8 +28,6 @@ const PODS = { apiVersion: 'v1', kind: 'Pod' }
 const TELL_AGAIN_MS = 1_000
 const HEALTHY_TIMEOUT_MS = 300_000
 const ROLLOUT_TIMEOUT_MS = 180_000
-/** Argo CD's own field manager: with another one it could never take a field away that the bootstrap had set. */
-const ADOPTING_MANAGER = 'argocd-controller'
 
 export interface InstallRequest extends Run {
   readonly cluster: Cluster
@@ -41,7 +40,7 @@ export interface Installed {
   /** What could be installed of it. */
   readonly stack: Stack
   readonly target: Target
-  readonly revisions: Revisions
+  readonly revisions: Required<Revisions>
   readonly git: GitRemote
   /** Names of the Applications that must be Synced and Healthy. */
   readonly applications: readonly string[]
@@ -100,7 +99,7 @@ export async function install(whole: Stack, request: InstallRequest): Promise<In
   })
   await bootstrap(stack, target(''), { progress, signal })
   await using _lease = await takeLease(cluster.kube)
-  for (const reason of await settleAll({ cluster, signal, git: () => stack.git(cluster, signal) }))
+  for (const reason of await settleAll({ cluster, git: (own = signal) => stack.git(cluster, own) }))
     progress.say(`Undid what an interrupted run had left: ${reason}`)
   const git = await stack.git(cluster, signal)
   const facts = await factsNow(stack, target(git.url))
@@ -142,7 +141,7 @@ async function bootstrap(stack: Stack, target: Target, { progress, signal }: Run
   const { kube } = target.cluster
   const [first, later] = [stack.parts.filter((part) => part.bootstraps), stack.parts.filter((part) => !part.bootstraps)]
   const objects = await renderedBy(first, target)
-  const workloads = objects.filter(({ kind }) => kind === 'Deployment' || kind === 'StatefulSet').map(refOf)
+  const workloads = objects.filter(runsPods).map(refOf)
   if (await canSync(kube, workloads)) return prepareParts(stack, target.cluster, { progress, signal })
   await progress.step('Bootstrap Argo CD and Git', async (note) => {
     await applyAll(kube, [ownNamespace()])
@@ -181,13 +180,6 @@ const ownNamespace = (): KubeObject => ({
   metadata: { name: HOLDFAST_NAMESPACE, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
 })
 
-/** Definitions first: their kinds must exist before objects of them; the rest side by side. */
-async function applyAll(kube: Kube, objects: readonly KubeObject[]): Promise<void> {
-  const isFirst = ({ kind }: KubeObject) => kind === 'Namespace' || kind === 'CustomResourceDefinition'
-  await Promise.all(objects.filter(isFirst).map((object) => kube.apply(object, ADOPTING_MANAGER)))
-  await Promise.all(objects.filter((object) => !isFirst(object)).map((object) => kube.apply(object, ADOPTING_MANAGER)))
-}
-
 async function waitForWorkloads(kube: Kube, workloads: readonly ObjectRef[], { signal, onSeen }: WaitUntilHealthy): Promise<void> {
   const namespaces = new Set(workloads.map(({ namespace = '' }) => namespace))
   const look = async (): Promise<Condition<void>> => {
@@ -203,10 +195,15 @@ async function waitForWorkloads(kube: Kube, workloads: readonly ObjectRef[], { s
   await waitFor('Argo CD and the Git server to run', look, options)
 }
 
+/** What must be Synced and Healthy, and at which commits. */
+export interface WantedStack extends Pick<Installed, 'target' | 'applications'> {
+  readonly revisions: Revisions
+}
+
 /** Every Application Synced and Healthy at the pushed revisions, and every part content. */
-export async function waitUntilHealthy(stack: Stack, installed: Installed, options: WaitUntilHealthy): Promise<void> {
-  const { signal, onSeen, endsWhenStalled = false } = options
-  const { target, revisions, applications: expected } = installed
+export async function waitUntilHealthy(stack: Stack, wanted: WantedStack, options: WaitUntilHealthy): Promise<void> {
+  const { signal, onSeen, endsWhenStalled = false, endsWhen, timeoutMs = HEALTHY_TIMEOUT_MS } = options
+  const { target, revisions, applications: expected } = wanted
   const { kube } = target.cluster
   const namespaces = new Set(stack.parts.flatMap((part) => part.namespaces.map(({ name }) => name)))
   const teller = createTeller(kube, revisions)
@@ -216,10 +213,10 @@ export async function waitUntilHealthy(stack: Stack, installed: Installed, optio
     const { seen, stopped } = withoutStopped({ applications: all, pods, expected }, [...deployments, ...rollouts])
     const condition = stackCondition(seen, revisions, Date.now())
     if (condition.state === 'ready') return stopped ?? partsCondition(stack, target)
-    return (endsWhenStalled ? stalledCondition(deployments) : undefined) ?? condition
+    return (endsWhenStalled ? stalledCondition(deployments) : undefined) ?? (await endsWhen?.()) ?? condition
   }
   const changes = (wake: () => void) => watchAll(kube, [APPLICATIONS, PODS], wake)
-  const waiting = { timeoutMs: HEALTHY_TIMEOUT_MS, signal, changes, ...(onSeen === undefined ? {} : { onSeen }) }
+  const waiting = { timeoutMs, signal, changes, ...(onSeen === undefined ? {} : { onSeen }) }
   await waitFor('everything to be Synced and Healthy', look, waiting)
 }
 
@@ -274,6 +271,10 @@ interface WaitUntilHealthy {
   readonly signal: AbortSignal
   readonly onSeen?: (seen: string) => void
   readonly endsWhenStalled?: boolean
+  /** Asked while it is not so: what else shows that it will not be. @default nothing */
+  readonly endsWhen?: () => Promise<Condition<never> | undefined>
+  /** @default 300_000 */
+  readonly timeoutMs?: number
 }
 
 /**

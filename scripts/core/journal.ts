@@ -70,16 +70,22 @@ export async function journal(kube: Kube, reason: string, undo: Undo): Promise<s
 }
 
 /** What an undo is carried out with. */
-export type Undoer = Pick<Context, 'cluster' | 'git' | 'signal'>
+export type Undoer = Pick<Context, 'cluster' | 'git'>
 
-/** Carries an undo out and strikes it from the journal. */
-export async function settle(undoer: Undoer, name: string): Promise<void> {
-  const { kube } = undoer.cluster
-  const ref = { apiVersion: 'v1', kind: 'ConfigMap', name, namespace: HOLDFAST_NAMESPACE }
-  const entry = await kube.get(ref)
+/** Carries an undo out and strikes it from the journal. Who interrupts a run wants it undone: its signal does not count here. */
+export async function settle({ cluster, git }: Undoer, name: string): Promise<void> {
+  const { signal } = new AbortController()
+  const entry = await cluster.kube.get(entryRef(name))
   if (entry === undefined) return
-  for (const step of JSON.parse(entry.data.undo) as Undo) await carryOut(undoer, step)
-  await kube.delete(ref)
+  for (const step of JSON.parse(entry.data.undo) as Undo) await carryOut({ cluster, signal, git: () => git(signal) }, step)
+  await strike(cluster.kube, name)
+}
+
+const entryRef = (name: string) => ({ apiVersion: 'v1', kind: 'ConfigMap', name, namespace: HOLDFAST_NAMESPACE })
+
+/** Strikes an undo from the journal and leaves things as they are: what was done is to stay. */
+export async function strike(kube: Kube, name: string): Promise<void> {
+  await kube.delete(entryRef(name))
 }
 
 /** Undoes, newest first, what runs that were killed left behind. @returns their reasons. @throws the first error, after all were tried. */
@@ -102,8 +108,8 @@ async function openEntries(kube: Kube): Promise<KubeObject[]> {
 }
 
 /** What is gone needs no patch, and what has come back meanwhile needs no creation. */
-async function carryOut(undoer: Undoer, step: UndoStep): Promise<void> {
-  const { kube } = undoer.cluster
+async function carryOut(means: Pick<Context, 'cluster' | 'git' | 'signal'>, step: UndoStep): Promise<void> {
+  const { kube } = means.cluster
   switch (step.op) {
     case 'create':
       // Asked for first: a Service that is there is refused for its port (422), not for its name (409).
@@ -114,8 +120,10 @@ async function carryOut(undoer: Undoer, step: UndoStep): Promise<void> {
     case 'delete':
       await kube.delete(step.ref)
       return
+    case 'start-machine':
+      return means.cluster.machines?.start(step.node)
     case 'commit':
-      await commitDeploy(undoer, step)
+      await commitDeploy(means, step)
   }
 }
 

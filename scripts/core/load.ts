@@ -14,6 +14,8 @@ export interface LoadProfile {
   readonly about: string
   /** One after the other. */
   readonly stages: readonly LoadStage[]
+  /** How long the generator remembers the address of a name; 0 asks for it with every request. @default 5 minutes */
+  readonly remembersNamesMs?: number
 }
 
 /** Requests arrive at a rate, however slowly they are answered: a slow service gets no rest. */

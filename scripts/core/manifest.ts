@@ -96,11 +96,18 @@ export function withDigests(object: KubeObject, target: Target): KubeObject {
  * @throws Failure for an image that no part lists: a new version of a manifest brought it.
  */
 export function byDigest(image: string, { images }: Target): string {
-  const repository = image.replace(/@.*$/, '').replace(/:[^/:]*$/, '')
-  const stored = images.get(repository.slice(repository.indexOf('/') + 1))
-  if (stored !== undefined) return `${repository}@${stored.digest}`
+  const stored = images.get(imageName(image))
+  if (stored !== undefined) return `${repositoryOf(image)}@${stored.digest}`
   throw new Failure({ what: 'Cannot render the stack', why: `a manifest names the image '${image}', which no part lists` })
 }
+
+/** The name under which parts list an image that a manifest names: `argoproj/argocd` for `quay.io/argoproj/argocd:v3.5.7`. */
+export function imageName(image: string): string {
+  const repository = repositoryOf(image)
+  return repository.slice(repository.indexOf('/') + 1)
+}
+
+const repositoryOf = (image: string) => image.replace(/@.*$/, '').replace(/:[^/:]*$/, '')
 
 /**
  * A definition without the descriptions of its fields: they are two thirds and more of it, which the API server keeps in memory and

@@ -2,7 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '#kit/errors'
 import { type Condition, pending, ready } from '#kit/wait'
-import type { Context, Observer, Signal } from './scenario.ts'
+import { type Context, isFrom, type Observer, type RecordedEvent, type Signal } from './scenario.ts'
+
+const ANSWERS_EVERY_MS = 500
 
 export interface Sighting {
   readonly value: unknown
@@ -45,6 +47,24 @@ export function polled({ name, everyMs, begin }: Polled): Observer {
     },
   }
 }
+
+/** Whether something answers: asked again and again, and told each time. */
+export function answers(name: string, ask: (context: Context) => Promise<unknown>): Observer {
+  return polled({
+    name,
+    everyMs: ANSWERS_EVERY_MS,
+    begin: (context) => async () => {
+      const said = await ask(context).then(
+        () => ({ ok: true }),
+        (thrown) => ({ ok: false, why: messageOf(thrown) }),
+      )
+      return [{ value: said, atMs: Date.now() }]
+    },
+  })
+}
+
+export const isAnswering = (name: string) => (event: RecordedEvent) => isFrom(name, event) && event.value.ok === true
+export const isSilent = (name: string) => (event: RecordedEvent) => isFrom(name, event) && event.value.ok === false
 
 /** One look at each of these signals, as a wait wants it. */
 export async function lookAll(signals: readonly Signal[], context: Context): Promise<Condition<void>> {

@@ -1,14 +1,29 @@
 /** Runs a scenario and writes down what happened. It judges nothing; a crash of it still undoes. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Failure, messageOf } from '#kit/errors'
+import { messageOf } from '#kit/errors'
 import { ensureDir, reportsDir } from '#kit/paths'
-import { pending, ready, waitFor } from '#kit/wait'
-import { LOAD_SOURCE, SUMMARY_SOURCE } from './evidence.ts'
+import { overdue, pending, ready, waitFor } from '#kit/wait'
+import { LOAD_SOURCE, summaryOf } from './evidence.ts'
+import { tooMuchHarm } from './harm.ts'
 import { journal, settle } from './journal.ts'
 import { plannedRounds } from './judge.ts'
 import { startLoad } from './load.ts'
-import type { Act, Context, Mutant, RecordedEvent, Round, RunRecord, Scenario, SignalResult, StartLoad, Step, Undo } from './scenario.ts'
+import {
+  type Act,
+  type Context,
+  type HarmLimit,
+  isFrom,
+  type Mutant,
+  type RecordedEvent,
+  type Round,
+  type RunRecord,
+  type Scenario,
+  type SignalResult,
+  type StartLoad,
+  type Step,
+  type Undo,
+} from './scenario.ts'
 import { startTape, type Tape } from './tape.ts'
 import { stepsOf, walk } from './walk.ts'
 
@@ -46,16 +61,16 @@ export async function record(scenario: Scenario, context: Context, options: Reco
     run.abortedBy = messageOf(context.signal.aborted ? context.signal.reason : thrown)
   }
   const { abortedBy, ...facts } = run
-  return { ...header(scenario, context, { ...options, startedAt }), ...facts, ...(abortedBy === undefined ? {} : { abortedBy }) }
+  const end = abortedBy === undefined ? {} : { abortedBy, ...(context.signal.aborted ? { interrupted: true as const } : {}) }
+  return { ...header(scenario, context, { ...options, startedAt }), ...facts, ...end }
 }
 
 type HeaderOptions = Pick<RecordOptions, 'mutant' | 'versions'> & { readonly startedAt: Date }
 
 function header(scenario: Scenario, { cluster, environment, timing }: Context, { mutant, versions, startedAt }: HeaderOptions) {
-  const name = mutant === undefined ? scenario.name : `${scenario.name}-${mutant.name}`
   return {
     format: 2,
-    id: `${startedAt.toISOString().replaceAll(/[:.]/g, '-')}-${name}`,
+    id: `${startedAt.toISOString().replaceAll(/[:.]/g, '-')}-${recordName(scenario, mutant)}`,
     scenario: scenario.name,
     kind: scenario.kind,
     ...(mutant === undefined ? {} : { mutant: mutant.name }),
@@ -69,10 +84,19 @@ function header(scenario: Scenario, { cluster, environment, timing }: Context, {
   } as const
 }
 
+/** What a record is called, behind its time. */
+export function recordName({ name }: Scenario, mutant: Mutant | undefined): string {
+  return mutant === undefined ? name : `${name}-${mutant.name}`
+}
+
+/** Where records are kept. */
+export function recordsDir(): string {
+  return ensureDir(join(reportsDir(), 'runs'))
+}
+
 /** Writes a record to a file of its own. @returns its path. */
 export async function save(run: RunRecord): Promise<string> {
-  const folder = ensureDir(join(reportsDir(), 'runs'))
-  const path = join(folder, `${run.id}.json`)
+  const path = join(recordsDir(), `${run.id}.json`)
   await writeFile(path, JSON.stringify(run, null, 1))
   return path
 }
@@ -106,11 +130,13 @@ async function rounds(scenario: Scenario, context: Context, options: RecordOptio
   const { mutant, into, onStep, onEvent } = options
   const steps = stepsOf(scenario, context.timing, mutant?.name)
   const count = plannedRounds(scenario, mutant?.name)
+  // With a broken healer more harm is what must be seen.
+  const limit = mutant === undefined ? scenario.harm?.limit : undefined
   for (let round = 0; round < count; round++) {
     // A round begins on calm ground: what is still busy with the last one would answer for both.
     if (round > 0 && (await steadyState(scenario, context, STEADY_TIMEOUT_MS)).some(({ ok }) => !ok)) return
     const onNote = (note: string) => onStep?.(count === 1 ? note : `${round + 1} of ${count}: ${note}`)
-    await oneRound(scenario, context, { round, steps, onNote, onEvent, keep: (kept) => into.push(kept) })
+    await oneRound(scenario, context, { round, steps, limit, onNote, onEvent, keep: (kept) => into.push(kept) })
     const done = into.at(-1)
     if (done === undefined || walk(steps, done).stop !== undefined) return // further rounds would start from a broken state
   }
@@ -119,15 +145,18 @@ async function rounds(scenario: Scenario, context: Context, options: RecordOptio
 interface RoundOptions {
   readonly round: number
   readonly steps: readonly Step[]
+  readonly limit: HarmLimit | undefined
   readonly onNote: (note: string) => void
   readonly onEvent: RecordOptions['onEvent']
   readonly keep: (round: Round) => void
 }
 
 /** What was seen is kept also where the round is cut short. */
-async function oneRound(scenario: Scenario, context: Context, { round, steps, onNote, onEvent, keep }: RoundOptions): Promise<void> {
-  const before = (await Promise.all(scenario.watches.map((ref) => context.cluster.kube.list(ref)))).flat()
-  await using tape = await startTape(scenario, context, onEvent)
+async function oneRound(scenario: Scenario, run: Context, { round, steps, limit, onNote, onEvent, keep }: RoundOptions): Promise<void> {
+  const before = (await Promise.all(scenario.watches.map((ref) => run.cluster.kube.list(ref)))).flat()
+  await using tape = await startTape(scenario, run, onEvent)
+  using stop = stopButton(limit, tape)
+  const context = { ...run, signal: AbortSignal.any([run.signal, stop.signal]) }
   const begun = async () => (tape.events.length >= before.length ? ready(undefined) : pending(`${tape.events.length} objects`))
   await waitFor('the watches to begin', begun, { timeoutMs: 10_000, signal: context.signal, changes: tape.changes })
   const startedAtMs = Date.now()
@@ -140,25 +169,40 @@ async function oneRound(scenario: Scenario, context: Context, { round, steps, on
       else if (step.kind === 'load') loads.use(await sendLoad(step, context, tape))
       else if (!(await seen(step, { steps, soFar, tape, signal: context.signal }))) break
     }
+  } catch (thrown) {
+    stop.signal.throwIfAborted() // whatever it broke off
+    throw thrown
   } finally {
     keep(soFar())
   }
 }
 
+/** Aborts once users suffer more than they may. */
+function stopButton(limit: HarmLimit | undefined, tape: Tape): Disposable & { readonly signal: AbortSignal } {
+  const stop = new AbortController()
+  const listening = tape.changes(() => {
+    const last = tape.events.at(-1)
+    if (limit === undefined || last === undefined || !isFrom(LOAD_SOURCE, last)) return
+    const why = tooMuchHarm(tape.events, limit)
+    if (why !== undefined) stop.abort(new Error(why))
+  })
+  return { signal: stop.signal, [Symbol.dispose]: () => listening[Symbol.dispose]() }
+}
+
 async function perform(step: Act, context: Context, { round, tape }: { round: number; tape: Tape }): Promise<void> {
   tape.mark('BEGUN', step.name)
-  await step.run(context, round)
+  await step.run(context, round, tape.tell(step.name))
   tape.mark('DONE', step.name)
 }
 
 /** Every second of it goes to the record; its end, too. */
-async function sendLoad({ name, profile }: StartLoad, context: Context, tape: Tape): Promise<AsyncDisposable> {
+async function sendLoad({ name, profile, source = LOAD_SOURCE }: StartLoad, context: Context, tape: Tape): Promise<AsyncDisposable> {
   tape.mark('BEGUN', name)
-  const { observed, failed } = tape.tell(LOAD_SOURCE)
+  const { observed, failed } = tape.tell(source)
   const running = await startLoad(profile, context, observed)
   tape.mark('DONE', name)
   running.done.then(
-    (summary) => tape.tell(SUMMARY_SOURCE).observed(summary, Date.now()),
+    (summary) => tape.tell(summaryOf(source)).observed(summary, Date.now()),
     (thrown) => failed(messageOf(thrown)),
   )
   return running
@@ -183,13 +227,8 @@ async function seen(step: Exclude<Step, Act | StartLoad>, { steps, soFar, tape, 
     return Date.now() >= toldAtMs ? ready(true) : pending('its last moments are not told yet')
   }
   const timeoutMs = step.kind === 'until' ? step.timeoutMs : step.forMs + 2 * TOLD_WITHIN_MS
+  // Not in time is for the judge to say: the record shows it.
   return waitFor(step.name, look, { timeoutMs, everyMs: 250, signal, changes: tape.changes }).catch(overdue)
-}
-
-/** Not in time is for the judge to say: the record shows it. Anything else ends the run. */
-function overdue(thrown: unknown): false {
-  if (!(thrown instanceof Failure)) throw thrown
-  return false
 }
 
 /** The last look at each signal, once all are well or the time is over. */

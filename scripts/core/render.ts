@@ -79,7 +79,11 @@ function seriesLines(title: string, runs: readonly Result[]): string[] {
 
 /** One element per run: scenario, mutant, verdict, reason, times, record. */
 export function renderJson(results: readonly Result[]): string {
-  const rows = results.map(({ scenario, mutant, judgement, path, record }) => ({
+  return JSON.stringify(rowsOf(results), null, 2)
+}
+
+export function rowsOf(results: readonly Result[]): object[] {
+  return results.map(({ scenario, mutant, judgement, path, record }) => ({
     name: scenario.name,
     ...(mutant === undefined ? {} : { mutant: mutant.name, expected: mutant.expect }),
     verdict: judgement.verdict,
@@ -91,7 +95,6 @@ export function renderJson(results: readonly Result[]): string {
     digest: record.digest,
     record: path,
   }))
-  return JSON.stringify(rows, null, 2)
 }
 
 /** JUnit XML: a test case per run. */

@@ -131,14 +131,14 @@ function other(asked: AskedCommit, digest: Digest, current: Digest): Digest {
 }
 
 /**
- * The image of a commit, from its own files and the packages that its lock file names; the definition of the image, and Go programs in it,
- * are those of the working tree. Nothing is built where the registry has an image of the same inputs.
+ * The image of a commit: its code, and the packages that its lock file names, in what the working tree has of the rest, Node and Debian
+ * with their newest fixes. Nothing is built where the registry has an image of the same inputs.
  */
 async function rebuild({ stack, part, cluster, progress, signal }: Delivery, sha: string): Promise<Digest> {
   progress.say(`The image of ${sha.slice(0, 7)} is not in the registry: building it from that commit`)
   await using files = await stack.source.checkout(sha)
   await layPackages(files.path, signal)
-  const { digest } = await new Images({ progress, signal, root: files.path }).stored(part.release, cluster.registry, sha)
+  const { digest } = await new Images({ progress, signal, codeFrom: files.path }).stored(part.release, cluster.registry, sha)
   return digest
 }
 

@@ -2,15 +2,16 @@
 import { type Explanation, UserError } from '#kit/errors'
 import { nearest } from '#kit/nearest'
 import { type Environment, FIRST_ENVIRONMENT } from './environments.ts'
-import { settleAll, takeLease } from './journal.ts'
+import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
 import { judge } from './judge.ts'
 import { createLive } from './live.ts'
 import { record, save } from './record.ts'
 import type { Result } from './render.ts'
 import { digestRun } from './rollout.ts'
-import type { Context, Mutant, Scenario } from './scenario.ts'
+import type { Context, Mutant, Scenario, SeriesMark } from './scenario.ts'
+import { continueSeries, readRecords, type Series } from './series.ts'
 import { readStatus } from './status.ts'
-import type { Cluster, Digest, Run, ServiceName, Stack } from './types.ts'
+import type { Capability, Cluster, Digest, Run, ServiceName, Stack } from './types.ts'
 import { workloadIn } from './workload.ts'
 
 /** What a command says that needs a cluster and finds none. */
@@ -22,10 +23,17 @@ export function noCluster(what: string, name: string): Explanation {
 export interface OpenRun extends Run, AsyncDisposable {
   readonly context: Context
   readonly versions: Readonly<Record<string, string>>
+  /** What an interrupted run had left, and is undone. */
+  readonly undone: readonly string[]
 }
 
-const scenariosOf = (stack: Stack, kind: Scenario['kind']) =>
-  stack.parts.flatMap((part) => part.scenarios).filter((scenario) => scenario.kind === kind)
+/** Experiments are all that do harm, whatever else they are. */
+const isOn = (menu: Scenario['kind'], { kind, harm }: Scenario) => (menu === 'chaos' ? harm !== undefined : kind === menu)
+const scenariosOf = (stack: Stack, menu: Scenario['kind']) =>
+  stack.parts.flatMap((part) => part.scenarios).filter((scenario) => isOn(menu, scenario))
+const isExtraOn = (menu: Scenario['kind'], { isExtra = false, harm }: Scenario) => (menu === 'chaos' ? (harm?.isExtra ?? isExtra) : isExtra)
+/** What is on a menu. */
+const ENTRY: Readonly<Record<Scenario['kind'], string>> = { proof: 'proof', chaos: 'experiment' }
 
 export interface Selection {
   readonly names?: readonly string[]
@@ -49,35 +57,36 @@ export function selectScenarios(
     if (known.includes(name)) continue
     throw new UserError({
       what: `Cannot run '${name}'`,
-      why: `there is no such ${kind}`,
+      why: `there is no such ${ENTRY[kind]}`,
       next: `Did you mean '${nearest(name, known)}'? Known: ${known.join(', ')}`,
     })
   }
-  if (names.length > 0) return all.filter(({ name }) => names.includes(name)).map((scenario) => checkRunsIn(scenario, environment))
-  return all.filter(({ isExtra = false }) => withExtra || !isExtra).filter((scenario) => environmentsOf(scenario).includes(environment))
+  if (names.length > 0) return all.filter(({ name }) => names.includes(name)).map((scenario) => checkRunsIn(scenario, environment, kind))
+  return all.filter((each) => withExtra || !isExtraOn(kind, each)).filter((each) => environmentsOf(each).includes(environment))
 }
 
 const environmentsOf = ({ environments = [FIRST_ENVIRONMENT] }: Scenario) => environments
 
-function checkRunsIn(scenario: Scenario, environment: Environment): Scenario {
+function checkRunsIn(scenario: Scenario, environment: Environment, kind: Scenario['kind']): Scenario {
   const known = environmentsOf(scenario)
   if (known.includes(environment)) return scenario
   throw new UserError({
     what: `Cannot run '${scenario.name}' in ${environment}`,
-    why: `it is a ${scenario.kind} of ${known.join(' and ')}`,
+    why: `it is ${kind === 'chaos' ? 'an' : 'a'} ${ENTRY[kind]} of ${known.join(' and ')}`,
     next: `Add --env ${known[0]}`,
   })
 }
 
-function remarks(scenario: Scenario): string {
+function remarks(scenario: Scenario, kind: Scenario['kind']): string {
   const where = environmentsOf(scenario)
-  return `${scenario.isExtra ? ' (only by name or with --all)' : ''}${where.includes(FIRST_ENVIRONMENT) ? '' : ` (in ${where.join(' and ')})`}`
+  const elsewhere = where.includes(FIRST_ENVIRONMENT) ? '' : ` (in ${where.join(' and ')})`
+  return `${isExtraOn(kind, scenario) ? ' (only by name or with --all)' : ''}${elsewhere}`
 }
 
 /** The menu, as lines or as JSON; needs no cluster. */
 export function listScenarios(stack: Stack, kind: Scenario['kind'], { json = false }: { readonly json?: boolean }): string {
   const all = scenariosOf(stack, kind)
-  if (!json) return all.map((scenario) => `${scenario.name}${remarks(scenario)}\n    ${scenario.about}`).join('\n')
+  if (!json) return all.map((scenario) => `${scenario.name}${remarks(scenario, kind)}\n    ${scenario.about}`).join('\n')
   return JSON.stringify(
     all.map((scenario) => ({
       name: scenario.name,
@@ -85,7 +94,8 @@ export function listScenarios(stack: Stack, kind: Scenario['kind'], { json = fal
       about: scenario.about,
       needs: scenario.needs ?? [],
       environments: environmentsOf(scenario),
-      inDefaultSet: scenario.isExtra !== true,
+      inDefaultSet: !isExtraOn(kind, scenario),
+      ...(kind === 'chaos' ? { held: scenario.harm?.held } : {}),
       mutants: scenario.mutants.map((mutant) => mutant.name),
     })),
     null,
@@ -101,29 +111,43 @@ export interface Place {
   readonly environment?: Environment
 }
 
-/** @throws UserError where no healthy stack of ours runs, nothing runs in the environment, or another run holds the stack. */
-export async function openRun(stack: Stack, { name, environment = FIRST_ENVIRONMENT, progress, signal }: Run & Place): Promise<OpenRun> {
+/** A cluster, and what scenarios act with. Nothing of it is changed. @throws UserError where no stack of ours runs, or nothing in the environment. */
+export async function openContext(
+  stack: Stack,
+  { name, environment = FIRST_ENVIRONMENT, signal }: Omit<Run, 'progress'> & Place,
+): Promise<Context> {
   const cluster = await stack.clusters.local.find(name)
   if (cluster === undefined) throw new UserError(noCluster('Cannot start a run', name))
+  await checkOurs(cluster)
   await checkInhabited(cluster, environment)
-  const lease = await takeLease(cluster.kube)
-  const { load, faults, timing } = stack
-  const context: Context = { cluster, environment, timing: timing.local, signal, load, faults, git: () => stack.git(cluster, signal) }
+  const { load, faults, network, timing } = stack
+  return { cluster, environment, timing: timing.local, signal, load, faults, network, git: (own = signal) => stack.git(cluster, own) }
+}
+
+/** @throws UserError as `openContext` does, and where another run holds the stack. */
+export async function openRun(stack: Stack, { progress, signal, ...place }: Run & Place): Promise<OpenRun> {
+  const context = await openContext(stack, { ...place, signal })
+  const lease = await takeLease(context.cluster.kube)
   try {
-    for (const reason of await settleAll(context)) progress.say(`Undid what an interrupted run had left: ${reason}`)
-    const { nodes } = await readStatus(stack, cluster)
+    const undone = await settleAll(context)
+    for (const reason of undone) progress.say(`Undid what an interrupted run had left: ${reason}`)
+    const { nodes } = await readStatus(stack, context.cluster)
     const versions = { kubernetes: nodes[0]?.version ?? 'unknown', holdfast: stack.name }
-    return {
-      context,
-      versions,
-      progress,
-      signal,
-      [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose](),
-    }
+    return { context, versions, undone, progress, signal, [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]() }
   } catch (thrown) {
     await lease[Symbol.asyncDispose]()
     throw thrown
   }
+}
+
+/** Whatever a kubeconfig leads to: nothing is acted on that was not brought up by us. */
+async function checkOurs({ name, kube }: Cluster): Promise<void> {
+  if ((await kube.get({ apiVersion: 'v1', kind: 'Namespace', name: HOLDFAST_NAMESPACE })) !== undefined) return
+  throw new UserError({
+    what: 'Cannot start a run',
+    why: `the cluster '${name}' is none of Holdfast's: it has no namespace '${HOLDFAST_NAMESPACE}'`,
+    next: 'Run npm run local:up',
+  })
 }
 
 /** The first environment has its workload from the start, whatever became of it; another one from its first promotion on. */
@@ -134,6 +158,24 @@ async function checkInhabited({ kube }: Cluster, environment: Environment): Prom
     why: 'nothing runs there',
     next: `Run npm run promote -- ${environment}`,
   })
+}
+
+/** What a cluster without a capability is, and the next step where there is one. */
+const LACKS: Readonly<Record<Capability, readonly [why: string, next?: string]>> = {
+  tuneControlPlane: ['its control plane is not ours to set'],
+  restartNode: ['its machines are not ours to restart'],
+  secondNode: ['it has one node', 'Run npm run local:up -- --nodes 2'],
+  networkPolicy: ['it enforces no NetworkPolicy'],
+  apiServerProcess: ['its API server is not a process of its own'],
+}
+
+/** @throws UserError for the first scenario that needs what the cluster lacks. */
+export function checkNeeds({ name, can }: Cluster, scenarios: readonly Scenario[]): void {
+  const lacking = scenarios.flatMap((scenario) => (scenario.needs ?? []).filter((need) => !can[need]).map((need) => ({ scenario, need })))
+  const [first] = lacking
+  if (first === undefined) return
+  const [why, next] = LACKS[first.need]
+  throw new UserError({ what: `Cannot run '${first.scenario.name}' on '${name}'`, why, ...(next === undefined ? {} : { next }) })
 }
 
 const ANSWER_TIMEOUT_MS = 5_000
@@ -167,52 +209,86 @@ const HEALTH: Readonly<Record<ServiceName, string>> = {
 export interface RunChoice {
   /** Told each result as it comes: a series that is cut short keeps what it has. */
   readonly onResult: (result: Result) => void
+  /** Told before a scenario is run for the first time. @default nobody */
+  readonly onBegin?: (scenario: Scenario) => void
   /** Each mutant in place of the scenario itself. @default false */
   readonly mutate?: boolean
   /** Every run this often: nothing is run again because it was red. @default 1 */
   readonly repeat?: number
 }
 
-/** Each scenario, or each of its mutants, as often as wanted. */
+/** Each scenario, or each of its mutants, as often as wanted; a series that was cut short goes on. */
 export async function runAll(
   run: OpenRun,
   scenarios: readonly Scenario[],
-  { mutate = false, repeat = 1, onResult }: RunChoice,
+  { mutate = false, repeat = 1, onResult, onBegin }: RunChoice,
 ): Promise<void> {
+  checkNeeds(run.context.cluster, scenarios)
   await checkAnswering(
     run.context.cluster,
     scenarios.flatMap(({ asks = [] }) => asks),
   )
-  const runs = scenarios.flatMap((scenario) => (mutate ? scenario.mutants : [undefined]).map((mutant) => ({ scenario, mutant })))
-  for (const { scenario, mutant } of runs) {
-    for (let i = 0; i < repeat; i++) {
-      onResult(await runOne(run, scenario, mutant))
-      run.signal.throwIfAborted()
+  for (const scenario of scenarios) {
+    onBegin?.(scenario)
+    for (const mutant of mutate ? scenario.mutants : [undefined]) {
+      for await (const result of runOften(run, { scenario, mutant }, repeat)) {
+        onResult(result)
+        run.signal.throwIfAborted()
+      }
     }
   }
 }
 
+interface OneOf {
+  readonly scenario: Scenario
+  readonly mutant: Mutant | undefined
+  readonly series?: SeriesMark | undefined
+}
+
+/** What is recorded already is judged again, the rest is run. */
+async function* runOften(run: OpenRun, { scenario, mutant }: OneOf, repeat: number): AsyncGenerator<Result> {
+  const series = repeat === 1 ? undefined : await seriesOf(run, { scenario, mutant }, repeat)
+  const done = series?.done ?? []
+  if (done.length > 0) run.progress.say(`Goes on with ${titleOf(scenario, mutant)}: ${done.length} of ${repeat} are recorded`)
+  for (const { record: recorded, path } of done) yield resultOf(run, { scenario, mutant }, { recorded, path })
+  for (let i = done.length; i < repeat; i++) yield await runIn(run, { scenario, mutant, series: series?.mark })
+}
+
+/** Undefined where the environment runs no one digest that the series could be of. */
+async function seriesOf({ context }: OpenRun, { scenario, mutant }: OneOf, of: number): Promise<Series | undefined> {
+  const digest = await runningDigest(context)
+  if (digest === undefined) return undefined
+  const { cluster, environment } = context
+  return continueSeries(await readRecords(scenario, mutant), { of, digest, cluster: cluster.name, environment })
+}
+
 /** Records and judges one run. */
 export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant): Promise<Result> {
+  return runIn(run, { scenario, mutant })
+}
+
+const titleOf = ({ name }: Scenario, mutant: Mutant | undefined) => (mutant === undefined ? name : `${name} with ${mutant.name}`)
+
+async function runIn(run: OpenRun, { scenario, mutant, series }: OneOf): Promise<Result> {
   const { context, progress, versions } = run
-  const title = mutant === undefined ? scenario.name : `${scenario.name} with ${mutant.name}`
-  return progress.step(title, async (note) => {
+  return progress.step(titleOf(scenario, mutant), async (note) => {
     const before = await runningDigest(context)
     const live = createLive()
     const onStep = (text: string) => note(text, live.lines)
     const facts = await record(scenario, context, { versions, onStep, onEvent: live.see, ...(mutant === undefined ? {} : { mutant }) })
     const isOne = before !== undefined && before === (await runningDigest(context))
-    const recorded = { ...facts, ...(isOne ? { digest: before } : {}) }
-    const path = await save(recorded)
-    return {
-      record: recorded,
-      path,
-      scenario,
-      timing: context.timing,
-      judgement: judge(recorded, scenario, context.timing),
-      ...(mutant === undefined ? {} : { mutant }),
-    }
+    const recorded = { ...facts, ...(isOne ? { digest: before } : {}), ...(series === undefined ? {} : { series }) }
+    return resultOf(run, { scenario, mutant }, { recorded, path: await save(recorded) })
   })
+}
+
+function resultOf(
+  { context }: OpenRun,
+  { scenario, mutant }: OneOf,
+  { recorded, path }: { recorded: Result['record']; path: string },
+): Result {
+  const judgement = judge(recorded, scenario, context.timing)
+  return { record: recorded, path, scenario, timing: context.timing, judgement, ...(mutant === undefined ? {} : { mutant }) }
 }
 
 /** Undefined also where the cluster does not answer: then nothing was shown of any. */

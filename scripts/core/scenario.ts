@@ -1,7 +1,7 @@
 /**
- * Proof and experiment are one type; `kind` only picks the menu. A scenario is data and small functions: it says what is done
- * and what must be seen, in order. It judges nothing, and what it says of evidence is pure, so that an old record can be
- * judged again.
+ * Proof and experiment are one type; `kind` only picks the menu, and a proof that does harm is on both. A scenario is data and small
+ * functions: it says what is done and what must be seen, in order. It judges nothing, and what it says of evidence is pure, so that an
+ * old record can be judged again.
  */
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
 import type { DeployChange } from './delivery.ts'
@@ -39,6 +39,26 @@ export interface Scenario {
   /** The limits of each measured time. */
   bounds(timing: TimingProfile): readonly Bound[]
   readonly mutants: readonly Mutant[]
+  /** What it breaks. The menu of chaos lists every scenario that has it. @default it breaks nothing that anybody uses */
+  readonly harm?: Harm
+}
+
+/** What an experiment does to what runs, and how far it may go. */
+export interface Harm {
+  /** What is hit. Where nothing is, nothing is done. */
+  targets(context: Context): Promise<readonly ObjectRef[]>
+  /** One sentence: how the fault is kept from being healed before its time. */
+  readonly held: string
+  /** The run ends at once, and is undone, when its users suffer more than this. */
+  readonly limit: HarmLimit
+  /** Only run by name or with `--all` on the menu of chaos. @default as on its own menu */
+  readonly isExtra?: boolean
+}
+
+/** More than this share of the requests failed, over so long a time. */
+export interface HarmLimit {
+  readonly failedShare: number
+  readonly forMs: number
 }
 
 export interface Context {
@@ -48,10 +68,24 @@ export interface Context {
   readonly timing: TimingProfile
   readonly signal: AbortSignal
   readonly load: LoadGenerator
-  /** Opens the remote that Argo CD reads. */
-  readonly git: () => Promise<GitRemote>
+  /** Opens the remote that Argo CD reads. @param signal ends what is done with it. @default that of the run */
+  readonly git: (signal?: AbortSignal) => Promise<GitRemote>
   readonly faults: FaultSwitch
+  readonly network: NetworkSwitch
 }
+
+/** Takes something off the network, on the side of the nodes: nothing of it changes that Argo CD compares. It ends by itself. */
+export interface NetworkSwitch {
+  /** One cut at a time. @returns once all of it is cut. @throws Failure where it cannot be. */
+  cut(cluster: Cluster, what: NetworkCut): Promise<void>
+  /** @returns once all is put back. Safe to run again. */
+  mend(cluster: Cluster): Promise<void>
+  /** What puts back if its starter cannot any more. */
+  undo(cluster: Cluster): Promise<Undo>
+}
+
+/** Pods, from everybody; or the registry that the nodes pull through, from them. */
+export type NetworkCut = { readonly forMs: number } & ({ readonly pods: readonly ObjectRef[] } | { readonly registry: true })
 
 /** Switches faults of a single pod of the service on. Each ends by itself, whatever becomes of who switched it on. */
 export interface FaultSwitch {
@@ -89,15 +123,18 @@ export interface Tell {
   readonly failed: (why: string) => void
 }
 
+/** For an act outside of a recorded round: nobody writes down what it tells. */
+export const UNTOLD: Tell = { observed() {}, failed() {} }
+
 // ── Steps ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export type Step = Act | StartLoad | Until | Always | Never
 
-/** Does something, once a round; `round` counts from 0. */
+/** Does something, once a round; `round` counts from 0. What it is answered it may tell, as a source by its own name. */
 export interface Act {
   readonly kind: 'act'
   readonly name: string
-  run(context: Context, round: number): Promise<void>
+  run(context: Context, round: number, tell: Tell): Promise<void>
 }
 
 /** Starts load; it is told to the record second by second, and taken away at the end of the round. */
@@ -105,6 +142,8 @@ export interface StartLoad {
   readonly kind: 'load'
   readonly name: string
   readonly profile: LoadProfile
+  /** What its seconds are told as. Load under a name of its own looks, and is no user that could suffer. @default 'load' */
+  readonly source?: string
 }
 
 /** Waits for the first event, after the step before, that matches. */
@@ -192,6 +231,8 @@ export type UndoStep =
   | { readonly op: 'create'; readonly object: KubeObject }
   | { readonly op: 'patch'; readonly ref: ObjectRef; readonly patch: object }
   | { readonly op: 'delete'; readonly ref: ObjectRef }
+  /** Starts the machine of a node, where it is down, and waits for the node. */
+  | { readonly op: 'start-machine'; readonly node: string }
   /** Writes these files of `deploy`, and tells Argo CD. */
   | ({ readonly op: 'commit' } & DeployChange)
 
@@ -220,6 +261,18 @@ export interface RunRecord {
   readonly rounds: readonly Round[]
   /** Why the run stopped early; then it is `aborted`. */
   readonly abortedBy?: string
+  /** Somebody stopped it: it says nothing, and a series that goes on runs it again. */
+  readonly interrupted?: true
+  /** The series that it is one of. */
+  readonly series?: SeriesMark
+}
+
+/** The same run so many times. */
+export interface SeriesMark {
+  readonly id: string
+  readonly of: number
+  /** What the workload ran when the series began. */
+  readonly digest: Digest
 }
 
 export interface SignalResult {

@@ -9,7 +9,13 @@ import { type Cluster, SERVICE_NAMES, type Stack } from './types.ts'
 export interface Status {
   readonly cluster: string
   readonly kubeconfig: string
-  readonly nodes: readonly { readonly name: string; readonly ready: boolean; readonly version: string }[]
+  readonly nodes: readonly {
+    readonly name: string
+    readonly ready: boolean
+    readonly version: string
+    /** Takes no new pods. */
+    readonly cordoned: boolean
+  }[]
   readonly applications: readonly ApplicationState[]
   readonly pods: readonly {
     readonly name: string
@@ -59,6 +65,7 @@ export async function readStatus(stack: Stack, cluster: Cluster): Promise<Status
       name: node.metadata.name,
       ready: isTrue(node.status?.conditions, 'Ready'),
       version: node.status?.nodeInfo?.kubeletVersion ?? '',
+      cordoned: node.spec?.unschedulable === true,
     })),
     applications: applications.map(applicationState),
     pods: pods.filter(({ metadata }) => ours.has(metadata.namespace ?? '')).map(podState),
@@ -66,7 +73,7 @@ export async function readStatus(stack: Stack, cluster: Cluster): Promise<Status
     ...(published.includes('prometheus') ? { monitoring: await readMonitoring(cluster) } : {}),
     addresses: Object.fromEntries(SERVICE_NAMES.filter((name) => published.includes(name)).map((name) => [name, cluster.address(name)])),
   }
-  return { ...status, healthy: isHealthy(status) }
+  return { ...status, healthy: unhealthy(status) === undefined }
 }
 
 /** The rest is shown also where Prometheus does not answer. */
@@ -128,18 +135,24 @@ function podState(pod: KubeObject): Pods[number] {
   }
 }
 
-/** An empty list is no health: nothing was installed. */
-function isHealthy({ nodes, applications, pods }: Omit<Status, 'healthy'>): boolean {
-  const synced = applications.length > 0 && applications.every(({ sync, health }) => sync === 'Synced' && health === 'Healthy')
-  return synced && nodes.length > 0 && nodes.every(({ ready }) => ready) && pods.length > 0 && pods.every(({ ready }) => ready)
+/** The first thing that is not as it should be; undefined where all is. An empty list is no health: nothing was installed. */
+export function unhealthy({ nodes, applications, pods }: Omit<Status, 'healthy'>): string | undefined {
+  const missing = Object.entries({ nodes, applications, pods }).find(([, list]) => list.length === 0)
+  if (missing !== undefined) return `there are no ${missing[0]}`
+  const node = nodes.find(({ ready }) => !ready)
+  if (node !== undefined) return `node ${node.name} is not ready`
+  const application = applications.find(({ sync, health }) => sync !== 'Synced' || health !== 'Healthy')
+  if (application !== undefined) return `Application ${application.name} is ${application.sync} and ${application.health}`
+  const pod = pods.find(({ ready }) => !ready)
+  return pod === undefined ? undefined : `pod ${pod.namespace}/${pod.name} is not ready`
 }
 
 /** A table for a terminal. */
 export function renderStatus(status: Status): string {
   return [
     ...table(
-      ['NODE', 'READY', 'VERSION'],
-      status.nodes.map(({ name, ready, version }) => [name, yes(ready), version]),
+      ['NODE', 'READY', 'VERSION', ''],
+      status.nodes.map(({ name, ready, version, cordoned }) => [name, yes(ready), version, cordoned ? 'takes no new pods' : '']),
     ),
     '',
     ...table(

@@ -6,7 +6,7 @@ import type { Condition } from '#kit/wait'
 import type { Alerting } from './alerting.ts'
 import type { Environment } from './environments.ts'
 import type { LoadGenerator } from './load.ts'
-import type { FaultSwitch, Scenario } from './scenario.ts'
+import type { FaultSwitch, NetworkSwitch, Scenario } from './scenario.ts'
 
 export type Digest = `sha256:${string}`
 
@@ -24,12 +24,39 @@ export interface Cluster {
   readonly brings: Readonly<Record<'metricsServer', boolean>>
   /** Host and port where this machine pushes; the nodes pull through it under the images' upstream names. */
   readonly registry: string
+  /** What its nodes run on, where that is ours to break. */
+  readonly machines?: Machines
   /** The address on this machine of a published service. */
   address(service: ServiceName): string
   fetch(service: ServiceName, path: string, init?: RequestInit): Promise<Response>
 }
 
-export type Capability = 'tuneControlPlane' | 'restartNode' | 'secondNode' | 'networkPolicy'
+/** `secondNode`: it has one now. `apiServerProcess`: the API server is a process of its own, which something starts again. */
+export type Capability = 'tuneControlPlane' | 'restartNode' | 'secondNode' | 'networkPolicy' | 'apiServerProcess'
+
+/** What the nodes of a cluster run on, by the nodes' names. */
+export interface Machines {
+  /** The one with the API server first. */
+  list(): Promise<readonly Machine[]>
+  /** Ends it at once and leaves it down, as a cut of its power would. @throws UserError for the one with the API server */
+  lose(node: string): Promise<void>
+  /** Starts one that is down, and waits until its node is ready; one that is gone for good is left alone. */
+  start(node: string): Promise<void>
+  /** Stops it in order and starts it again; `downMs` lie between, 0 by default. Its node is not waited for. */
+  restart(node: string, options: { readonly downMs?: number; readonly signal: AbortSignal }): Promise<void>
+  /** Ends the process of its API server at once (SIGKILL). */
+  killApiServer(node: string): Promise<void>
+  /** Whatever starts processes again there does nothing for so long, and then goes on by itself. */
+  freezeSupervisor(node: string, forMs: number): Promise<void>
+}
+
+export interface Machine {
+  readonly node: string
+  readonly hasApiServer: boolean
+  readonly running: boolean
+  /** Changes with every start. */
+  readonly startedAt: string
+}
 
 /** Services that are published on this machine, each on a port of its own. The order fixes the ports: append only. */
 export const SERVICE_NAMES = ['git', 'service', 'argocd', 'prometheus', 'alertmanager', 'sink'] as const
@@ -55,6 +82,8 @@ export interface UpRequest extends Run {
   readonly name: string
   /** First port of the cluster's block; undefined keeps the block that it has. */
   readonly portsFrom?: number
+  /** How many nodes; undefined keeps those that it has. @default 1 for a new cluster */
+  readonly nodes?: number
   readonly images: Images
 }
 
@@ -215,6 +244,22 @@ export interface Part {
   /** Lines for the person who brought the stack up. */
   hints?(target: Target): readonly string[]
   readonly scenarios: readonly Scenario[]
+  /** Absent for a part that has one version alone. */
+  readonly upgrades?: Upgrades
+}
+
+/** The versions that a part can be moved between while the stack runs. */
+export interface Upgrades {
+  /** What the working tree pins, and `local:up` installs. */
+  readonly pinned: string
+  /** The part at each of its versions, oldest first: all are pinned as the one that is installed. Images have one name at all of them. */
+  readonly versions: ReadonlyMap<string, Part>
+  /** Name of the image whose programs are of that version. The workloads that run it are labelled with it: see `VERSION_LABEL`. */
+  readonly image: string
+  /** Proofs that must hold before a move and after it. Load runs meanwhile: none may take away what it asks for. */
+  readonly proofs: readonly string[]
+  /** The version that a program of it names in this line of its log; undefined in any other. */
+  says(line: string): string | undefined
 }
 
 export interface NamespaceSpec {
@@ -242,6 +287,11 @@ export interface TimingProfile {
    * serve.
    */
   readonly hpa: Readonly<Record<'syncMs' | 'usageMs' | 'scaleInWindowMs' | 'podStartMs', number>>
+  /**
+   * Nodes: how often one says that it is there, how long it may keep silent, how often that is looked at, and how long its pods stay
+   * bound to it once it is given up.
+   */
+  readonly nodes: Readonly<Record<'heartbeatMs' | 'graceMs' | 'monitorMs' | 'tolerationMs', number>>
 }
 
 /** The composition root: an adopter edits the one object of this type. */
@@ -255,6 +305,7 @@ export interface Stack {
   readonly timing: Readonly<Record<TimingProfile['name'], TimingProfile>>
   readonly load: LoadGenerator
   readonly faults: FaultSwitch
+  readonly network: NetworkSwitch
   readonly alerting: Alerting
   /** The proofs that must have held for a digest in an environment before it may go on to the next. */
   readonly evidence: Readonly<Record<Environment, readonly string[]>>

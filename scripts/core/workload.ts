@@ -61,7 +61,7 @@ export function podOf(event: RecordedEvent): KubeObject | undefined {
 export interface ContainerStatus {
   readonly restartCount: number
   readonly ready: boolean
-  readonly state?: { readonly running?: object; readonly waiting?: { readonly reason: string } }
+  readonly state?: { readonly running?: object; readonly terminated?: object; readonly waiting?: { readonly reason: string } }
   readonly lastState?: { readonly terminated?: { readonly reason: string; readonly finishedAt: string } }
 }
 
@@ -81,22 +81,52 @@ export function victimIn(event: RecordedEvent, before: readonly KubeObject[]): C
   return pod?.metadata.uid === victimOf(before)?.metadata.uid ? containerOf(pod) : undefined
 }
 
+/** Whether an EndpointSlice offers no traffic to the pod that a round acts on, any more or yet. */
+export function victimIsOut(event: RecordedEvent, before: readonly KubeObject[]): boolean {
+  return readyPods(event)?.includes(victimOf(before)?.metadata.name ?? '') === false
+}
+
+/** Whether an EndpointSlice offers traffic to it. */
+export function victimIsIn(event: RecordedEvent, before: readonly KubeObject[]): boolean {
+  return readyPods(event)?.includes(victimOf(before)?.metadata.name ?? '') === true
+}
+
 /** How often the container of the pod that a round acts on had been started anew before. */
 export function restartsOf(before: readonly KubeObject[]): number {
   return containerOf(victimOf(before))?.restartCount ?? 0
 }
 
 /** The kubelet starts a container that ends often ever later: a run leaves a fresh pod to the next one. */
-export async function freshVictim({ cluster }: Context): Promise<Undo> {
+export async function freshVictim(context: Context): Promise<Undo> {
+  return (await victimRefs(context)).map((ref) => ({ op: 'delete', ref }))
+}
+
+/** The same of all pods, one by one, so that nobody notices. */
+export async function freshPods(): Promise<Undo> {
+  const annotations = { 'holdfast.dev/replaced': new Date().toISOString() }
+  return [{ op: 'patch', ref: WORKLOAD, patch: { spec: { template: { metadata: { annotations } } } } }]
+}
+
+/** The pod that a round acts on now, or none. */
+export async function victimRefs({ cluster }: Pick<Context, 'cluster'>): Promise<readonly ObjectRef[]> {
   const victim = victimOf(await cluster.kube.list(WORKLOAD_PODS))
-  return victim === undefined ? [] : [{ op: 'delete', ref: refOf(victim) }]
+  return victim === undefined ? [] : [refOf(victim)]
+}
+
+/** All pods of the workload. */
+export async function podRefs({ cluster }: Pick<Context, 'cluster'>): Promise<readonly ObjectRef[]> {
+  return (await cluster.kube.list(WORKLOAD_PODS)).map(refOf)
 }
 
 /** Switches a fault of the pod that a round acts on. */
-export async function faultVictim({ cluster, faults }: Context, fault: PodFault): Promise<void> {
-  const victim = victimOf(await cluster.kube.list(WORKLOAD_PODS))
-  if (victim === undefined) throw new Failure({ what: 'Cannot switch a fault on', why: `the workload has no pod in ${ENVIRONMENT}` })
-  await faults.set(cluster, victim.metadata.name, fault)
+export async function faultVictim(context: Context, fault: PodFault): Promise<void> {
+  await faultPods(context, fault, await victimRefs(context))
+}
+
+/** Switches a fault of these pods, at once. */
+export async function faultPods({ cluster, faults }: Context, fault: PodFault, pods: readonly ObjectRef[]): Promise<void> {
+  if (pods.length === 0) throw new Failure({ what: 'Cannot switch a fault on', why: `the workload has no pod in ${ENVIRONMENT}` })
+  await Promise.all(pods.map(({ name }) => faults.set(cluster, name, fault)))
 }
 
 /** The pods that an EndpointSlice offers traffic to. */
@@ -107,6 +137,13 @@ export function readyPods(event: RecordedEvent): string[] | undefined {
 }
 
 export const hasReady = (count: number) => (event: RecordedEvent) => readyPods(event)?.length === count
+
+/** Whether at least as many pods as before take traffic, and none of those that are named. */
+export function hasAllReady(event: RecordedEvent, before: readonly KubeObject[], without: readonly string[] = []): boolean {
+  const wanted = Math.max(1, ...before.map((object) => readyPods({ type: 'ADDED', object, atMs: 0 })?.length ?? 0))
+  const pods = readyPods(event)
+  return pods !== undefined && pods.length >= wanted && pods.every((pod) => !without.includes(pod))
+}
 
 /** The pods of the first moment at which so many were ready. */
 export function podsWhenReady({ events }: Pick<Evidence, 'events'>, count: number): string[] {

@@ -5,9 +5,13 @@ export interface ClusterFlags {
   readonly name: string
 }
 
-export interface UpFlags extends ClusterFlags {
-  readonly portsFrom?: number
+export interface ImagesFlags {
   readonly images?: 'pull' | 'build'
+}
+
+export interface UpFlags extends ClusterFlags, ImagesFlags {
+  readonly portsFrom?: number
+  readonly nodes?: number
   readonly timings?: 'json'
 }
 
@@ -19,10 +23,14 @@ export function withName(command: Command): Command {
   return command.option('--name <name>', 'which cluster: each has its own containers, ports and volumes', parseName, 'local')
 }
 
+export function withImages(command: Command): Command {
+  return command.addOption(new Option('--images <way>', 'force how images are obtained').choices(['pull', 'build']))
+}
+
 export function withUp(command: Command): Command {
-  return withName(command)
+  return withImages(withName(command))
     .option('--ports-from <port>', 'first port of the cluster’s block on 127.0.0.1 (default 16440)', parsePort)
-    .addOption(new Option('--images <way>', 'force how images are obtained').choices(['pull', 'build']))
+    .option('--nodes <n>', 'how many nodes; without it those that are there (default 1)', wholeNumber(1, 5))
     .addOption(new Option('--timings <format>', 'print the time of each step').choices(['json']))
 }
 

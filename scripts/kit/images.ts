@@ -19,8 +19,8 @@ export interface ImageSource {
   readonly signal: AbortSignal
   /** Forced way; by default one short probe decides when the first image is missing. */
   readonly way?: 'pull' | 'build'
-  /** The project's files that images are built of: another commit's, for its image. Go programs are always those of this one. @default the project's root */
-  readonly root?: string
+  /** The code that bundles are made of: another commit's, for its image. All else is always of this one. @default the project's root */
+  readonly codeFrom?: string
 }
 
 /** An image of the engine, ready to run or to build upon. */
@@ -32,7 +32,7 @@ interface LocalImage {
 /** Makes images available in the engine and in the registry; every image is made once per run. */
 export class Images {
   readonly #source: ImageSource
-  readonly #root: string
+  readonly #codeFrom: string
   readonly #local = createOnce<LocalImage>()
   readonly #way = createOnce<'pull' | 'build'>()
   /** A build waits for the network and the disk as much as for a processor. */
@@ -40,12 +40,12 @@ export class Images {
 
   constructor(source: ImageSource) {
     this.#source = source
-    this.#root = source.root ?? root
+    this.#codeFrom = source.codeFrom ?? root
   }
 
   /** An image in the engine: the node, the registry, bases. Never tagged with an upstream name, which would shadow it. */
   async local(spec: ImageSpec): Promise<LocalImage> {
-    const key = await imageKey(spec, this.#root)
+    const key = await imageKey(spec, this.#codeFrom)
     return this.#local(key, async () => {
       const built = `holdfast.local/${spec.name}:${key}`
       if (this.#ways().includes('built') && (await inspect('image', built)) !== undefined) return { ref: built, way: 'built' }
@@ -60,17 +60,25 @@ export class Images {
   /** Whether there is a way to an image: only one that cannot be built has to be there, or pulled. */
   async canHave(spec: ImageSpec, registry: string): Promise<boolean> {
     if (spec.build !== undefined) return true
-    const stored = await digestOf(registry, spec.name, `pulled-${await imageKey(spec, this.#root)}`)
+    const stored = await digestOf(registry, spec.name, `pulled-${await imageKey(spec, this.#codeFrom)}`)
     return stored !== undefined || (await this.#decideWay()) === 'pull'
   }
 
-  /** An image in the registry at `registry` (host:port on this machine), under its upstream name and `tag`. */
-  async stored(spec: ImageSpec, registry: string, tag = spec.tag): Promise<StoredImage> {
-    const key = await imageKey(spec, this.#root)
+  /** An image that the registry at `registry` (host:port on this machine) has already. */
+  async found(spec: ImageSpec, registry: string): Promise<StoredImage | undefined> {
+    const key = await imageKey(spec, this.#codeFrom)
     for (const way of this.#ways()) {
       const digest = await digestOf(registry, spec.name, `${way}-${key}`)
       if (digest !== undefined) return { spec, key, digest, way }
     }
+    return undefined
+  }
+
+  /** An image in the registry, made where it is not there yet, under its upstream name and `tag`. */
+  async stored(spec: ImageSpec, registry: string, tag = spec.tag): Promise<StoredImage> {
+    const found = await this.found(spec, registry)
+    if (found !== undefined) return found
+    const key = await imageKey(spec, this.#codeFrom)
     const { ref, way } = await this.local(spec)
     return this.#source.progress.step(`Store ${spec.name}`, async () => {
       for (const each of [tag, `${way}-${key}`]) await this.#push(ref, `${registry}/${spec.name}:${each}`)
@@ -137,7 +145,7 @@ export class Images {
 
   async #layContext(spec: BuiltSpec, { context, note }: { context: string; note: (text: string) => void }): Promise<void> {
     const { build } = spec
-    for (const file of contextFiles(build)) await cp(join(this.#root, build.context, file), join(context, file), { recursive: true })
+    for (const file of contextFiles(build)) await cp(join(root, build.context, file), join(context, file), { recursive: true })
     for (const input of build.inputs ?? []) {
       note(`${input.kind} ${input.to}`)
       const target = join(context, input.to)
@@ -153,9 +161,9 @@ export class Images {
       case 'module-file':
         return cp(join(await goModuleDir(input.goMod, input.module), input.from), target)
       case 'node-binary':
-        return cp(join(this.#root, nodePackage(await enginePlatform()), 'bin', 'node'), target)
+        return cp(join(root, nodePackage(await enginePlatform()), 'bin', 'node'), target)
       case 'bundle':
-        return writeFile(target, await bundled(input.entry, this.#root))
+        return writeFile(target, await bundled(input.entry, this.#codeFrom))
       case 'image-archive': {
         const { ref } = await this.local(input.image)
         await docker(['tag', ref, input.as])
@@ -181,29 +189,29 @@ function contextFiles(build: ImageBuild): readonly string[] {
   return [build.dockerfile ?? 'Dockerfile', ...(build.files ?? [])]
 }
 
-/** The key of all that goes into an image; `from` is the project that it is built of. */
-export async function imageKey(spec: ImageSpec, from = root): Promise<string> {
+/** The key of all that goes into an image; bundles are made of the code in `codeFrom`. */
+export async function imageKey(spec: ImageSpec, codeFrom = root): Promise<string> {
   const platform = await enginePlatform()
   const { build } = spec
   if (build === undefined) return keyOf(spec.name, spec.tag, spec.upstream ?? '', platform)
-  const files = await hashFiles(join(from, build.context), contextFiles(build))
-  const inputs = await Promise.all((build.inputs ?? []).map((input) => inputKey(input, { ...platform, from })))
-  const base = build.base === undefined ? '' : await imageKey(build.base, from)
+  const files = await hashFiles(join(root, build.context), contextFiles(build))
+  const inputs = await Promise.all((build.inputs ?? []).map((input) => inputKey(input, { ...platform, codeFrom })))
+  const base = build.base === undefined ? '' : await imageKey(build.base, codeFrom)
   return keyOf(spec.name, spec.tag, spec.upstream ?? '', files, inputs, base, platform)
 }
 
-async function inputKey(input: ImageInput, { from, ...platform }: { os: string; arch: string; from: string }): Promise<unknown> {
+async function inputKey(input: ImageInput, { codeFrom, ...platform }: { os: string; arch: string; codeFrom: string }): Promise<unknown> {
   switch (input.kind) {
     case 'go':
       return [input.to, await goInputKey(input, platform)]
     case 'module-file':
       return [input, await hashFiles(join(root, input.goMod), ['go.sum'])]
     case 'node-binary':
-      return [input, await nodeVersion(platform, from)]
+      return [input, await nodeVersion(platform)]
     case 'bundle':
-      return [input.to, sha256(await bundled(input.entry, from))]
+      return [input.to, sha256(await bundled(input.entry, codeFrom))]
     case 'image-archive':
-      return [input.to, input.as, await imageKey(input.image, from)]
+      return [input.to, input.as, await imageKey(input.image, codeFrom)]
     case 'debian':
       return input
   }
@@ -218,8 +226,8 @@ async function goInputKey(input: Extract<ImageInput, { kind: 'go' }>, platform: 
 }
 
 /** From our own package.json: npm installs only the package of this machine's platform. */
-async function nodeVersion(platform: { os: string; arch: string }, from: string): Promise<string> {
-  const { optionalDependencies } = JSON.parse(await readFile(join(from, 'package.json'), 'utf8'))
+async function nodeVersion(platform: { os: string; arch: string }): Promise<string> {
+  const { optionalDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
   return optionalDependencies[basename(nodePackage(platform))] ?? 'none'
 }
 

@@ -110,9 +110,10 @@ export class Kube {
     return (await this.request('PATCH', await this.#path(ref), { body: patch, type: 'application/merge-patch+json' })) as KubeObject
   }
 
-  /** @returns whether the object was there. */
-  async delete(ref: ObjectRef, propagation: 'Background' | 'Foreground' | 'Orphan' = 'Background'): Promise<boolean> {
-    const path = `${await this.#path(ref)}?propagationPolicy=${propagation}`
+  /** @param graceS how long a pod may take to end. @default what the pod says. @returns whether the object was there. */
+  async delete(ref: ObjectRef, propagation: 'Background' | 'Foreground' | 'Orphan' = 'Background', graceS?: number): Promise<boolean> {
+    const grace = graceS === undefined ? '' : `&gracePeriodSeconds=${graceS}`
+    const path = `${await this.#path(ref)}?propagationPolicy=${propagation}${grace}`
     return (await this.#unlessMissing(() => this.request('DELETE', path))) !== undefined
   }
 

@@ -55,6 +55,12 @@ export async function waitFor<T>(what: string, probe: () => Promise<Condition<T>
   }
 }
 
+/** For a wait whose answer may be no: not in time is an answer, anything else is thrown on. */
+export function overdue(thrown: unknown): false {
+  if (!(thrown instanceof Failure)) throw thrown
+  return false
+}
+
 function hopeless(what: string, { why, next }: Extract<Condition<unknown>, { state: 'terminal' }>): Failure {
   return new Failure({ what: `Waiting for ${what} is of no use`, why, ...(next === undefined ? {} : { next }) })
 }

@@ -1,5 +1,5 @@
 /** Argo CD as it is rendered: the core always, the web UI where its image is pulled. */
-import type { Cluster, StoredImage, Target } from '#core'
+import { type Cluster, type StoredImage, selectScenarios, type Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { argocd } from '../../argocd/part.ts'
 import { stack } from '../../holdfast.config.ts'
@@ -11,8 +11,8 @@ const test = suite('argocd')
 const MODULE = { timeoutMs: 300_000 }
 const DIGEST = `sha256:${'a'.repeat(64)}` as const
 
-function target(way: StoredImage['way']): Target {
-  const images = new Map(argocd.images.map((spec): [string, StoredImage] => [spec.name, { spec, key: 'k', digest: DIGEST, way }]))
+function target(way: StoredImage['way'], part = argocd): Target {
+  const images = new Map(part.images.map((spec): [string, StoredImage] => [spec.name, { spec, key: 'k', digest: DIGEST, way }]))
   const cluster = { name: 'local', kubeconfig: '/k', address: () => 'http://127.0.0.1:1' } as unknown as Cluster
   return { cluster, environment: 'dev', timing: stack.timing.local, repoUrl: 'http://git/x.git', images }
 }
@@ -57,6 +57,45 @@ test('all that is rendered for a pulled image is valid, and its settings differ 
     assert.equal(await validator.problemsOf(object), [], `${object.kind} ${object.metadata.name}`)
   const params = (objects: readonly KubeObject[]) => objects.find(({ metadata }) => metadata.name === 'argocd-cmd-params-cm')?.data
   assert.equal(params(pulled), { ...params(built), 'server.insecure': 'true' })
+})
+
+const upgrades = argocd.upgrades ?? assert.unreachable('it has versions')
+
+test(
+  'each version is rendered from manifests of its own, and named where its programs run',
+  async () => {
+    assert.equal([...(upgrades?.versions.keys() ?? [])], ['3.5.6', '3.5.7'])
+    const all = [...(upgrades?.versions ?? [])]
+    for (const [version, part] of all) {
+      const objects = (await part.rendered?.(target('built', part))) ?? []
+      const labelled = objects.filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/version'] !== undefined)
+      assert.equal(labelled.map(({ metadata }) => [metadata.name, metadata.labels?.['app.kubernetes.io/version']]).sort(), [
+        ['argocd-application-controller', version],
+        ['argocd-repo-server', version],
+      ])
+      const [image] = part.images
+      assert.equal([image?.tag, image?.upstream?.ref], [`v${version}`, `quay.io/argoproj/argocd:v${version}`])
+    }
+  },
+  MODULE,
+)
+
+test('what is installed is the version that is pinned, and its proofs are known', async () => {
+  const pinned = upgrades?.versions.get(upgrades.pinned)
+  assert.equal(pinned?.images, argocd.images)
+  assert.equal(await pinned?.rendered?.(target('built')), await rendered('built'))
+  assert.is(selectScenarios(stack, 'proof', { names: upgrades?.proofs ?? [] }).length, 3)
+})
+
+test('a program’s own version is read from the line of its start, as JSON and as text', () => {
+  const json =
+    '{"built":"1970-01-01T00:00:00Z","commit":"","level":"info","msg":"ArgoCD Repository Server is starting","port":8081,"time":"2026-11-25T21:09:41Z","version":"v3.5.6+unknown"}'
+  const text =
+    'time="2026-11-25T21:09:41Z" level=info msg="ArgoCD Application Controller is starting" built="1970-01-01T00:00:00Z" commit= namespace=argocd version=v3.5.7+2d9f9ba'
+  assert.equal(
+    [json, text, '{"level":"info","msg":"Loading Redis credentials","version":"v1"}', ''].map((line) => upgrades?.says(line)),
+    ['3.5.6', '3.5.7', undefined, undefined],
+  )
 })
 
 test.run()

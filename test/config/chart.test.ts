@@ -2,6 +2,7 @@
 import { type Cluster, ENVIRONMENTS, type Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { service } from '../../chart/part.ts'
+import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { at, BUILD, CHART, DIGEST, objects, render, WITH_DIGEST } from './chart-fixture.ts'
 
@@ -139,7 +140,7 @@ test('the database and the tracing are told only where there are any', async () 
   ])
 })
 
-test('pods leave a lost node as soon as Kubernetes says, and sooner locally', async () => {
+test('pods leave a lost node as soon as Kubernetes says, and sooner locally, as the bounds of the proofs have it', async () => {
   const tolerations = (tolerationSeconds: number) =>
     ['not-ready', 'unreachable'].map((state) => ({
       key: `node.kubernetes.io/${state}`,
@@ -147,10 +148,11 @@ test('pods leave a lost node as soon as Kubernetes says, and sooner locally', as
       effect: 'NoExecute',
       tolerationSeconds,
     }))
+  const { local: timing, production } = stack.timing
   const byDefault = await objects(...WITH_DIGEST)
-  assert.equal(at(byDefault.Deployment, 'spec.template.spec.tolerations'), tolerations(300))
+  assert.equal(at(byDefault.Deployment, 'spec.template.spec.tolerations'), tolerations(production.nodes.tolerationMs / 1000))
   const local = await objects('--values', `${CHART}values-local.yaml`, ...WITH_DIGEST)
-  assert.equal(at(local.Deployment, 'spec.template.spec.tolerations'), tolerations(10))
+  assert.equal(at(local.Deployment, 'spec.template.spec.tolerations'), tolerations(timing.nodes.tolerationMs / 1000))
 })
 
 test('a drain takes one pod at a time, and is never held up by pods that do not serve', async () => {

@@ -1,5 +1,5 @@
 /** The commands as a user meets them: exit codes, sentences, JSON. */
-import { askForCommit, openDelivery, parsePromotion, promote, rollback } from '#core'
+import { askForCommit, openDelivery, rollback } from '#core'
 import { exec } from '#kit/exec'
 import { root } from '#kit/paths'
 import { createProgress } from '#kit/progress'
@@ -88,8 +88,29 @@ const REFUSED: readonly [command: string, args: readonly string[], sentence: str
   ],
   ['prove', ['--env', 'stagin'], "Cannot prove: there is no environment 'stagin'. Did you mean 'staging'? Known: dev, staging, prod"],
   ['prove', ['hand-edit', '--env', 'staging'], "Cannot run 'hand-edit' in staging: it is a proof of dev. Add --env dev"],
+  ['upgrade', [], 'Cannot upgrade: no part is named. Add --part argocd'],
+  ['upgrade', ['--part', 'argcd'], "Cannot upgrade 'argcd': there is no such part. Did you mean 'argocd'? Parts with several: argocd"],
+  [
+    'upgrade',
+    ['--part', 'load', '--to', '1.9.0'],
+    "Cannot upgrade 'load': one version of it alone is pinned here. Parts with several: argocd",
+  ],
+  ['upgrade', ['--part', 'argocd'], "Cannot upgrade 'argocd': no version is named. Add --to 3.5.6 or --to 3.5.7"],
+  [
+    'upgrade',
+    ['--part', 'argocd', '--to', '3.6.7'],
+    "Cannot upgrade 'argocd' to '3.6.7': that version is not pinned here. Did you mean '3.5.7'?",
+  ],
+  ['chaos', ['--env', 'prod'], 'Cannot begin with chaos: nothing is broken on purpose in prod. Use --env dev or --env staging'],
+  ['chaos', ['pod-killed', '--env', 'staging'], "Cannot run 'pod-killed' in staging: it is an experiment of dev. Add --env dev"],
   // Only now the stack.
+  [
+    'upgrade',
+    ['--part', 'argocd', '--to', '3.5.6', '--dry-run'],
+    "Cannot upgrade 'argocd': no cluster 'not-there' runs. Run npm run local:up",
+  ],
   ['promote', ['staging'], "Cannot promote to 'staging': no cluster 'not-there' runs. Run npm run local:up"],
+  ['chaos', ['--dry-run'], "Cannot start a run: no cluster 'not-there' runs. Run npm run local:up"],
   ['rollback', [SHA], "Cannot roll dev back: no cluster 'not-there' runs. Run npm run local:up"],
 ]
 
@@ -120,19 +141,6 @@ test(
     await assert.rejects(back(sha), /dev runs its image sha256:[0-9a-f]{12} already\. Name an earlier commit/)
   },
   { timeoutMs: 60_000 },
-)
-
-test(
-  'promote to prod is refused while staging is empty or unproven',
-  async ({ signal }) => {
-    using progress = createProgress()
-    await using delivery = await openDelivery(stack, { ...CANNOT, progress, signal })
-    await assert.rejects(
-      promote(delivery, parsePromotion('prod'), { revert: false }),
-      /staging runs nothing\. Run npm run promote -- staging|these proofs have not held for it in staging: smoke|its evidence is refused/,
-    )
-  },
-  { timeoutMs: 30_000 },
 )
 
 test.run()

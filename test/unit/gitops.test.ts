@@ -8,6 +8,7 @@ import {
   ENVIRONMENTS,
   environmentBefore,
   filesWithDigest,
+  filesWithPart,
   moveDigest,
   nameIn,
   type Part,
@@ -124,6 +125,27 @@ test('filesWithDigest() gives the values and the Application of one environment,
   assert.equal(parse(files['applications/application.argocd.demo-staging.yaml'] ?? '').spec.sources, [{ values }])
   assert.is(digestIn(new Map(Object.entries(files)), { part: 'demo', environment: 'staging' }), 'sha256:new')
   assert.is(digestIn(new Map([['environments/dev/demo.yaml', '']]), { part: 'demo', environment: 'dev' }), undefined)
+})
+
+test('filesWithPart() gives what changes of one part, and its project comes to allow what is new', async () => {
+  const path = 'applications/appproject.argocd.platform.yaml'
+  const before = await composed({ 'environments/dev/demo.yaml': 'replicas: 4\n' })
+  before.set('rendered/demo/secret.dev.old.yaml', 'kind: Secret\n').set('rendered/other/secret.dev.x.yaml', 'kind: Secret\n')
+  assert.equal(await filesWithPart(before, { ...part, name: 'nothing', rendered: async () => [], applications: () => [] }, target), {})
+  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata: { name: 'r', namespace: 'elsewhere' } }
+  const files = await filesWithPart(before, { ...part, rendered: async () => [role] }, target)
+  assert.equal(Object.keys(files).toSorted(), [
+    path,
+    'rendered/demo/configmap.dev.c.yaml',
+    'rendered/demo/role.elsewhere.r.yaml',
+    'rendered/demo/secret.dev.old.yaml',
+  ])
+  assert.equal([files['rendered/demo/configmap.dev.c.yaml'], files['rendered/demo/secret.dev.old.yaml']], [null, null])
+  const { spec } = parse(files[path] ?? '')
+  const kinds = spec.namespaceResourceWhitelist.map(({ kind }: { kind: string }) => kind)
+  assert.equal(kinds, ['ConfigMap', 'ResourceQuota', 'Role'], 'what it allowed, it allows on')
+  assert.equal(spec.destinations.map(({ namespace }: { namespace: string }) => namespace).toSorted(), ['argocd', 'dev', 'elsewhere'])
+  assert.equal(spec.sourceRepos, ['http://git/x.git'])
 })
 
 test('environments are in an order, and an unknown one is answered with the nearest', () => {

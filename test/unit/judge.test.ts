@@ -13,6 +13,7 @@ const timing = {
   reconciliationMs: 9000,
   speedup: 15,
   hpa: { syncMs: 5000, usageMs: 10_000, scaleInWindowMs: 20_000, podStartMs: 5000 },
+  nodes: { heartbeatMs: 10_000, graceMs: 20_000, monitorMs: 5000, tolerationMs: 10_000 },
 } as const
 const object = (value: string, uid = 'a'): KubeObject => ({ apiVersion: 'v1', kind: 'Thing', metadata: { name: 'x', uid }, value })
 const scenario: Scenario = {

@@ -82,7 +82,8 @@ function fakeLoad(asked: Environment[]): Pick<LoadGenerator, 'undo' | 'start'> {
 /** What `source` names. */
 export const KEPT = 'e'.repeat(40)
 
-function fakeRemote(commits: DeployCommit[]): GitRemote {
+/** `deploy` as a list of commits, oldest first. */
+export function fakeRemote(commits: DeployCommit[]): GitRemote {
   const tip = () => commits.at(-1)
   return {
     url: 'http://git/x.git',

@@ -45,6 +45,8 @@ type Leaf struct {
 	Organizations []string
 	Names         []string
 	Addresses     []net.IP
+	// WithAuthority has the server show its authority too: one that joins knows it by its hash alone.
+	WithAuthority bool
 }
 
 // Pair is a certificate and its key, in PEM.
@@ -85,7 +87,7 @@ func (a *Authority) create(name string) error {
 	if err != nil {
 		return fmt.Errorf("make the certificate authority %s: %w", name, err)
 	}
-	data := encode("CERTIFICATE", der)
+	data := EncodeCertificate(der)
 	if err := a.use(data); err != nil {
 		return err
 	}
@@ -133,7 +135,10 @@ func (a *Authority) Issue(leaf Leaf) (Pair, error) {
 	if err != nil {
 		return Pair{}, fmt.Errorf("encode the key of %s: %w", leaf.File, err)
 	}
-	pair := Pair{encode("CERTIFICATE", der), keyPEM}
+	pair := Pair{EncodeCertificate(der), keyPEM}
+	if leaf.WithAuthority {
+		pair.Certificate = append(pair.Certificate, a.pem...)
+	}
 	return pair, errors.Join(
 		files.Write(a.path(leaf.File, "key"), pair.Key, 0o600),
 		files.Write(a.path(leaf.File, "crt"), pair.Certificate, 0o644),
@@ -195,6 +200,9 @@ func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 	der, err := x509.MarshalECPrivateKey(key)
 	return encode("EC PRIVATE KEY", der), err
 }
+
+// EncodeCertificate is a certificate as the PEM file that an authority writes: its hash is known to those who join.
+func EncodeCertificate(der []byte) []byte { return encode("CERTIFICATE", der) }
 
 func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})

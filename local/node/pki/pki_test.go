@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"net"
@@ -57,6 +58,23 @@ func TestAServersCertificateIsGoodForItsNamesAndAddresses(t *testing.T) {
 	}
 	if left := time.Until(server.NotAfter); left < 9*365*24*time.Hour {
 		t.Errorf("it ends in %s", left)
+	}
+}
+
+func TestAServerShowsItsAuthorityWhereAsked(t *testing.T) {
+	authority := open(t, t.TempDir())
+	for _, asked := range []bool{true, false} {
+		pair, err := authority.Issue(Leaf{File: "s", CommonName: "s", Names: []string{"n1"}, WithAuthority: asked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.HasSuffix(pair.Certificate, authority.PEM()) != asked {
+			t.Errorf("asked for %v, got %s", asked, pair.Certificate)
+		}
+		kept, err := os.ReadFile(authority.path("s", "crt"))
+		if err != nil || !bytes.Equal(kept, pair.Certificate) {
+			t.Errorf("the file has %s, %v", kept, err)
+		}
 	}
 }
 

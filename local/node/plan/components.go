@@ -20,6 +20,26 @@ type Component struct {
 	Args []string
 }
 
+// isAgent says whether the API server is on another machine.
+func (n Node) isAgent() bool { return n.Role == Agent }
+
+// Authority is the file with the cluster's certificate authority.
+func (n Node) Authority() string {
+	if n.isAgent() {
+		return AgentAuthority
+	}
+	return Certificate("ca")
+}
+
+// credentialOf is what a component of the node signs in with. An agent has one identity: the proxy reads what every node
+// may read.
+func (n Node) credentialOf(component string) string {
+	if n.isAgent() {
+		return NodeCredential
+	}
+	return Credential(component)
+}
+
 func (n Node) component(name string, flags ...Flag) Component {
 	return Component{Name: name, Args: commandLine(flags, n.Extra[name])}
 }
@@ -82,6 +102,8 @@ func (n Node) APIServer() Component {
 		Flag{"client-ca-file", Certificate("ca")},
 		Flag{"enable-admission-plugins", "NodeRestriction"},
 		Flag{"enable-aggregator-routing", "false"},
+		// Other nodes join with such a token.
+		Flag{"enable-bootstrap-token-auth", "true"},
 		// There is one API server, and its address may change with a restart: this reconciler replaces the old
 		// address at once, where the default one leaves it among the endpoints until its lease ends.
 		Flag{"endpoint-reconciler-type", "master-count"},
@@ -113,6 +135,8 @@ func (n Node) ControllerManager() Component {
 		Flag{"cluster-cidr", PodCIDR},
 		Flag{"cluster-signing-cert-file", Certificate("ca")},
 		Flag{"cluster-signing-key-file", Key("ca")},
+		// The second is off by default. It removes the tokens that nodes were to join with, once they have run out.
+		Flag{"controllers", "*,token-cleaner-controller"},
 		// The default of 20 requests a second delays each start by three seconds: forty controllers ask for a token each.
 		Flag{"kube-api-burst", "400"},
 		Flag{"kube-api-qps", "200"},
@@ -145,14 +169,18 @@ func localServer(name string) []Flag {
 	}
 }
 
-// Kubelet runs the pods.
+// Kubelet runs the pods. An agent's asks the cluster for its certificates, and keeps them.
 func (n Node) Kubelet() Component {
-	return n.component("kubelet",
-		Flag{"config", KubeletConfig},
-		Flag{"hostname-override", n.Name},
-		Flag{"kubeconfig", Credential("kubelet")},
-		Flag{"node-ip", n.IP},
-	)
+	flags := []Flag{
+		{"config", KubeletConfig},
+		{"hostname-override", n.Name},
+		{"kubeconfig", n.credentialOf("kubelet")},
+		{"node-ip", n.IP},
+	}
+	if n.isAgent() {
+		flags = append(flags, Flag{"bootstrap-kubeconfig", JoinCredential}, Flag{"cert-dir", AgentPKI})
+	}
+	return n.component("kubelet", flags...)
 }
 
 // Proxy serves Service addresses. The zeros leave the connection table's size and timeouts as they are: they are the
@@ -164,7 +192,7 @@ func (n Node) Proxy() Component {
 		{"conntrack-tcp-timeout-close-wait", "0"},
 		{"conntrack-tcp-timeout-established", "0"},
 		{"hostname-override", n.Name},
-		{"kubeconfig", Credential("kube-proxy")},
+		{"kubeconfig", n.credentialOf("kube-proxy")},
 		{"profiling", "false"},
 		{"proxy-mode", "iptables"},
 	}

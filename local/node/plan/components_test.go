@@ -26,6 +26,7 @@ func TestNoComponentRepeatsAFlag(t *testing.T) {
 	node := Node{Name: "n1", IP: "172.17.0.2", Options: Options{UnsafeNoFsync: true}}
 	for _, component := range []Component{
 		node.Containerd(), node.Etcd(), node.APIServer(), node.ControllerManager(), node.Scheduler(), node.Kubelet(), node.Proxy(),
+		agent.Kubelet(), agent.Proxy(),
 	} {
 		seen := map[string]bool{}
 		for _, arg := range component.Args {
@@ -52,6 +53,30 @@ func TestNoComponentSignsInAsAdministrator(t *testing.T) {
 		if !slices.Contains(component.Args, "--kubeconfig="+Credential(component.Name)) {
 			t.Errorf("%s has no credential of its own: %q", component.Name, component.Args)
 		}
+	}
+}
+
+// agent is a node that joined n1.
+var agent = Node{Name: "n2", IP: "172.17.0.3", Options: Options{Role: Agent, ServerURL: "https://n1:6443"}}
+
+func TestAnAgentHasOneIdentityAndNothingOfTheServers(t *testing.T) {
+	for _, component := range []Component{agent.Kubelet(), agent.Proxy(), agent.Containerd()} {
+		for _, arg := range component.Args {
+			if strings.Contains(arg, "/server/") {
+				t.Errorf("%s has %s", component.Name, arg)
+			}
+		}
+	}
+	for _, component := range []Component{agent.Kubelet(), agent.Proxy()} {
+		if !slices.Contains(component.Args, "--kubeconfig="+NodeCredential) {
+			t.Errorf("%s signs in otherwise: %q", component.Name, component.Args)
+		}
+	}
+	if !slices.Contains(agent.Kubelet().Args, "--bootstrap-kubeconfig="+JoinCredential) {
+		t.Error("the kubelet cannot ask for its first certificate")
+	}
+	if slices.Contains(Node{}.Kubelet().Args, "--bootstrap-kubeconfig="+JoinCredential) {
+		t.Error("the server's kubelet asks for a certificate")
 	}
 }
 

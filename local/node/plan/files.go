@@ -15,7 +15,7 @@ type object = map[string]any
 // AdminKubeconfig is the kubeconfig for people, with k3s's names and with the credential inside, since it is copied away.
 func AdminKubeconfig(ca, certificate, key []byte) ([]byte, error) {
 	return kubeconfig(
-		object{"certificate-authority-data": encode(ca)},
+		object{"server": LocalAPI, "certificate-authority-data": encode(ca)},
 		object{"client-certificate-data": encode(certificate), "client-key-data": encode(key)},
 	)
 }
@@ -23,17 +23,23 @@ func AdminKubeconfig(ca, certificate, key []byte) ([]byte, error) {
 // ComponentKubeconfig is the kubeconfig of a component. Its certificate stays in the PKI's folder.
 func ComponentKubeconfig(certificate string) ([]byte, error) {
 	return kubeconfig(
-		object{"certificate-authority": Certificate("ca")},
+		object{"server": LocalAPI, "certificate-authority": Certificate("ca")},
 		object{"client-certificate": Certificate(certificate), "client-key": Key(certificate)},
+	)
+}
+
+// JoinKubeconfig is what an agent's kubelet asks for its first certificate with. The kubelet copies the server from it.
+func (n Node) JoinKubeconfig(token JoinToken) ([]byte, error) {
+	return kubeconfig(
+		object{"server": n.ServerURL, "certificate-authority": n.Authority()},
+		object{"token": token.Bearer},
 	)
 }
 
 func encode(data []byte) string { return base64.StdEncoding.EncodeToString(data) }
 
-// kubeconfig always names 127.0.0.1, so that it stays right when the node's address changes.
 func kubeconfig(cluster, user object) ([]byte, error) {
 	const name = "default"
-	cluster["server"] = APIServerURL
 	return yaml.Marshal(object{
 		"apiVersion":      "v1",
 		"kind":            "Config",
@@ -45,18 +51,16 @@ func kubeconfig(cluster, user object) ([]byte, error) {
 }
 
 // KubeletConfiguration is the kubelet's configuration file.
-func KubeletConfiguration() ([]byte, error) {
-	return yaml.Marshal(object{
+func (n Node) KubeletConfiguration() ([]byte, error) {
+	configuration := object{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1",
 		"kind":       "KubeletConfiguration",
 		"authentication": object{
 			"anonymous": object{"enabled": false},
 			"webhook":   object{"enabled": true},
-			"x509":      object{"clientCAFile": Certificate("ca")},
+			"x509":      object{"clientCAFile": n.Authority()},
 		},
 		"authorization":            object{"mode": "Webhook"},
-		"tlsCertFile":              Certificate("kubelet-server"),
-		"tlsPrivateKeyFile":        Key("kubelet-server"),
 		"containerRuntimeEndpoint": "unix://" + ContainerdSocket,
 		"clusterDNS":               []string{DNSServiceIP},
 		"clusterDomain":            ClusterDomain,
@@ -79,7 +83,15 @@ func KubeletConfiguration() ([]byte, error) {
 		"evictionHard": object{
 			"memory.available": "100Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%",
 		},
-	})
+	}
+	if n.isAgent() {
+		configuration["rotateCertificates"] = true
+		configuration["serverTLSBootstrap"] = true
+	} else {
+		configuration["tlsCertFile"] = Certificate("kubelet-server")
+		configuration["tlsPrivateKeyFile"] = Key("kubelet-server")
+	}
+	return yaml.Marshal(configuration)
 }
 
 // ContainerdConfiguration is containerd's configuration file (version 2: Debian trixie has containerd 1.7).
@@ -115,14 +127,15 @@ state = %q
 `, ContainerdData, ContainerdState, ContainerdSocket, PauseImage, RegistryHosts)
 }
 
-// CNIConfiguration connects the node's pods by a bridge, with addresses from the range that the node was given.
+// CNIConfiguration connects the node's pods by a bridge, with addresses from the range that the node was given. The
+// bridge hides no address: pods of another node are to see a pod's own. See keepPacketsIn for those beyond.
 func CNIConfiguration(podCIDR string) ([]byte, error) {
 	return json.MarshalIndent(object{
 		"cniVersion": "1.0.0",
 		"name":       "cbr0",
 		"plugins": []any{
 			object{
-				"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
+				"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
 				"ipam": object{
 					"type":   "host-local",
 					"ranges": []any{[]any{object{"subnet": podCIDR}}},

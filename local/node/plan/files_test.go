@@ -42,7 +42,7 @@ func TestAdminKubeconfigHasK3sNamesAndTheCredential(t *testing.T) {
 }
 
 func TestKubeletConfigurationIsClosedAndNeverEvictsByDisk(t *testing.T) {
-	data, err := KubeletConfiguration()
+	data, err := Node{}.KubeletConfiguration()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +56,36 @@ func TestKubeletConfigurationIsClosedAndNeverEvictsByDisk(t *testing.T) {
 	}
 }
 
+func TestAnAgentsKubeletAsksTheClusterForItsCertificates(t *testing.T) {
+	data, err := agent.KubeletConfiguration()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"rotateCertificates: true", "serverTLSBootstrap: true", "clientCAFile: " + AgentAuthority, "mode: Webhook"} {
+		if !strings.Contains(string(data), want) {
+			t.Errorf("%q is missing in\n%s", want, data)
+		}
+	}
+	if strings.Contains(string(data), TLS) {
+		t.Errorf("it names files of the server: %s", data)
+	}
+}
+
+func TestAnAgentJoinsAtTheServerWithTheTokenAlone(t *testing.T) {
+	data, err := agent.JoinKubeconfig(JoinToken{Bearer: "abcdef.0123456789abcdef"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"server: https://n1:6443\n", "token: abcdef.0123456789abcdef", "certificate-authority: " + AgentAuthority} {
+		if !strings.Contains(string(data), want) {
+			t.Errorf("%q is missing in\n%s", want, data)
+		}
+	}
+	if strings.Contains(string(data), "client-") {
+		t.Errorf("it has more than the token: %s", data)
+	}
+}
+
 func TestCNIConfigurationUsesTheNodesRange(t *testing.T) {
 	data, err := CNIConfiguration("10.42.3.0/24")
 	if err != nil {
@@ -63,6 +93,9 @@ func TestCNIConfigurationUsesTheNodesRange(t *testing.T) {
 	}
 	if !json.Valid(data) || !strings.Contains(string(data), `"subnet": "10.42.3.0/24"`) {
 		t.Errorf("got %s", data)
+	}
+	if strings.Contains(string(data), "ipMasq") {
+		t.Error("pods of another node would not see a pod's own address")
 	}
 }
 

@@ -3,14 +3,30 @@ package plan
 import (
 	"fmt"
 	"io/fs"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// Options are what the caller of `server` asked for.
+// Role is what a node is in its cluster: the machine that has the API server and the cluster's state, or one more
+// machine for pods.
+type Role string
+
+// The two roles, by the words of k3s's command line.
+const (
+	Server Role = "server"
+	Agent  Role = "agent"
+)
+
+// Options are what the caller asked for.
 type Options struct {
+	Role Role
+	// ServerURL is where an agent finds the API server, and TokenFile what it joins with.
+	ServerURL string
+	TokenFile string
+
 	NodeName       string
 	TLSSANs        []string
 	Disabled       []string
@@ -34,9 +50,10 @@ var (
 
 var flagName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
 
-// ParseOptions reads the arguments that follow `server`, and k3s's environment variables; a flag wins over a variable.
-func ParseOptions(args []string, getenv func(string) string) (Options, error) {
+// ParseOptions reads the arguments that follow the role, and k3s's environment variables; a flag wins over a variable.
+func ParseOptions(role Role, args []string, getenv func(string) string) (Options, error) {
 	o := Options{
+		Role:           role,
 		NodeName:       getenv("K3S_NODE_NAME"),
 		ResolvConf:     getenv("K3S_RESOLV_CONF"),
 		KubeconfigMode: 0o600,
@@ -50,8 +67,11 @@ func ParseOptions(args []string, getenv func(string) string) (Options, error) {
 			return Options{}, fmt.Errorf("environment variable K3S_KUBECONFIG_MODE: %w", err)
 		}
 	}
+	if role == Agent {
+		o.ServerURL, o.TokenFile = getenv("K3S_URL"), getenv("K3S_TOKEN_FILE")
+	}
 	for len(args) > 0 {
-		name, value, rest, err := takeFlag(args)
+		name, value, rest, err := takeFlag(args, knownFlags[role])
 		if err != nil {
 			return Options{}, err
 		}
@@ -60,24 +80,30 @@ func ParseOptions(args []string, getenv func(string) string) (Options, error) {
 		}
 		args = rest
 	}
+	if role == Agent {
+		return o, o.checkServer()
+	}
 	return o, nil
 }
 
-// knownFlags are the flags that `server` understands. All take a value.
-var knownFlags = []string{
-	"disable", "kube-apiserver-arg", "kube-controller-manager-arg", "kube-proxy-arg", "kube-scheduler-arg",
-	"kubelet-arg", "node-name", "resolv-conf", "tls-san", "write-kubeconfig-mode",
+// knownFlags are the flags that each role understands. All take a value.
+var knownFlags = map[Role][]string{
+	Server: {
+		"disable", "kube-apiserver-arg", "kube-controller-manager-arg", "kube-proxy-arg", "kube-scheduler-arg",
+		"kubelet-arg", "node-name", "resolv-conf", "tls-san", "write-kubeconfig-mode",
+	},
+	Agent: {"kube-proxy-arg", "kubelet-arg", "node-name", "resolv-conf", "server", "token-file"},
 }
 
 // takeFlag splits the first flag off: `--name=value` or `--name value`.
-func takeFlag(args []string) (name, value string, rest []string, err error) {
+func takeFlag(args, known []string) (name, value string, rest []string, err error) {
 	word := args[0]
 	if !strings.HasPrefix(word, "--") || word == "--" {
-		return "", "", nil, fmt.Errorf("%q is not a flag: `server` takes flags only, such as --node-name=NAME", word)
+		return "", "", nil, fmt.Errorf("%q is not a flag: a node takes flags only, such as --node-name=NAME", word)
 	}
 	name, value, hasValue := strings.Cut(word[2:], "=")
-	if !slices.Contains(knownFlags, name) {
-		return "", "", nil, fmt.Errorf("unknown flag --%s: this node knows --%s", name, strings.Join(knownFlags, ", --"))
+	if !slices.Contains(known, name) {
+		return "", "", nil, fmt.Errorf("unknown flag --%s: this node knows --%s", name, strings.Join(known, ", --"))
 	}
 	if hasValue {
 		return name, value, args[1:], nil
@@ -98,6 +124,10 @@ func (o *Options) set(name, value string) error {
 		return CheckNodeName(value)
 	case "resolv-conf":
 		o.ResolvConf = value
+	case "server":
+		o.ServerURL = value
+	case "token-file":
+		o.TokenFile = value
 	case "tls-san":
 		// testcontainers joins a container's aliases with commas.
 		o.TLSSANs = append(o.TLSSANs, splitList(value)...)
@@ -123,6 +153,19 @@ func CheckNodeName(name string) error {
 	if !nodeName.MatchString(name) {
 		return fmt.Errorf("%q cannot be a node's name: it may have at most 63 lower-case letters, digits, dots and hyphens, and a letter or digit at both ends", name)
 	}
+	return nil
+}
+
+// checkServer says why an agent cannot find its server.
+func (o *Options) checkServer() error {
+	if o.ServerURL == "" {
+		return fmt.Errorf("an agent needs the address of its server: --server=https://NAME:6443")
+	}
+	address, err := url.Parse(o.ServerURL)
+	if err != nil || address.Scheme != "https" || address.Hostname() == "" || strings.Trim(address.Path, "/") != "" {
+		return fmt.Errorf("%q is not the address of a server: it has the form https://NAME:6443", o.ServerURL)
+	}
+	o.ServerURL = "https://" + address.Host
 	return nil
 }
 

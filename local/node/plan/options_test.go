@@ -12,7 +12,7 @@ func environment(values map[string]string) func(string) string {
 }
 
 func TestOptionsAreReadFromFlags(t *testing.T) {
-	o, err := ParseOptions([]string{
+	o, err := ParseOptions(Server, []string{
 		"--disable=traefik,coredns", "--tls-san=a.example,10.9.8.7", "--tls-san", "b.example", "--node-name=n1",
 		"--kube-controller-manager-arg=horizontal-pod-autoscaler-sync-period=5s", "--kubelet-arg", "v=2",
 		"--kube-apiserver-arg=feature-gates=A=true,B=false", "--kube-proxy-arg=masquerade-all",
@@ -45,7 +45,7 @@ func TestFlagsWinOverTheEnvironment(t *testing.T) {
 	getenv := environment(map[string]string{
 		"K3S_NODE_NAME": "by-env", "K3S_RESOLV_CONF": "/env", "K3S_KUBECONFIG_MODE": "644", "HOLDFAST_UNSAFE_NO_FSYNC": "0",
 	})
-	o, err := ParseOptions([]string{"--node-name=by-flag"}, getenv)
+	o, err := ParseOptions(Server, []string{"--node-name=by-flag"}, getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestFlagsWinOverTheEnvironment(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	o, err := ParseOptions(nil, environment(nil))
+	o, err := ParseOptions(Server, nil, environment(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,12 +81,47 @@ func TestWrongOptionsAreNamed(t *testing.T) {
 		{[]string{"--write-kubeconfig-mode=rw"}, "not a file mode"},
 		{[]string{"--write-kubeconfig-mode=7777"}, "not a file mode"},
 	} {
-		if _, err := ParseOptions(c.args, environment(nil)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := ParseOptions(Server, c.args, environment(nil)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: got the error %v, want one with %q", c.args, err, c.want)
 		}
 	}
-	_, err := ParseOptions(nil, environment(map[string]string{"K3S_KUBECONFIG_MODE": "x"}))
+	_, err := ParseOptions(Server, nil, environment(map[string]string{"K3S_KUBECONFIG_MODE": "x"}))
 	if err == nil || !strings.Contains(err.Error(), "K3S_KUBECONFIG_MODE") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnAgentsOptions(t *testing.T) {
+	o, err := ParseOptions(Agent, []string{"--server=https://n1:6443/", "--token-file", "/token", "--kubelet-arg=v=2"}, environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Role != Agent || o.ServerURL != "https://n1:6443" || o.TokenFile != "/token" || len(o.Extra["kubelet"]) != 1 {
+		t.Errorf("got %+v", o)
+	}
+	byEnvironment := environment(map[string]string{"K3S_URL": "https://n1:6443", "K3S_TOKEN_FILE": "/env"})
+	if o, err = ParseOptions(Agent, []string{"--token-file=/flag"}, byEnvironment); err != nil || o.ServerURL != "https://n1:6443" || o.TokenFile != "/flag" {
+		t.Errorf("got %+v, %v", o, err)
+	}
+}
+
+func TestWrongOptionsOfAnAgentAreNamed(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "needs the address of its server"},
+		{[]string{"--server=n1:6443"}, `"n1:6443" is not the address of a server`},
+		{[]string{"--server=http://n1:6443"}, "not the address of a server"},
+		{[]string{"--server=https://n1:6443/path"}, "not the address of a server"},
+		{[]string{"--server=https://n1:6443", "--disable=coredns"}, "unknown flag --disable"},
+		{[]string{"--server=https://n1:6443", "--token=K10"}, "unknown flag --token"},
+	} {
+		if _, err := ParseOptions(Agent, c.args, environment(nil)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: got the error %v, want one with %q", c.args, err, c.want)
+		}
+	}
+	if _, err := ParseOptions(Server, []string{"--server=https://n1:6443"}, environment(nil)); err == nil {
+		t.Error("a server takes another server's address")
 	}
 }

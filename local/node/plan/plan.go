@@ -13,7 +13,8 @@ const (
 	APIServiceIP  = "10.43.0.1"
 	DNSServiceIP  = "10.43.0.10"
 	ClusterDomain = "cluster.local"
-	APIServerURL  = "https://127.0.0.1:6443"
+	// LocalAPI is where the server's own components find the API server: it stays right when the node's address changes.
+	LocalAPI = "https://127.0.0.1:6443"
 
 	// unansweredIP is a Service address of the range that Kubernetes keeps for static claims, and that nobody claims.
 	// The node's firewall refuses packets to it at once. See ResolverFile.
@@ -30,6 +31,13 @@ const (
 	Credentials  = Data + "/server/cred"
 	EtcdData     = Data + "/server/db/etcd"
 	NodeNameFile = Data + "/server/node-name"
+
+	// What an agent keeps of its cluster: the authority that it trusts, and its own identity.
+	AgentPKI       = Data + "/agent/pki"
+	AgentAuthority = AgentPKI + "/ca.crt"
+	NodeCredential = Data + "/agent/node.kubeconfig"
+	// JoinCredential is what an agent asks for its identity with. It lies outside of the volumes.
+	JoinCredential = "/etc/kubernetes/join.kubeconfig"
 
 	UserManifests = Data + "/server/manifests"
 	UserImages    = Data + "/agent/images"

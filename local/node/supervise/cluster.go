@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -22,7 +23,7 @@ import (
 // pollEvery is short, since all that is polled is on this machine.
 const pollEvery = 50 * time.Millisecond
 
-// cluster speaks to the node's own API server.
+// cluster speaks to the cluster's API server.
 type cluster struct {
 	typed   kubernetes.Interface
 	dynamic dynamic.Interface
@@ -83,13 +84,15 @@ func waitForSocket(ctx context.Context, component, path string) error {
 
 // waitForAPI waits until the API server says that it is ready.
 func (c *cluster) waitForAPI(ctx context.Context) error {
-	return until(ctx, "the API server", func(ctx context.Context) (bool, string) {
-		body, err := c.rest.Get().AbsPath("/readyz").DoRaw(ctx)
-		if err != nil {
-			return false, fmt.Sprintf("%v %s", err, body)
-		}
-		return true, ""
-	})
+	return until(ctx, "the API server", c.answers)
+}
+
+func (c *cluster) answers(ctx context.Context) (yes bool, state string) {
+	body, err := c.rest.Get().AbsPath("/readyz").DoRaw(ctx)
+	if err != nil {
+		return false, fmt.Sprintf("%v %s", err, body)
+	}
+	return true, ""
 }
 
 // connectPods writes the CNI configuration as soon as the node has been given its range of pod addresses.
@@ -129,6 +132,21 @@ func (c *cluster) markNotReady(ctx context.Context, nodeName string) error {
 	_, err = c.typed.CoreV1().Nodes().PatchStatus(ctx, nodeName, patch)
 	if err != nil && !apierrors.IsNotFound(err) { // not found: the first start
 		return fmt.Errorf("mark the node as not ready: %w", err)
+	}
+	return nil
+}
+
+// roleLabel is how k3s, and everyone else, marks the node that has the API server.
+const roleLabel = "node-role.kubernetes.io/control-plane"
+
+// markServer labels the server's node. A kubelet may not do that for itself.
+func (c *cluster) markServer(ctx context.Context, nodeName string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]string{roleLabel: "true"}}})
+	if err != nil {
+		return fmt.Errorf("mark the server's node: %w", err)
+	}
+	if _, err = c.typed.CoreV1().Nodes().Patch(ctx, nodeName, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("mark the server's node: %w", err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -63,19 +64,24 @@ func clearStaleState() error {
 	return nil
 }
 
-// keepPacketsIn refuses what has a Service's or a pod's address and no rule or route yet.
+// keepPacketsIn refuses what has a Service's or a pod's address and no rule or route yet, and hides pods from what is not
+// of the cluster, where nobody would find the way back to them.
 //
 // Before kube-proxy has a rule such a packet would leave through the default gateway, and something there may answer:
 // one such connection stayed open and broke the metrics API for good. kube-proxy rewrites the address before these
 // rules see it, and a pod's own route is more specific than the blackhole.
 func keepPacketsIn(ctx context.Context) error {
-	for _, chain := range []string{"OUTPUT", "FORWARD"} {
-		rule := []string{chain, "-d", plan.ServiceCIDR, "-j", "REJECT"}
-		if run(ctx, "iptables", append([]string{"-w", "-C"}, rule...)...) == nil {
+	for _, rule := range [][]string{
+		{"filter", "OUTPUT", "-d", plan.ServiceCIDR, "-j", "REJECT"},
+		{"filter", "FORWARD", "-d", plan.ServiceCIDR, "-j", "REJECT"},
+		{"nat", "POSTROUTING", "-s", plan.PodCIDR, "!", "-d", plan.PodCIDR, "-j", "MASQUERADE"},
+	} {
+		table, rule := []string{"-w", "-t", rule[0]}, rule[1:]
+		if run(ctx, "iptables", slices.Concat(table, []string{"-C"}, rule)...) == nil {
 			continue
 		}
-		if err := run(ctx, "iptables", append([]string{"-w", "-I"}, rule...)...); err != nil {
-			return fmt.Errorf("keep packets to Services inside: %w", err)
+		if err := run(ctx, "iptables", slices.Concat(table, []string{"-I"}, rule)...); err != nil {
+			return fmt.Errorf("keep packets inside: %w", err)
 		}
 	}
 	if err := run(ctx, "ip", "route", "replace", "blackhole", plan.PodCIDR); err != nil {

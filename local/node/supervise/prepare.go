@@ -71,7 +71,7 @@ func writeCredentials(node plan.Node) error {
 func issueServers(authority *pki.Authority, node plan.Node) error {
 	names, addresses := node.ServingNames()
 	for _, leaf := range []pki.Leaf{
-		{File: "apiserver", CommonName: "kube-apiserver", Names: names, Addresses: addresses},
+		{File: "apiserver", CommonName: "kube-apiserver", Names: names, Addresses: addresses, WithAuthority: true},
 		{File: "kubelet-server", CommonName: node.Name, Names: []string{node.Name}, Addresses: []net.IP{net.ParseIP(node.IP)}},
 		{File: "localhost", CommonName: "localhost", Names: []string{"localhost"}, Addresses: []net.IP{net.IPv4(127, 0, 0, 1)}},
 	} {
@@ -118,7 +118,7 @@ func issueAdmin(authority *pki.Authority, node plan.Node) error {
 
 // writeConfiguration writes the files that the components read.
 func writeConfiguration(node plan.Node) error {
-	kubelet, err := plan.KubeletConfiguration()
+	kubelet, err := node.KubeletConfiguration()
 	if err != nil {
 		return fmt.Errorf("make the kubelet's configuration: %w", err)
 	}

@@ -14,11 +14,11 @@ import (
 
 // process is a component that runs.
 type process struct {
-	name    string
-	command *exec.Cmd
-	logPath string
-	done    chan struct{} // closed when it has ended
-	result  error         // how it ended; to be read after done
+	component plan.Component
+	command   *exec.Cmd
+	logPath   string
+	done      chan struct{} // closed when it has ended
+	result    error         // how it ended; to be read after done
 }
 
 // processes are the components that run, and the news that one of them ended.
@@ -49,7 +49,7 @@ func (p *processes) start(component plan.Component) error {
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", component.Name, err)
 	}
-	started := &process{name: component.Name, command: command, logPath: logPath, done: make(chan struct{})}
+	started := &process{component: component, command: command, logPath: logPath, done: make(chan struct{})}
 	p.mutex.Lock()
 	p.all[component.Name] = started
 	p.mutex.Unlock()
@@ -81,7 +81,7 @@ func (p *processes) stop(grace time.Duration, names ...string) {
 			continue
 		case <-deadline:
 		}
-		say("%s did not stop within %s and is killed", running.name, grace)
+		say("%s did not stop within %s and is killed", running.component.Name, grace)
 		p.signal(syscall.SIGKILL, names)
 		for _, killed := range stopping {
 			<-killed.done
@@ -109,7 +109,7 @@ func (p *processes) signal(signal syscall.Signal, names []string) []*process {
 
 // obituary tells how a component ended, with the end of its log.
 func (p *process) obituary() string {
-	text := fmt.Sprintf("%s ended by itself: %s", p.name, exitText(p.result))
+	text := fmt.Sprintf("%s ended by itself: %s", p.component.Name, exitText(p.result))
 	lines, err := lastLines(p.logPath, 30)
 	if err != nil {
 		return fmt.Sprintf("%s; its log cannot be read: %v", text, err)

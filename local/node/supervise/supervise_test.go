@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -260,5 +262,71 @@ func TestComponentsAreWatchedAndStopped(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		t.Error("nobody was told")
+	}
+}
+
+func TestAComponentIsStartedAgainUnlessItEndsOftenInAMinute(t *testing.T) {
+	var again restarts
+	now := time.Now()
+	for end, want := range []bool{true, true, true, false} {
+		if again.allow("kubelet", now.Add(time.Duration(end)*time.Second)) != want {
+			t.Errorf("end %d: not %v", end+1, want)
+		}
+	}
+	if !again.allow("kube-proxy", now) {
+		t.Error("another component's ends count")
+	}
+	if !again.allow("kubelet", now.Add(restartsWithin+3*time.Second)) {
+		t.Error("ends of long ago count")
+	}
+}
+
+// watching keeps a component running until it is watched no more, and returns the exit code.
+func watching(t *testing.T, component plan.Component, work func(running *processes, stop func())) int {
+	t.Helper()
+	running := newProcesses(t.TempDir())
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	if err := running.start(component); err != nil {
+		t.Fatal(err)
+	}
+	code := make(chan int, 1)
+	go func() { code <- watch(ctx, running, nil) }()
+	work(running, stop)
+	select {
+	case exitCode := <-code:
+		running.stop(time.Second, component.Name)
+		return exitCode
+	case <-time.After(10 * time.Second):
+		t.Fatal("it is watched for ever")
+		return -1
+	}
+}
+
+func pidOf(running *processes, name string) int {
+	running.mutex.Lock()
+	defer running.mutex.Unlock()
+	return running.all[name].command.Process.Pid
+}
+
+func TestAKilledComponentRunsAgainAndTheNodeGoesOn(t *testing.T) {
+	exitCode := watching(t, plan.Component{Name: "sleep", Args: []string{"60"}}, func(running *processes, stop func()) {
+		before := pidOf(running, "sleep")
+		running.signal(syscall.SIGKILL, []string{"sleep"})
+		for deadline := time.Now().Add(5 * time.Second); pidOf(running, "sleep") == before; time.Sleep(pollEvery) {
+			if time.Now().After(deadline) {
+				t.Fatal("it was not started again")
+			}
+		}
+		stop()
+	})
+	if exitCode != exitStopped {
+		t.Errorf("exit code %d", exitCode)
+	}
+}
+
+func TestAComponentThatCannotRunTakesTheNodeWithIt(t *testing.T) {
+	if exitCode := watching(t, plan.Component{Name: "false"}, func(*processes, func()) {}); exitCode != exitFailed {
+		t.Errorf("exit code %d", exitCode)
 	}
 }

@@ -1,0 +1,110 @@
+/** `npm run chaos`: breaks the platform on purpose, and judges how it heals. */
+
+import { Option } from 'commander'
+import {
+  checkBreakable,
+  exitCode,
+  explain,
+  FIRST_ENVIRONMENT,
+  headline,
+  listScenarios,
+  type OpenRun,
+  openChaos,
+  parseEnvironment,
+  planChaos,
+  playGameDay,
+  type Result,
+  renderGameDay,
+  renderHits,
+  renderJson,
+  renderTable,
+  renderUndone,
+  runAll,
+  type Scenario,
+  selectScenarios,
+  undoLeftovers,
+  writeReports,
+} from '#core'
+import { type ClusterFlags, type JsonFlags, wholeNumber, withJson, withName } from '#kit/flags'
+import { main } from '#kit/main'
+import type { Progress } from '#kit/progress'
+import { createRandom, shuffled } from '#kit/random'
+import { stack } from '../holdfast.config.ts'
+
+interface Flags extends ClusterFlags, JsonFlags {
+  readonly env: string
+  readonly list?: boolean
+  readonly all?: boolean
+  readonly dryRun?: boolean
+  readonly undo?: boolean
+  readonly mutate?: boolean
+  readonly random?: boolean
+  readonly minutes?: number
+  readonly seed?: number
+  readonly repeat: number
+}
+
+const A_DAY = new Option('--minutes <n>', 'a game day: experiments by lot for so long, while a soak runs')
+  .argParser(wholeNumber(1, 50))
+  .conflicts(['mutate', 'repeat', 'dryRun'])
+
+await main<Flags>({
+  name: 'chaos',
+  summary: 'Breaks the platform on purpose: each experiment acts under load, watches it heal, and judges by bounds.',
+  example: 'npm run chaos -- pod-killed --mutate',
+  declare: (command) =>
+    withJson(withName(command))
+      .argument('[names...]', 'which experiments; the default set without')
+      .option('--list', 'list the experiments')
+      .option('--env <environment>', 'which environment; never prod', FIRST_ENVIRONMENT)
+      .option('--all', 'also the experiments outside the default set')
+      .option('--dry-run', 'print what would be hit, and hit nothing')
+      .option('--undo', 'undo what an interrupted run has left, and nothing else')
+      .option('--repeat <n>', 'run each this often and report the spread; a series that was cut short goes on', wholeNumber(1, 1000), 1)
+      .option('--mutate', 'break the healer instead: every verdict must go red')
+      .option('--random', 'in an order by lot')
+      .option('--seed <n>', 'the lot: the same one gives the same order', wholeNumber(0, 2 ** 32 - 1))
+      .addOption(A_DAY),
+  async run({ flags, args, progress, signal }) {
+    if (flags.list) return print(listScenarios(stack, 'chaos', flags))
+    const environment = checkBreakable(parseEnvironment(flags.env, 'Cannot begin with chaos'))
+    const place = { name: flags.name, environment, progress, signal }
+    if (flags.undo) return print(renderUndone(await undoLeftovers(stack, place)))
+    const scenarios = selectScenarios(stack, 'chaos', { names: args, ...flags, environment })
+    if (flags.dryRun) return print(renderHits(await planChaos(stack, place, scenarios), flags))
+    await using run = await openChaos(stack, place, scenarios)
+    return experiment(run, scenarios, flags)
+  },
+})
+
+async function experiment(run: OpenRun, scenarios: readonly Scenario[], flags: Flags): Promise<number> {
+  const { progress } = run
+  const { random = false, minutes, seed = Date.now() % 2 ** 32 } = flags
+  const results: Result[] = []
+  const onBegin = (scenario: Scenario) => progress.say(explain(scenario))
+  const onResult = (result: Result) => {
+    results.push(result)
+    progress.say(headline(result))
+  }
+  if (random || minutes !== undefined) progress.say(`By lot: --seed ${seed} draws the same again`)
+  try {
+    if (minutes === undefined) {
+      const inOrder = random ? shuffled(scenarios, createRandom(seed)) : scenarios
+      await runAll(run, inOrder, { ...flags, onBegin, onResult })
+    } else progress.say(renderGameDay(await playGameDay(stack, run, { scenarios, minutes, seed, onBegin, onResult })))
+  } finally {
+    if (results.length > 0) await report(results, flags, progress)
+  }
+  return exitCode(results)
+}
+
+/** Also of a series that is cut short. */
+async function report(results: readonly Result[], { json = false }: Flags, progress: Progress): Promise<void> {
+  print(json ? renderJson(results) : renderTable(results))
+  progress.say(`Reports: ${await writeReports(results)}`)
+}
+
+function print(text: string): number {
+  process.stdout.write(`${text}\n`)
+  return 0
+}

@@ -1,0 +1,76 @@
+/** What Argo CD needs before it can sync anything, applied directly and as Argo CD itself would, which adopts it. */
+import { parse } from 'yaml'
+import { type Kube, type KubeObject, type ListRef, type ObjectRef, refOf } from '#kit/kube'
+import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
+
+/** Argo CD's own field manager: with another one it could never take a field away that the bootstrap had set. */
+const ADOPTING_MANAGER = 'argocd-controller'
+const OBSERVED_TIMEOUT_MS = 30_000
+
+/** Definitions first: their kinds must exist before objects of them; the rest side by side. */
+export async function applyAll(kube: Kube, objects: readonly KubeObject[]): Promise<void> {
+  const isFirst = ({ kind }: KubeObject) => kind === 'Namespace' || kind === 'CustomResourceDefinition'
+  await Promise.all(objects.filter(isFirst).map((object) => kube.apply(object, ADOPTING_MANAGER)))
+  await Promise.all(objects.filter((object) => !isFirst(object)).map((object) => kube.apply(object, ADOPTING_MANAGER)))
+}
+
+/** Files of `deploy`: path to content, null for one that is not there. */
+type Files = Readonly<Record<string, string | null>>
+
+/** The workloads that are rendered into these files. */
+export function workloadsIn(files: Files): KubeObject[] {
+  return renderedIn(files).filter(runsPods)
+}
+
+export const runsPods = ({ kind }: KubeObject) => kind === 'Deployment' || kind === 'StatefulSet'
+
+function renderedIn(files: Files): KubeObject[] {
+  return Object.entries(files).flatMap(([path, content]) => (path.startsWith('rendered/') && content !== null ? [parse(content)] : []))
+}
+
+/** What `look` says, unless a workload of these files has too few ready pods: then nothing will come of looking. */
+export async function unlessDown<T>(kube: Kube, files: Files, look: () => Promise<Condition<T>>): Promise<Condition<T>> {
+  const seen = await look()
+  if (seen.state === 'ready') return seen
+  const live = await Promise.all(workloadsIn(files).map(async (object) => ({ ...refOf(object), live: await kube.get(refOf(object)) })))
+  const down = live.find(({ live }) => (live?.status?.readyReplicas ?? 0) < (live?.spec.replicas ?? 1))
+  return down === undefined ? seen : terminal(`${down.kind} '${down.namespace}/${down.name}' is not ready`)
+}
+
+/** Applies the objects of these files. What they no longer hold is for Argo CD to prune. */
+export async function applyFiles(kube: Kube, files: Files, signal: AbortSignal): Promise<void> {
+  const objects = renderedIn(files)
+  await applyAll(kube, objects)
+  await Promise.all(objects.filter(({ kind }) => kind === 'StatefulSet').map((set) => freeStuckPods(kube, set, signal)))
+}
+
+/**
+ * A StatefulSet replaces a pod once it is ready: one that never will be holds up its own replacement, also by the template of before
+ * (https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback).
+ */
+async function freeStuckPods(kube: Kube, set: KubeObject, signal: AbortSignal): Promise<void> {
+  const revision = await updateRevision(kube, refOf(set), signal)
+  const pods = await kube.list(podsOf(set))
+  const stuck = pods.filter((pod) => pod.metadata.labels?.['controller-revision-hash'] !== revision && !isReady(pod))
+  await Promise.all(stuck.map((pod) => kube.delete(refOf(pod))))
+}
+
+async function updateRevision(kube: Kube, ref: ObjectRef, signal: AbortSignal): Promise<string> {
+  const look = async (): Promise<Condition<string>> => {
+    const set = await kube.get(ref)
+    const isSeen = set !== undefined && set.status?.observedGeneration === set.metadata.generation
+    return isSeen ? ready(set.status.updateRevision) : pending('its controller has not seen its newest template')
+  }
+  return waitFor(`StatefulSet ${ref.name}`, look, { timeoutMs: OBSERVED_TIMEOUT_MS, signal })
+}
+
+/** The pods of a workload. */
+export function podsOf({ metadata, spec }: KubeObject): ListRef {
+  const labels = Object.entries(spec.selector.matchLabels).map(([label, value]) => `${label}=${value}`)
+  return { apiVersion: 'v1', kind: 'Pod', namespace: metadata.namespace ?? '', labelSelector: labels.join(',') }
+}
+
+function isReady({ status }: KubeObject): boolean {
+  const conditions = (status?.conditions ?? []) as { readonly type: string; readonly status: string }[]
+  return conditions.some((each) => each.type === 'Ready' && each.status === 'True')
+}
