@@ -1,5 +1,5 @@
 /** The story of a round, from kept records: when what happened, and what its lanes show. */
-import { type Lane, type Result, renderHtml, type Timeline, timelineOf } from '#core'
+import { type Lane, type RecordedEvent, type Result, renderHtml, type Timeline, timelineOf } from '#core'
 import { assert, suite } from '../suite.ts'
 import { keptRecord, resultOf } from './report-fixture.ts'
 
@@ -134,6 +134,21 @@ test('a hand edit and its reversal are two changes', async () => {
   assert.equal(
     row?.ticks.map(({ text }) => text),
     ['changed', 'changed'],
+  )
+})
+
+test('what another source sends, and what a step was told, have lanes of their own', async () => {
+  const record = keptRecord('process-hangs')
+  const [round] = record.rounds
+  assert.ok(round !== undefined)
+  const asProbe = round.events.map((event) => ('source' in event && event.source === 'load' ? { ...event, source: 'lookups' } : event))
+  const told = { type: 'OBSERVED', source: 'let a pod hang', value: { evicted: 'x', status: 429 }, atMs: round.startedAtMs + 1_000 }
+  const { scenario, timing } = await resultOf(record)
+  const story = timelineOf({ ...round, events: [...asProbe, told as RecordedEvent] }, 0, { scenario, timing })
+  assert.is(laneOf('bars', 'lookups: Requests per second', story).sum, '751 sent, 64 failed')
+  assert.equal(
+    laneOf('rows', 'Told by the steps', story).rows.map(({ name, ticks }) => [name, ticks[0]?.text]),
+    [['let a pod hang', '{"evicted":"x","status":429}']],
   )
 })
 

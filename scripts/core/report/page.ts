@@ -144,6 +144,7 @@ function section({ scenario, series }: Group): Html {
   return html`<section class="scenario" aria-labelledby="${scenario.name}">
 <h2 id="${scenario.name}">${scenario.name}</h2>
 <p class="about">${scenario.about}</p>
+${scenario.harm !== undefined && html`<p class="note">How the fault is held: ${scenario.harm.held}</p>`}
 ${series.map(seriesBlock)}
 </section>
 `
