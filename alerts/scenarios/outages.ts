@@ -92,7 +92,7 @@ export const prometheusDown: Scenario = experiment({
   about:
     'Takes Prometheus away: no rule is evaluated and no alert can fire, so its heartbeat stops, and the receiver outside misses it; it is back, and the heartbeat too.',
   asks: ['prometheus', 'alertmanager', 'sink'],
-  steady: [inSync, rolledOut, beating],
+  steady: [inSync, rolledOut, PROMETHEUS.there, beating],
   watches: [PODS],
   observes: [heartbeat],
   load: steadyLoad('prometheus-down', { forMs: 80_000, ratePerS: RATE_PER_S }),
@@ -128,7 +128,7 @@ export const alertmanagerDown: Scenario = experiment({
   about:
     'Takes Alertmanager away before an alert fires: the heartbeat stops; it is back, and the alert is delivered once, and its end once.',
   asks: ['prometheus', 'alertmanager', 'sink'],
-  steady: [...steadyOf(errorRate), answering, beating],
+  steady: [...steadyOf(errorRate), ALERTMANAGER_AWAY.there, answering, beating],
   watches: [PODS],
   observes: [...observesOf(errorRate), heartbeat],
   load: errorsFor('alertmanager-down', { faultyMs: 80_000, cleanMs: 40_000 }),
@@ -182,7 +182,7 @@ export const dnsDown: Scenario = experiment({
     'Takes the cluster’s DNS away: who asks for a name anew gets no answer, who knows the address is served; it is missed, and names are found again once it is back.',
   isExtra: false,
   asks: ['prometheus'],
-  steady: [inSync, rolledOut, quiet(MISSING)],
+  steady: [inSync, rolledOut, DNS.there, quiet(MISSING)],
   watches: [{ apiVersion: 'apps/v1', kind: 'Deployment', namespace: ENVIRONMENT }],
   observes: [alertStates(MISSING)],
   load: steadyLoad('dns-down', { forMs: 70_000, ratePerS: RATE_PER_S }),

@@ -65,7 +65,7 @@ export const gitServerDown: Scenario = experiment({
     'Takes the Git server away: Argo CD says that it cannot compare and touches nothing, what runs serves on; once it is back, a commit is live as any other.',
   isExtra: true,
   asks: ['git'],
-  steady: [inSync, rolledOut],
+  steady: [inSync, rolledOut, GIT.there],
   watches: [APPLICATIONS, ...WORKLOAD_WATCHES],
   observes: [
     answers('git', async ({ cluster }) => {

@@ -49,7 +49,7 @@ const nobodyRestarted: Claim = {
 export const databaseAway: Scenario = experiment({
   name: 'database-away',
   about: 'Takes the database away: the pods say so with 503, leave the traffic without being started anew, and are back soon after it.',
-  steady: [inSync, rolledOut],
+  steady: [inSync, rolledOut, DATABASE.there],
   watches: WORKLOAD_WATCHES,
   first: DATABASE.first,
   targets: DATABASE.targets,

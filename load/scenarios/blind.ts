@@ -47,7 +47,7 @@ export const metricsServerDown: Scenario = experiment({
   name: 'metrics-server-down',
   about: 'Takes the metrics away: the HPA says that it is blind and keeps every pod, and goes on once it sees again.',
   isExtra: true,
-  steady: [atRest],
+  steady: [atRest, METRICS.there],
   watches: WATCHES,
   observes: [
     answers(METRICS_API, ({ cluster }) => cluster.kube.request('GET', `/apis/metrics.k8s.io/v1beta1/namespaces/${HPA.namespace}/pods`)),

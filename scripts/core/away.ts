@@ -2,7 +2,7 @@
 import type { ObjectRef } from '#kit/kube'
 import { pauseSync } from './delivery.ts'
 import { present } from './experiment.ts'
-import type { Act, Context, Harm, Undo } from './scenario.ts'
+import type { Act, Context, Harm, Signal, Undo } from './scenario.ts'
 
 export interface Away {
   /** As sentences call it: `the database`. */
@@ -18,6 +18,8 @@ export interface Absence extends Pick<Harm, 'targets' | 'held'> {
   readonly first: readonly Act[]
   readonly take: Act
   readonly giveBack: Act
+  /** That it runs: what else is steady may say nothing of it. */
+  readonly there: Signal
   undo(context: Context): Promise<Undo>
 }
 
@@ -30,6 +32,13 @@ export function away({ what, ref, application }: Away): Absence {
     first: application === undefined ? [] : [{ kind: 'act', name: 'hold Argo CD off', run: async (x) => (await pause(x))?.apply() }],
     take: { kind: 'act', name: `take ${what} away`, run: (context) => scale(context, 0) },
     giveBack: { kind: 'act', name: `give ${what} back`, run: (context) => scale(context, 1) },
+    there: {
+      name: `${what} is there`,
+      async look(context) {
+        const available = (await context.cluster.kube.get(await ref(context)))?.status?.availableReplicas ?? 0
+        return { ok: available > 0, seen: `${available} available` }
+      },
+    },
     async undo(context) {
       // First what others need, such as Git for the commit.
       const whole: Undo = [{ op: 'patch', ref: await ref(context), patch: { spec: { replicas: 1 } } }]

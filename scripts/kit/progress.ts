@@ -90,7 +90,7 @@ interface PlainOptions {
 
 function plainScreen(stream: NodeJS.WriteStream, { running, plainMs }: PlainOptions): Screen {
   const tell = ({ below, ...entry }: Running) => {
-    const shown = below?.((_colour, text) => text.trimEnd()) ?? []
+    const shown = below?.((_colour, text) => text).map((text) => text.replaceAll(/ +/g, ' ')) ?? [] // columns are for a terminal
     if (below !== undefined) stream.write(`  ${[headOf({ ...entry, below }), ...shown].join(' | ')}\n`)
   }
   const timer = setInterval(() => running.forEach(tell), plainMs)
