@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib'
 import { exitCode, isFrom, type RecordedEvent, readResults, renderHtml, renderJson } from '#core'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
-import { everyKind, everyKindPage, hostileRecord, keptRecord, resultOf, resultsOf } from './report-fixture.ts'
+import { everyKind, everyKindPage, hostileRecord, keptRecord, oldRecord, resultOf, resultsOf } from './report-fixture.ts'
 import { createTree } from './tree-fixture.ts'
 
 const test = suite('report')
@@ -119,6 +119,14 @@ test('an old record stays readable: without environment and digest, of a scenari
   assert.is(reasons[0], 'not judged: this version does not know this scenario')
   assert.is(reasons[1], 'not judged: this version does not know this mutant')
   assert.match(reasons[2] ?? '', /^not judged: the record lacks what this version reads/)
+})
+
+test('a record whose scenario has other steps by now is shown, and nothing is claimed for it', async () => {
+  const result = await resultOf(oldRecord())
+  assert.is(result.judgement.verdict, 'no data')
+  const page = renderHtml([result])
+  assert.match(page, /no data<\/span> round 1: &#39;load&#39; was not begun/)
+  assert.match(page, /container_memory_working_set_bytes/)
 })
 
 test('what is no record is refused in one sentence', async () => {

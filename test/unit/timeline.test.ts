@@ -1,12 +1,12 @@
 /** The story of a round, from kept records: when what happened, and what its lanes show. */
-import { type Lane, type RecordedEvent, type Result, renderHtml, type Timeline, timelineOf } from '#core'
+import { type Lane, type RecordedEvent, type Result, type RunRecord, renderHtml, type Timeline, timelineOf } from '#core'
 import { assert, suite } from '../suite.ts'
-import { keptRecord, resultOf } from './report-fixture.ts'
+import { keptRecord, oldRecord, resultOf } from './report-fixture.ts'
 
 const test = suite('timeline')
 
-async function storyOf(name: string, round = 0): Promise<Timeline> {
-  const { record, scenario, timing }: Result = await resultOf(keptRecord(name))
+async function storyOf(kept: string | RunRecord, round = 0): Promise<Timeline> {
+  const { record, scenario, timing }: Result = await resultOf(typeof kept === 'string' ? keptRecord(kept) : kept)
   const own = record.rounds[round]
   assert.ok(own !== undefined)
   return timelineOf(own, round, { scenario, timing, mutant: record.mutant })
@@ -108,10 +108,10 @@ test('an alert is inactive, pending, firing and inactive again, with its two mes
 })
 
 test('an alert by its stored samples ends where they do', async () => {
-  const alerts = laneOf('rows', 'Alerts', await storyOf('memory-alert'))
+  const alerts = laneOf('rows', 'Alerts', await storyOf(oldRecord()))
   const states = alerts.rows.find(({ name }) => name.startsWith('HighMemoryUsage: '))?.spans.map(({ text }) => text)
   assert.equal(states, ['pending', 'firing'])
-  const usage = laneOf('lines', 'container_memory_working_set_bytes', await storyOf('memory-alert'))
+  const usage = laneOf('lines', 'container_memory_working_set_bytes', await storyOf(oldRecord()))
   assert.is(usage.unit, 'MiB')
   assert.is(usage.series.length, 2)
 })
