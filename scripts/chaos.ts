@@ -102,7 +102,7 @@ async function experiment(run: OpenChaos, flags: Flags): Promise<number> {
 /** Also of a series that is cut short. */
 async function report(results: readonly Result[], { json = false }: Flags, progress: Progress): Promise<void> {
   print(json ? renderJson(results) : renderTable(results))
-  progress.say(`Reports: ${await writeReports(results)}`)
+  progress.say(`Report: ${await writeReports(results)}`)
 }
 
 function print(text: string): number {

@@ -5,7 +5,8 @@ import { formatMs } from '#kit/progress'
 import { oneLine } from '#kit/text'
 import { LOAD_SOURCE } from './evidence.ts'
 import type { LoadSecond } from './load.ts'
-import { isChange, isFrom, type Observation, type RecordedEvent } from './scenario.ts'
+import { isChange, type Observation, type RecordedEvent } from './scenario.ts'
+import { shapeOf } from './shapes.ts'
 import { type State, stateOf } from './states.ts'
 
 export interface Live {
@@ -29,7 +30,13 @@ interface Known {
 export function createLive(now = Date.now): Live {
   const known: Known = { seconds: [], objects: new Map(), first: new Map(), alerts: new Map(), message: undefined, failedLook: undefined }
   return {
-    see: (event) => take(event, known),
+    see(event) {
+      try {
+        take(event, known)
+      } catch {
+        // What is only shown never ends what is recorded.
+      }
+    },
     lines: (paint) =>
       [
         loadLine(known, paint),
@@ -53,15 +60,27 @@ function take(event: RecordedEvent, known: Known): void {
   }
 }
 
-/** Evaluations of alerts, samples of `ALERTS`, and messages are known by their shape. */
 function observe(event: Observation, known: Known): void {
   const { source, value, atMs } = event
-  if (isFrom(LOAD_SOURCE, event)) known.seconds.push(value as LoadSecond)
-  if (typeof value?.title === 'string') known.message = oneLine(value.title)
-  const state = value?.labels?.alertstate ?? (value?.channel === undefined ? value?.state : undefined)
-  if (typeof state !== 'string') return
-  const before = known.alerts.get(source)
-  known.alerts.set(source, { state, sinceMs: before?.state === state ? before.sinceMs : atMs, seenMs: atMs })
+  switch (shapeOf(event)) {
+    case 'second':
+      if (source === LOAD_SOURCE) known.seconds.push(value as LoadSecond)
+      break
+    case 'message':
+      known.message = oneLine(String(value.title))
+      break
+    case 'alert sample':
+      noteAlert(source, { state: value.labels.alertstate, atMs }, known)
+      break
+    case 'evaluation':
+      noteAlert(source, { state: value.state, atMs }, known)
+      break
+  }
+}
+
+function noteAlert(name: string, { state, atMs }: { state: string; atMs: number }, { alerts }: Known): void {
+  const before = alerts.get(name)
+  alerts.set(name, { state: oneLine(state), sinceMs: before?.state === state ? before.sinceMs : atMs, seenMs: atMs })
 }
 
 // ── Lines ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,7 +16,7 @@ import { findBrowser, startBrowser } from './browser-fixture.ts'
 const test = suite('report in a browser')
 
 const WIDTHS = [360, 768, 1280]
-const TEST_TIMEOUT_MS = 60_000
+const TEST_TIMEOUT_MS = 120_000
 const PHONE: BrowserContextOptions = { viewport: { width: 360, height: 780 } }
 const SCREENS = join(reportsDir(), 'screenshots')
 

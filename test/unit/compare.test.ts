@@ -66,6 +66,14 @@ test('what only one of both has run is neither better nor worse', async () => {
   assert.is(isWorse(comparison), false)
 })
 
+test('a run that somebody interrupted is left out', async () => {
+  const comparison = await compared({ ...before, interrupted: true, abortedBy: 'Interrupted by SIGINT' })
+  assert.equal(
+    comparison.rows.map(({ change }) => change),
+    ['only before'],
+  )
+})
+
 test('the page of a comparison escapes what it shows', async () => {
   const page = renderComparisonHtml(await compared({ ...before, scenario: HOSTILE, versions: { [HOSTILE]: HOSTILE } }))
   assert.not.match(page, /<img|<script|onerror="/)

@@ -56,6 +56,12 @@ test('what is not as it should be of everything else is named', () => {
   assert.is(lines.at(-1), 'cluster Rollout service Progressing, AnalysisRun service-544989965-4-1 Running')
 })
 
+test('what it cannot read leaves the run alone', () => {
+  const live = createLive()
+  live.see({ type: 'ADDED', object: { kind: 'Pod' }, atMs: 0 } as RecordedEvent)
+  assert.equal(live.lines(plain), [])
+})
+
 test('text from a cluster does not steer the terminal', () => {
   const live = createLive(() => 0)
   const value = { title: '\x1b[2J\u009b31mboo', channel: '#x', state: 'firing' }

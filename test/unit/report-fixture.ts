@@ -7,9 +7,12 @@ import { createTree } from './tree-fixture.ts'
 
 export const RECORDS = join(import.meta.dirname, 'records')
 
-export function keptRecord(name: string): RunRecord {
-  return JSON.parse(readFileSync(join(RECORDS, `${name}.json`), 'utf8')) as RunRecord
+export function keptRecord(name: string, folder = RECORDS): RunRecord {
+  return JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as RunRecord
 }
+
+/** From before its scenario began with load: this version can show it, and not judge it. */
+export const oldRecord = () => keptRecord('memory-alert', join(import.meta.dirname, 'old-records'))
 
 /** As `npm run report` reads them. */
 export async function resultsOf(...records: readonly object[]): Promise<Result[]> {
@@ -43,7 +46,7 @@ export const everyKind = once(async () => {
   const kept = readdirSync(RECORDS).map((file) => keptRecord(file.replace('.json', '')))
   const again = { ...keptRecord('process-hangs'), id: 'again', startedAt: '2026-11-26T01:00:00.000Z', endedAt: '2026-11-26T01:01:20.000Z' }
   const unknown = { ...keptRecord('alert-fires'), id: 'unknown', scenario: 'of-another-time' }
-  return await resultsOf(...kept, again, unknown, hostileRecord())
+  return await resultsOf(...kept, again, unknown, oldRecord(), hostileRecord())
 })
 
 export const everyKindPage = once(async () => renderHtml(await everyKind()))

@@ -4,11 +4,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { exitCode, isFrom, type RecordedEvent, readResults, renderHtml, renderJson } from '#core'
-import { root } from '#kit/paths'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
-import { everyKind, everyKindPage, hostileRecord, keptRecord, RECORDS, resultOf, resultsOf } from './report-fixture.ts'
-import { createTree, runFile } from './tree-fixture.ts'
+import { everyKind, everyKindPage, hostileRecord, keptRecord, oldRecord, resultOf, resultsOf } from './report-fixture.ts'
+import { createTree } from './tree-fixture.ts'
 
 const test = suite('report')
 
@@ -51,6 +50,7 @@ test('the page asks nobody for anything, and its policy allows its own style onl
     links.filter((link) => !/^(#|data:)/.test(link)),
     [],
   )
+  assert.not.match(page.replaceAll(/base64,[^"]*/g, ''), /NaN|Infinity|undefined/)
   assert.not.match(page, /<script| style="|@import|url\(/)
   const style = /<style>(.*?)<\/style>/s.exec(page)?.[1] ?? ''
   const hash = createHash('sha256').update(style).digest('base64')
@@ -121,6 +121,14 @@ test('an old record stays readable: without environment and digest, of a scenari
   assert.match(reasons[2] ?? '', /^not judged: the record lacks what this version reads/)
 })
 
+test('a record whose scenario has other steps by now is shown, and nothing is claimed for it', async () => {
+  const result = await resultOf(oldRecord())
+  assert.is(result.judgement.verdict, 'no data')
+  const page = renderHtml([result])
+  assert.match(page, /no data<\/span> round 1: &#39;load&#39; was not begun/)
+  assert.match(page, /container_memory_working_set_bytes/)
+})
+
 test('what is no record is refused in one sentence', async () => {
   using tree = createTree({
     'no.json': '{',
@@ -134,35 +142,6 @@ test('what is no record is refused in one sentence', async () => {
   await refused('other.json', 'is no record of a run')
   await refused('new.json', 'has format 3, and this version reads 2')
   await refused('page.html', 'holds no record')
-})
-
-// ── The command ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-const COMMAND = join(root, 'scripts', 'report.ts')
-
-test('npm run report makes the page of records, and says where it is', async () => {
-  using tree = createTree()
-  const out = join(tree.path, 'it.html')
-  const { exitCode: code, output } = await runFile(COMMAND, { args: [join(RECORDS, 'alert-fires.json'), '--out', out] })
-  assert.is(code, 0)
-  assert.is(output, `The run came out as it should\nReport: ${out}`)
-})
-
-test('npm run report refuses what it cannot read with exit code 2', async () => {
-  const missing = await runFile(COMMAND, { args: ['/no/such/record.json'] })
-  assert.equal([missing.exitCode, missing.output], [2, "Cannot make a report: there is no file '/no/such/record.json'"])
-  const one = await runFile(COMMAND, { args: ['--compare', RECORDS] })
-  assert.equal([one.exitCode, one.output], [2, 'Cannot compare: two runs are compared, and 1 were named. Name two'])
-})
-
-test('npm run report -- --compare is 1 where a verdict got worse', async () => {
-  using tree = createTree()
-  const { mutant: _mutant, ...worse } = keptRecord('hpa-scales-no-window')
-  tree.write('worse.json', JSON.stringify(worse))
-  const args = ['--compare', join(RECORDS, 'hpa-scales.json'), join(tree.path, 'worse.json'), '--out', join(tree.path, 'it.html')]
-  const { exitCode: code, output } = await runFile(COMMAND, { args })
-  assert.is(code, 1)
-  assert.match(output, /^✗ hpa-scales: 1 of 1 good → 0 of 1 good \(worse\)$/m)
 })
 
 test.run()

@@ -1,12 +1,12 @@
 /** The story of a round, from kept records: when what happened, and what its lanes show. */
-import { type Lane, type Result, type Timeline, timelineOf } from '#core'
+import { type Lane, type RecordedEvent, type Result, type RunRecord, renderHtml, type Timeline, timelineOf } from '#core'
 import { assert, suite } from '../suite.ts'
-import { keptRecord, resultOf } from './report-fixture.ts'
+import { keptRecord, oldRecord, resultOf } from './report-fixture.ts'
 
 const test = suite('timeline')
 
-async function storyOf(name: string, round = 0): Promise<Timeline> {
-  const { record, scenario, timing }: Result = await resultOf(keptRecord(name))
+async function storyOf(kept: string | RunRecord, round = 0): Promise<Timeline> {
+  const { record, scenario, timing }: Result = await resultOf(typeof kept === 'string' ? keptRecord(kept) : kept)
   const own = record.rounds[round]
   assert.ok(own !== undefined)
   return timelineOf(own, round, { scenario, timing, mutant: record.mutant })
@@ -60,6 +60,19 @@ test('a step that was not seen is missed up to the end, those after it are not r
   assert.is(act.healedMs, undefined)
 })
 
+test('what has no measured times is over with its last step', async () => {
+  const { act, bounds, steps } = await storyOf('alert-keeps-quiet')
+  assert.equal(bounds, [])
+  assert.is(act.healedMs, Math.max(...steps.map(({ toMs }) => toMs)))
+})
+
+test('a round that was cut short at once has a page all the same', async () => {
+  const record = keptRecord('hpa-scales')
+  const rounds = record.rounds.map(({ before, startedAtMs }) => ({ before, startedAtMs, endedAtMs: startedAtMs, events: [] }))
+  const page = renderHtml([await resultOf({ ...record, rounds, abortedBy: 'Interrupted by SIGINT' })])
+  assert.not.match(page.replaceAll(/base64,[^"]*/g, ''), /NaN|Infinity|cannot be drawn/)
+})
+
 test('load is counted as the record counts it', async () => {
   const lane = laneOf('bars', 'Requests per second', await storyOf('process-hangs'))
   assert.is(lane.sum, '751 sent, 64 failed')
@@ -95,10 +108,10 @@ test('an alert is inactive, pending, firing and inactive again, with its two mes
 })
 
 test('an alert by its stored samples ends where they do', async () => {
-  const alerts = laneOf('rows', 'Alerts', await storyOf('memory-alert'))
+  const alerts = laneOf('rows', 'Alerts', await storyOf(oldRecord()))
   const states = alerts.rows.find(({ name }) => name.startsWith('HighMemoryUsage: '))?.spans.map(({ text }) => text)
   assert.equal(states, ['pending', 'firing'])
-  const usage = laneOf('lines', 'container_memory_working_set_bytes', await storyOf('memory-alert'))
+  const usage = laneOf('lines', 'container_memory_working_set_bytes', await storyOf(oldRecord()))
   assert.is(usage.unit, 'MiB')
   assert.is(usage.series.length, 2)
 })
@@ -121,6 +134,21 @@ test('a hand edit and its reversal are two changes', async () => {
   assert.equal(
     row?.ticks.map(({ text }) => text),
     ['changed', 'changed'],
+  )
+})
+
+test('what another source sends, and what a step was told, have lanes of their own', async () => {
+  const record = keptRecord('process-hangs')
+  const [round] = record.rounds
+  assert.ok(round !== undefined)
+  const asProbe = round.events.map((event) => ('source' in event && event.source === 'load' ? { ...event, source: 'lookups' } : event))
+  const told = { type: 'OBSERVED', source: 'let a pod hang', value: { evicted: 'x', status: 429 }, atMs: round.startedAtMs + 1_000 }
+  const { scenario, timing } = await resultOf(record)
+  const story = timelineOf({ ...round, events: [...asProbe, told as RecordedEvent] }, 0, { scenario, timing })
+  assert.is(laneOf('bars', 'lookups: Requests per second', story).sum, '751 sent, 64 failed')
+  assert.equal(
+    laneOf('rows', 'Told by the steps', story).rows.map(({ name, ticks }) => [name, ticks[0]?.text]),
+    [['let a pod hang', '{"evicted":"x","status":429}']],
   )
 })
 

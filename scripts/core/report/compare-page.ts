@@ -4,7 +4,7 @@ import { renderRanges } from './chart.ts'
 import { type ComparedRow, type ComparedTime, type Comparison, isWorse, type Side, sayCount, saySpread } from './compare.ts'
 import { type Html, html } from './html.ts'
 import { renderPage } from './page.ts'
-import { scrollable } from './section.ts'
+import { sayTime, scrollable } from './section.ts'
 
 /** What changed between two runs; both sides of every time upon its bound. */
 export function renderComparisonHtml(comparison: Comparison): string {
@@ -35,7 +35,7 @@ function comparisonHeadline({ rows }: Comparison): string {
 function sides(before: Side, after: Side): Html {
   const facts: readonly [string, (side: Side) => string][] = [
     ['Runs', ({ runs }) => String(runs)],
-    ['Began', ({ startedAt }) => startedAt ?? '–'],
+    ['Began', ({ startedAt }) => (startedAt === undefined ? '–' : sayTime(startedAt))],
     ['Environment', ({ environments }) => environments.join(', ') || 'not recorded'],
     ['Digest', ({ digests }) => digests.map(shortDigest).join(', ') || 'not recorded'],
     ['Versions', ({ versions }) => versions.join(', ')],

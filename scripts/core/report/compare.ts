@@ -5,7 +5,10 @@ import { percentile } from '../judge.ts'
 import { isGood, type Result } from '../render.ts'
 import { goodOf, pooled } from './groups.ts'
 
-/** Both sides are judged by what this version knows: a changed bound is no change between the runs. */
+/**
+ * Both sides are judged by what this version knows: a changed bound is no change between the runs. Runs that somebody interrupted are
+ * left out.
+ */
 export interface Comparison {
   readonly before: Side
   readonly after: Side
@@ -57,7 +60,9 @@ export interface Spread {
 /** Ranges of four values each that do not overlap come about by chance once in 35 times; of fewer, more often. */
 const LEAST_VALUES = 4
 
-export function compareResults(before: readonly Result[], after: readonly Result[]): Comparison {
+export function compareResults(...sides: readonly [readonly Result[], readonly Result[]]): Comparison {
+  // What somebody stopped says nothing of what it ran on.
+  const [before, after] = sides.map((results) => results.filter(({ record }) => record.interrupted !== true)) as [Result[], Result[]]
   const titles = [...new Set([...before, ...after].map(titleOf))]
   const rows = titles.map((title) => rowOf(title, before, after))
   return { before: sideOf(before), after: sideOf(after), rows: rows.toSorted((a, b) => RANKS.indexOf(a.change) - RANKS.indexOf(b.change)) }

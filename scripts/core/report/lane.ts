@@ -1,5 +1,6 @@
 /** A lane of a chart: what a round recorded of one thing, over an axis of time that all lanes share. No knowledge of records is needed to read it. */
-import type { RecordedEvent } from '../scenario.ts'
+import type { Observation, RecordedEvent } from '../scenario.ts'
+import { type Shape, shapeOf } from '../shapes.ts'
 import type { State, Tone } from '../states.ts'
 import type { History } from './histories.ts'
 
@@ -66,9 +67,17 @@ export interface Source {
   /** In time order. */
   readonly events: readonly RecordedEvent[]
   readonly histories: readonly History[]
+  /** By their source. */
+  readonly observations: ReadonlyMap<string, readonly Observation[]>
   readonly startMs: number
   readonly endMs: number
   readonly since: (atMs: number) => number
+}
+
+/** The sources whose observations have one of these shapes. */
+export function shaped({ observations }: Source, ...shapes: readonly Shape[]): (readonly [string, readonly Observation[]])[] {
+  const all = [...observations].map(([name, each]) => [name, each.filter((one) => shapes.includes(shapeOf(one)))] as const)
+  return all.filter(([, each]) => each.length > 0)
 }
 
 /** More rows than this are a wall. */

@@ -1,10 +1,10 @@
 /** All lanes of a round, in the order in which they are read: load, pods, alerts, delivery, all else. */
-import type { Round } from '../scenario.ts'
+import type { Observation, RecordedEvent, Round } from '../scenario.ts'
 import { historiesOf } from './histories.ts'
 import type { Lane, Source } from './lane.ts'
 import { loadLanes } from './load-lanes.ts'
 import { objectLanes, podLanes, replicaLanes, usageLanes } from './object-lanes.ts'
-import { alertLanes, blindLanes, valueLanes } from './observed-lanes.ts'
+import { alertLanes, blindLanes, otherLanes, valueLanes } from './observed-lanes.ts'
 
 /** Times in milliseconds from `zeroAtMs`. */
 export function lanesOf(round: Round, zeroAtMs: number): Lane[] {
@@ -13,6 +13,7 @@ export function lanesOf(round: Round, zeroAtMs: number): Lane[] {
   const source: Source = {
     events,
     histories: historiesOf(round),
+    observations: Map.groupBy(events.filter(isObservation), ({ source: name }) => name),
     startMs: since(round.startedAtMs),
     endMs: since(round.endedAtMs),
     since,
@@ -25,6 +26,9 @@ export function lanesOf(round: Round, zeroAtMs: number): Lane[] {
     ...valueLanes(source),
     ...usageLanes(source),
     ...objectLanes(source),
+    ...otherLanes(source),
     ...blindLanes(source),
   ]
 }
+
+const isObservation = (event: RecordedEvent): event is Observation => event.type === 'OBSERVED'

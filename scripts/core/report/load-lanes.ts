@@ -1,12 +1,16 @@
 /** What was sent, and what came of it, second by second. */
 import { LOAD_SOURCE } from '../evidence.ts'
 import type { LoadSecond } from '../load.ts'
-import { isFrom } from '../scenario.ts'
-import { type Bar, type Lane, rounded, SECOND_MS, type Source } from './lane.ts'
+import type { Observation } from '../scenario.ts'
+import { type Bar, type Lane, rounded, SECOND_MS, type Source, shaped } from './lane.ts'
 
-export function loadLanes({ events, since }: Source): Lane[] {
-  const told = events.filter((event) => isFrom(LOAD_SOURCE, event))
-  if (told.length === 0) return []
+/** Of the load first, then of every other source that sends. */
+export function loadLanes(source: Source): Lane[] {
+  const senders = shaped(source, 'second').toSorted(([a], [b]) => Number(b === LOAD_SOURCE) - Number(a === LOAD_SOURCE))
+  return senders.flatMap(([name, told]) => senderLanes(name === LOAD_SOURCE ? '' : `${name}: `, told, source))
+}
+
+function senderLanes(prefix: string, told: readonly Observation[], { since }: Source): Lane[] {
   const seconds = [...Map.groupBy(told, ({ atMs }) => atMs)].map(([atMs, all]) => ({
     toMs: since(atMs),
     all: all.map(({ value }) => value as LoadSecond),
@@ -19,7 +23,7 @@ export function loadLanes({ events, since }: Source): Lane[] {
   return [
     {
       kind: 'bars',
-      title: 'Requests per second',
+      title: `${prefix}Requests per second`,
       sum: `${ok + lost} sent, ${lost} failed`,
       unit: '/s',
       layers: [
@@ -27,10 +31,10 @@ export function loadLanes({ events, since }: Source): Lane[] {
         { name: 'failed', tone: 'bad', bars: failed },
       ],
     },
-    ...errorShare(answered, failed),
+    ...errorShare(prefix, answered, failed),
     {
       kind: 'lines',
-      title: 'p95 of each second',
+      title: `${prefix}p95 of each second`,
       sum: `at most ${Math.max(...p95.map(({ value }) => value))} ms`,
       unit: 'ms',
       isStep: false,
@@ -42,14 +46,14 @@ export function loadLanes({ events, since }: Source): Lane[] {
 const sumOf = (bars: readonly Bar[]) => bars.reduce((sum, { value }) => sum + value, 0)
 
 /** Without a failed request there is nothing to see, and the lane above has said so. */
-function errorShare(answered: readonly Bar[], failed: readonly Bar[]): Lane[] {
+function errorShare(prefix: string, answered: readonly Bar[], failed: readonly Bar[]): Lane[] {
   if (sumOf(failed) === 0) return []
   const bars = failed.map((bar, i) => ({ ...bar, value: (100 * bar.value) / (bar.value + (answered[i]?.value ?? 0)) }))
   const worst = Math.max(...bars.map(({ value }) => value))
   return [
     {
       kind: 'bars',
-      title: 'Error share',
+      title: `${prefix}Error share`,
       sum: `${rounded((100 * sumOf(failed)) / (sumOf(failed) + sumOf(answered)))} %, at most ${rounded(worst)} %`,
       unit: '%',
       layers: [{ name: 'failed', tone: 'bad', bars }],

@@ -1,26 +1,20 @@
 /** What was observed beside objects and load: alerts and their messages, values, and looks that failed. */
-import { LOAD_SOURCE } from '../evidence.ts'
+import { oneLine } from '#kit/text'
 import type { Observation } from '../scenario.ts'
 import type { State, Tone } from '../states.ts'
-import { joined, type Lane, type Row, SECOND_MS, type Source, withUnit } from './lane.ts'
+import { joined, type Lane, type Row, SECOND_MS, type Source, shaped, withUnit } from './lane.ts'
 
 const ALERT_TONES: Readonly<Record<string, Tone>> = { inactive: 'idle', pending: 'busy', firing: 'bad', resolved: 'good' }
 /** Two samples of one series are further apart than this only where there was none between them. */
 const MOST_GAPS = 2.5
 
-function observations({ events }: Source): Map<string, Observation[]> {
-  const seen = events.filter((event): event is Observation => event.type === 'OBSERVED' && !event.source.startsWith(LOAD_SOURCE))
-  return Map.groupBy(seen, ({ source }) => source)
-}
-
 /** Every evaluation of an alert, every sample of `ALERTS`, every message about one. */
 export function alertLanes(source: Source): Lane[] {
-  const rows = [...observations(source)].flatMap(([name, all]) => {
-    const [first] = all
-    if (typeof first?.value?.channel === 'string') return [messageRow(name, all, source)]
-    if (first?.value?.labels?.alertstate !== undefined) return sampledRows(name, all, source)
-    return ALERT_TONES[first?.value?.state] === undefined ? [] : [evaluatedRow(name, all, source)]
-  })
+  const rows = [
+    ...shaped(source, 'evaluation').map(([name, all]) => evaluatedRow(name, all, source)),
+    ...shaped(source, 'alert sample').flatMap(([name, all]) => sampledRows(name, all, source)),
+    ...shaped(source, 'message').map(([name, all]) => messageRow(name, all, source)),
+  ]
   if (rows.length === 0) return []
   const fired = rows.flatMap(({ spans }) => spans).filter(({ text }) => text === 'firing').length
   return [{ kind: 'rows', title: 'Alerts', sum: fired === 0 ? 'none fired' : `fired ${fired === 1 ? 'once' : `${fired} times`}`, rows }]
@@ -71,8 +65,8 @@ const BYTES = { pattern: /_bytes$/, unit: 'MiB', per: 2 ** 20 }
 
 /** Whatever was observed as a number: a recorded series that an alert judges, samples of a metric. */
 export function valueLanes(source: Source): Lane[] {
-  return [...observations(source)].flatMap(([name, all]) => {
-    const numbers = all.filter(({ value }) => typeof value?.value === 'number' && value.labels?.alertstate === undefined)
+  return shaped(source, 'evaluation', 'number').flatMap(([name, all]) => {
+    const numbers = all.filter(({ value }) => typeof value.value === 'number')
     if (numbers.length < 2) return []
     const { unit, per } = BYTES.pattern.test(name) ? BYTES : { unit: '', per: 1 }
     const series = [...Map.groupBy(numbers, ({ value }) => subjectOf(value.labels ?? {}))].map(([subject, samples]) => ({
@@ -84,6 +78,23 @@ export function valueLanes(source: Source): Lane[] {
     const title = name.startsWith(name.charAt(0).toUpperCase()) ? `What ${name} judges` : name
     return [{ kind: 'lines' as const, title, sum: `at most ${withUnit(most, unit)}`, unit, isStep: false, series }]
   })
+}
+
+/** Enough to know it again; the whole of it is in the record. */
+const MOST_LETTERS = 120
+
+/** What an act was answered, and whatever else has no shape that could be drawn. */
+export function otherLanes(source: Source): Lane[] {
+  const rows = shaped(source, 'other').map(([name, all]) => ({
+    name,
+    spans: [],
+    ticks: all.map(({ value, atMs }) => ({
+      atMs: source.since(atMs),
+      text: oneLine(JSON.stringify(value) ?? '').slice(0, MOST_LETTERS),
+      tone: 'info' as const,
+    })),
+  }))
+  return rows.length === 0 ? [] : [{ kind: 'rows', title: 'Told by the steps', sum: '', rows }]
 }
 
 /** Looks that failed are no observations; where they are many, that is what happened. */

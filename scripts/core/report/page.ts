@@ -51,7 +51,7 @@ export function renderPage(title: string, content: Html): string {
 <body>
 <a class="skip" href="#main">Skip to the results</a>
 ${content}
-<footer class="wrap"><p>Made from the records alone, which are in this file. No script, and no request leaves it.</p></footer>
+<footer class="wrap"><p>Made from the records of runs alone. This file runs no script, and asks nobody for anything.</p></footer>
 </body>
 </html>
 `
@@ -113,9 +113,10 @@ ${cell('Took', formatMs(all.reduce((sum, { record }) => sum + Date.parse(record.
 `
 }
 
+const worstOf = (results: Series['results']) => results.find((result) => !isGood(result)) ?? results[0]
+
 function verdictOf({ results }: Series): Html {
-  const worst = results.find((result) => !isGood(result)) ?? results[0]
-  return html`${renderChip(worst)}${results.length > 1 && html` <span class="note">${goodOf(results)} of ${results.length}</span>`}`
+  return html`${renderChip(worstOf(results))}${results.length > 1 && html` <span class="note">${goodOf(results)} of ${results.length}</span>`}`
 }
 
 function closest(times: readonly MeasuredTime[]): Html {
@@ -143,6 +144,7 @@ function section({ scenario, series }: Group): Html {
   return html`<section class="scenario" aria-labelledby="${scenario.name}">
 <h2 id="${scenario.name}">${scenario.name}</h2>
 <p class="about">${scenario.about}</p>
+${scenario.harm !== undefined && html`<p class="note">How the fault is held: ${scenario.harm.held}</p>`}
 ${series.map(seriesBlock)}
 </section>
 `
@@ -153,9 +155,8 @@ function seriesBlock(series: Series): Html {
   const [first] = series.results
   const content = series.results.length === 1 ? renderRun(first) : manyRuns(series)
   if (first.record.mutant === undefined) return html`<div class="runs">${content}</div>`
-  const verdict = first.judgement.reason
-  const count = series.results.length > 1 && ` ${goodOf(series.results)} of ${series.results.length}`
-  return html`<details class="mutant"${openIfRed(series)}><summary>${series.title} ${renderChip(first)}${count} <span class="note">${verdict}</span></summary>
+  const { reason } = worstOf(series.results).judgement
+  return html`<details class="mutant"${openIfRed(series)}><summary>${series.title} ${verdictOf(series)} <span class="note">${reason}</span></summary>
 <div class="runs">${content}</div></details>
 `
 }

@@ -24,33 +24,39 @@ export function readoutsOf({ fromMs, endMs: toMs, lanes }: Timeline): Readout[] 
   const widthMs = (toMs - fromMs) / count
   return Array.from({ length: count }, (_, i) => {
     const [start, end] = [fromMs + i * widthMs, fromMs + (i + 1) * widthMs]
-    const said = lanes.flatMap((lane) => saidAt(lane, (start + end) / 2) ?? [])
+    const said = lanes.flatMap((lane) => saidIn(lane, { fromMs: start, toMs: end }) ?? [])
     return { fromMs: start, toMs: end, text: [signedMs((start + end) / 2), ...said].join('\n') }
   })
 }
 
-/** What a lane says of one moment; undefined where it says nothing. */
-export function saidAt(lane: Lane, atMs: number): string | undefined {
+interface Slice {
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/** What a lane says of a short piece of the time; undefined where it says nothing. */
+function saidIn(lane: Lane, slice: Slice): string | undefined {
+  const known = sayings(lane, slice)
+  return known.length === 0 ? undefined : `${lane.title}: ${known.join(', ')}`
+}
+
+/** The state in the middle of the slice, and every moment that lies in it. */
+function sayings(lane: Lane, slice: Slice): string[] {
+  const atMs = (slice.fromMs + slice.toMs) / 2
+  const isNow = ({ fromMs, toMs }: Slice) => fromMs <= atMs && atMs < toMs
   switch (lane.kind) {
-    case 'bars': {
-      const values = lane.layers.map(({ name, bars }) => ({ name, bar: bars.find(({ fromMs, toMs }) => fromMs <= atMs && atMs < toMs) }))
-      const known = values.flatMap(({ name, bar }) => (bar === undefined ? [] : [`${rounded(bar.value)} ${name}`]))
-      return known.length === 0 ? undefined : `${lane.title}: ${known.join(', ')}`
-    }
-    case 'lines': {
-      const known = lane.series.flatMap(({ name, points }) => {
+    case 'bars':
+      return lane.layers.flatMap(({ name, bars }) => bars.filter(isNow).map(({ value }) => `${rounded(value)} ${name}`))
+    case 'lines':
+      return lane.series.flatMap(({ name, points }) => {
         const point = points.findLast((each) => each.atMs <= atMs)
         return point === undefined ? [] : [`${name} ${withUnit(point.value, lane.unit)}`]
       })
-      return known.length === 0 ? undefined : `${lane.title}: ${known.join(', ')}`
-    }
-    case 'rows': {
-      const known = lane.rows.flatMap(({ name, spans }) => {
-        const span = spans.find(({ fromMs, toMs }) => fromMs <= atMs && atMs < toMs)
-        return span === undefined ? [] : [`${name} ${span.text}`]
+    case 'rows':
+      return lane.rows.flatMap(({ name, spans, ticks }) => {
+        const moments = ticks.filter((tick) => slice.fromMs <= tick.atMs && tick.atMs < slice.toMs)
+        return [...spans.filter(isNow), ...moments].map(({ text }) => `${name} ${text}`)
       })
-      return known.length === 0 ? undefined : `${lane.title}: ${known.join(', ')}`
-    }
   }
 }
 

@@ -77,7 +77,7 @@ function story({ act: { name, bittenMs, healedMs }, endMs }: Timeline): Html {
   const end =
     healedMs === undefined
       ? html`what should have followed had not come after <b class="bad">${formatMs(endMs)}</b>`
-      : html`all that is measured was over after <b class="good">${formatMs(healedMs)}</b>`
+      : html`all that was to follow had come after <b class="good">${formatMs(healedMs)}</b>`
   return html`At 0 s: <b>${name}</b>; ${bite}; ${end}.`
 }
 
@@ -174,9 +174,18 @@ const kilobytes = (bytes: number) => `${Math.max(1, Math.round(bytes / 1000)).to
 
 const COMMANDS = { proof: 'prove', chaos: 'chaos' } as const
 
+/** The one that a command means without `--name`. */
+const DEFAULT_CLUSTER = 'local'
+
 /** What makes the same run again, on a stack with the same digest. */
-export function commandOf({ record: { kind, scenario, environment = FIRST_ENVIRONMENT, mutant } }: Pick<Result, 'record'>): string {
-  const flags = [...(environment === FIRST_ENVIRONMENT ? [] : ['--env', environment]), ...(mutant === undefined ? [] : ['--mutate'])]
+export function commandOf({
+  record: { kind, scenario, cluster, environment = FIRST_ENVIRONMENT, mutant },
+}: Pick<Result, 'record'>): string {
+  const flags = [
+    ...(cluster === DEFAULT_CLUSTER ? [] : ['--name', cluster]),
+    ...(environment === FIRST_ENVIRONMENT ? [] : ['--env', environment]),
+    ...(mutant === undefined ? [] : ['--mutate']),
+  ]
   return ['npm run', COMMANDS[kind], '--', scenario, ...flags].join(' ')
 }
 

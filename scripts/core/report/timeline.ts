@@ -1,5 +1,5 @@
 /** A round as a story in time: what was done, what was seen of it, and when. From the record alone. */
-import { SUMMARY_SOURCE } from '../evidence.ts'
+import { LOAD_SOURCE, summaryOf } from '../evidence.ts'
 import { endsOf, upperOf } from '../judge.ts'
 import { type Bound, isFrom, type Judgement, type Mark, type Round, type Scenario, type Step } from '../scenario.ts'
 import type { TimingProfile } from '../types.ts'
@@ -7,7 +7,7 @@ import { stepsOf, type Walk, walk } from '../walk.ts'
 import type { Lane } from './lane.ts'
 import { lanesOf } from './lanes.ts'
 
-/** All times are milliseconds from the act: the first thing that was done to the platform, or the load where nothing else was. */
+/** All times are milliseconds from the act: what was done last before the bite, or the load where nothing else was. */
 export interface Timeline {
   /** Which round is shown, from 0. */
   readonly round: number
@@ -45,7 +45,7 @@ export interface BoundSpan {
   readonly valueMs?: number
 }
 
-/** From the act over its bite to the end of the last measured time. */
+/** From the act over its bite to the end of the last measured time, all of which must have come to theirs. */
 export interface ActSpan {
   readonly name: string
   readonly bittenMs?: number
@@ -82,7 +82,11 @@ export function timelineOf(round: Round, index: number, { scenario, timing, muta
     fromMs,
     endMs,
     // An upper limit that lies after the end is shown, but never makes the story small.
-    toMs: Math.max(endMs, ...bounds.map(({ fromMs: at, upperMs }) => Math.min(since(at) + upperMs, endMs + (endMs - fromMs) / 3))),
+    toMs: Math.max(
+      endMs,
+      fromMs + 1,
+      ...bounds.map(({ fromMs: at, upperMs }) => Math.min(since(at) + upperMs, endMs + (endMs - fromMs) / 3)),
+    ),
     steps: spans,
     bounds: bounds.map((bound) => ({ ...bound, fromMs: since(bound.fromMs) })),
     act: actOf(spans, bounds, since),
@@ -93,14 +97,16 @@ export function timelineOf(round: Round, index: number, { scenario, timing, muta
 const markOf = ({ events }: Round, step: string, type: Mark['type']) =>
   events.find((event): event is Mark => event.type === type && event.step === step)
 
-/** Steps of ours that began; without any, the round's own beginning. */
+/** What brought the bite about: the last act before it, the load where there is none; else the round's own beginning. */
 function zeroOf(steps: readonly Step[], round: Round): number {
-  const begun = (kind: Step['kind']) =>
-    steps
-      .filter((step) => step.kind === kind)
-      .map(({ name }) => markOf(round, name, 'BEGUN')?.atMs)
-      .find((atMs) => atMs !== undefined)
-  return begun('act') ?? begun('load') ?? round.startedAtMs
+  const doing = doingOf(steps)
+  return (doing && markOf(round, doing.name, 'BEGUN')?.atMs) ?? round.startedAtMs
+}
+
+function doingOf<S extends { readonly kind: Step['kind'] }>(steps: readonly S[]): S | undefined {
+  const bite = steps.findIndex((step) => 'isBite' in step && step.isBite === true)
+  const before = bite < 0 ? steps : steps.slice(0, bite)
+  return before.findLast(({ kind }) => kind === 'act') ?? steps.find(({ kind }) => kind === 'load')
 }
 
 /** What is waited for is waited for since the step before. */
@@ -119,11 +125,12 @@ function spansOf(steps: readonly Step[], { reached, stop }: Walk, round: Round):
 }
 
 /** What is done by us has a beginning and an end of its own; load goes on until it has been counted. */
-function ownSpan({ kind, name }: Step, round: Round, waited: { fromMs: number; toMs: number }): { fromMs: number; toMs: number } {
-  const fromMs = markOf(round, name, 'BEGUN')?.atMs ?? waited.fromMs
-  if (kind === 'act') return { fromMs, toMs: markOf(round, name, 'DONE')?.atMs ?? round.endedAtMs }
-  if (kind !== 'load') return waited
-  const ended = round.events.find((event) => isFrom(SUMMARY_SOURCE, event) && event.atMs > fromMs)
+function ownSpan(step: Step, round: Round, waited: { fromMs: number; toMs: number }): { fromMs: number; toMs: number } {
+  const fromMs = markOf(round, step.name, 'BEGUN')?.atMs ?? waited.fromMs
+  if (step.kind === 'act') return { fromMs, toMs: markOf(round, step.name, 'DONE')?.atMs ?? round.endedAtMs }
+  if (step.kind !== 'load') return waited
+  const counted = summaryOf(step.source ?? LOAD_SOURCE)
+  const ended = round.events.find((event) => isFrom(counted, event) && event.atMs > fromMs)
   return { fromMs, toMs: ended?.atMs ?? round.endedAtMs }
 }
 
@@ -136,14 +143,17 @@ function boundOf(bound: Bound, steps: readonly Step[], { reached }: Walk): Bound
   return { name, fromMs, lowerMs, upperMs: upperOf(bound), partsMs, ...(toMs === undefined ? {} : { valueMs: toMs - fromMs }) }
 }
 
+/** What has no times is over with its last step. */
 function actOf(spans: readonly StepSpan[], bounds: readonly BoundSpan[], since: (atMs: number) => number): ActSpan {
-  const doing = spans.find(({ kind }) => kind === 'act') ?? spans.find(({ kind }) => kind === 'load')
+  const doing = doingOf(spans)
   const bite = spans.find(({ isBite, outcome }) => isBite && outcome === 'done')
-  const ends = bounds.map(({ fromMs, valueMs }) => (valueMs === undefined ? undefined : since(fromMs) + valueMs))
-  const isHealed = ends.length > 0 && ends.every((end) => end !== undefined)
+  const timed = bounds.map(({ fromMs, valueMs }) => (valueMs === undefined ? undefined : since(fromMs) + valueMs))
+  const stepped = spans.map(({ outcome, toMs }) => (outcome === 'done' ? toMs : undefined))
+  const ends = timed.length > 0 ? timed : stepped
+  const isOver = ends.length > 0 && ends.every((end) => end !== undefined)
   return {
     name: doing?.name ?? 'the round',
     ...(bite === undefined ? {} : { bittenMs: bite.toMs }),
-    ...(isHealed ? { healedMs: Math.max(...ends) } : {}),
+    ...(isOver ? { healedMs: Math.max(...ends) } : {}),
   }
 }
