@@ -43,7 +43,8 @@ export function application({ name, project = PLATFORM_PROJECT, namespace, sourc
       sources,
       syncPolicy: {
         automated: { prune: true, selfHeal: true },
-        syncOptions: ['ServerSideApply=true', ...(ignores ? ['RespectIgnoreDifferences=true'] : [])],
+        // Only what differs: the root has an object for every Application, and applying them all again costs each commit a second or two.
+        syncOptions: ['ServerSideApply=true', 'ApplyOutOfSyncOnly=true', ...(ignores ? ['RespectIgnoreDifferences=true'] : [])],
         retry: RETRY,
       },
       ...(ignores ? { ignoreDifferences } : {}),
