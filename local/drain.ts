@@ -32,7 +32,12 @@ export async function drain(kube: Kube, node: string, { timeoutMs, signal, onAns
     const left = (await kube.list({ apiVersion: 'v1', kind: 'Pod' })).filter((pod) => isEvictable(pod, node))
     if (left.length === 0) return ready(undefined)
     const staying = left.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-    await Promise.all(staying.map(async (pod) => onAnswer?.({ pod: pod.metadata.name, status: await evict(kube, pod) })))
+    await Promise.all(
+      staying.map(async (pod) => {
+        const status = await evict(kube, pod)
+        onAnswer?.({ pod: pod.metadata.name, status })
+      }),
+    )
     return pending(left.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).join(', '))
   }
   await waitFor(`the pods to leave ${node}`, look, { timeoutMs, everyMs: ASK_AGAIN_MS, signal })

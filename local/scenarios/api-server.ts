@@ -21,7 +21,7 @@ const LOOK_MS = 100
 /** Half a second without a gap: one that comes up answers a little now and then. */
 const STREAK = 5
 /** Longer than its bound. Nodes are not heard of for so long, but where all are silent none is given up. */
-const FROZEN_MS = 25_000
+const FROZEN_MS = 16_000
 
 const load = steadyLoad('api-server-killed', { forMs: 40_000, ratePerS: 10 })
 const answers = asked({ name: API, everyMs: LOOK_MS, ask: async ({ cluster }) => (await cluster.kube.request('GET', '/readyz')) === 'ok' })

@@ -41,7 +41,7 @@ const DRAIN_TIMEOUT_MS = 120_000
 const PRE_STOP_MS = 5_000
 const BUDGET: ObjectRef = { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', name: WORKLOAD_NAME, namespace: ENVIRONMENT }
 
-const load = steadyLoad('node-drained', { forMs: 75_000, ratePerS: 10 })
+const load = steadyLoad('node-drained', { forMs: 60_000, ratePerS: 10 })
 
 function isOnItsWayOut(event: RecordedEvent, before: readonly KubeObject[]): boolean {
   if (!isPresent(event) || event.object.kind !== 'Pod') return false

@@ -47,7 +47,7 @@ const GIVEN_UP_MS = 5_000
 const LOST_SHARE = 0.6
 const RETURN_MS = 90_000
 
-const load = steadyLoad('node-lost', { forMs: 90_000, ratePerS: RATE_PER_S })
+const load = steadyLoad('node-lost', { forMs: 80_000, ratePerS: RATE_PER_S })
 
 /** The last sign of life is noticed at the next look, and so is that none came for the whole grace. */
 const noticedParts = ({ nodes }: TimingProfile) => ({

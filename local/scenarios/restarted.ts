@@ -31,7 +31,7 @@ const STACK = 'stack'
 const LOOK_MS = 200
 /** Three seconds without a gap: while pods come up some answer and others do not. */
 const STREAK = 15
-const LATE_MS = 75_000
+const LATE_MS = 45_000
 
 /** The load: k6 runs in the node, and would go with it. */
 const service = asked({

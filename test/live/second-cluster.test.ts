@@ -1,13 +1,15 @@
-/** A second cluster beside the first: its own ports and volumes, alive without its starter, alive after restarts. */
+/** A second cluster beside the first: its own ports and volumes, alive without its starter, after restarts, and with another node. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Cluster } from '#core'
 import { CLUSTER_LABEL, type ContainerInfo, docker, inspect, listByLabel } from '#kit/docker'
 import { exec } from '#kit/exec'
+import { Images } from '#kit/images'
+import type { KubeObject, ObjectRef } from '#kit/kube'
 import { root } from '#kit/paths'
 import { createProgress } from '#kit/progress'
-import { pending, ready, waitFor } from '#kit/wait'
+import { pending, ready, terminal, waitFor } from '#kit/wait'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { clusterName } from './stack.ts'
@@ -17,6 +19,9 @@ const PORTS_FROM = 27_440
 const OUTLIVE_MS = 60_000
 const LAID = { apiVersion: 'v1', kind: 'ConfigMap', name: 'laid', namespace: 'default' }
 const CONTAINER = `holdfast-${NAME}`
+const AGENT = `${CONTAINER}.2`
+/** Of the two nodes, the registry, and what was freed. */
+const ADDRESSES_BEFORE = 5
 const test = suite('second cluster')
 
 /** Run in a process of its own, which then ends. */
@@ -82,17 +87,120 @@ test(
   'a new address after a restart is survived',
   async ({ signal }) => {
     const before = await namespaceUid()
-    const old = await address()
-    await docker(['stop', '--time', '20', CONTAINER])
-    await withAddressTaken(old, async () => {
-      await docker(['start', CONTAINER])
+    await withAnotherAddress(CONTAINER, async () => {
       await untilReady(signal)
-      assert.is.not(await address(), old)
       assert.is(await namespaceUid(), before)
     })
   },
   { timeoutMs: 120_000 },
 )
+
+test(
+  'another node joins, and pods on both see each other by their own addresses, also after it got another one',
+  async ({ signal }) => {
+    await bringUp(2, signal)
+    assert.equal((await nodeNames()).toSorted(), [CONTAINER, AGENT])
+    assert.equal(await publishedBy(AGENT), [])
+    assert.equal(await tokens(), [])
+    await assertReachable(signal)
+    await withAnotherAddress(AGENT, async () => {
+      await cluster.machines?.start(AGENT) // it is; its node is waited for
+      await assertReachable(signal)
+    })
+  },
+  { timeoutMs: 180_000 },
+)
+
+test(
+  'with one node again, the other is gone with all that was its own',
+  async ({ signal }) => {
+    await bringUp(1, signal)
+    assert.equal(await nodeNames(), [CONTAINER])
+    assert.equal(await listByLabel('container', `${CLUSTER_LABEL}=${NAME}`), [CONTAINER])
+    assert.is((await listByLabel('volume', `${CLUSTER_LABEL}=${NAME}`)).length, 4)
+  },
+  { timeoutMs: 120_000 },
+)
+
+async function bringUp(nodes: number, signal: AbortSignal): Promise<void> {
+  using progress = createProgress()
+  cluster = await stack.clusters.local.up({ name: NAME, nodes, images: new Images({ progress, signal }), progress, signal })
+}
+
+async function nodeNames(): Promise<string[]> {
+  return (await cluster.kube.list({ apiVersion: 'v1', kind: 'Node' })).map(({ metadata }) => metadata.name)
+}
+
+async function publishedBy(container: string): Promise<string[]> {
+  return Object.keys((await inspect<ContainerInfo>('container', container))?.HostConfig.PortBindings ?? {})
+}
+
+/** What nodes join with. */
+async function tokens(): Promise<string[]> {
+  const secrets = await cluster.kube.list({ apiVersion: 'v1', kind: 'Secret', namespace: 'kube-system' })
+  return secrets.filter(({ type }) => type === 'bootstrap.kubernetes.io/token').map(({ metadata }) => metadata.name)
+}
+
+const LISTENER = `require('node:http').createServer((request, response) => response.end(request.socket.remoteAddress)).listen(8080)`
+/** The listener may need a moment more. */
+const ASKER = `
+const { setTimeout: sleep } = require('node:timers/promises')
+const ask = (left) => fetch('http://' + process.env.LISTENER + ':8080').catch((error) => { if (left === 0) throw error; return sleep(250).then(() => ask(left - 1)) })
+ask(20).then((response) => response.text()).then((seen) => console.log(JSON.stringify({ seen: seen.replace('::ffff:', ''), own: process.env.OWN })))`
+
+/** From a pod on the server's node to one on the other. */
+async function assertReachable(signal: AbortSignal): Promise<void> {
+  const listener = { apiVersion: 'v1', kind: 'Pod', name: 'listener', namespace: 'default' }
+  const asker = { ...listener, name: 'asker' }
+  const image = await serviceImage()
+  try {
+    await cluster.kube.create(podObject(listener.name, { node: AGENT, image, script: LISTENER }))
+    const address = await untilPhase(listener, 'Running', signal)
+    await cluster.kube.create(podObject(asker.name, { node: CONTAINER, image, script: ASKER, env: [{ name: 'LISTENER', value: address }] }))
+    await untilPhase(asker, 'Succeeded', signal)
+    const log = (await cluster.kube.request('GET', '/api/v1/namespaces/default/pods/asker/log')) as string
+    const { seen, own } = JSON.parse(log) as { seen: string; own: string }
+    assert.is(seen, own)
+    // Through the API server, which asks the other node's kubelet.
+    assert.is(await cluster.kube.request('GET', '/api/v1/namespaces/default/pods/listener/log'), '')
+  } finally {
+    for (const ref of [listener, asker]) await cluster.kube.delete(ref)
+    const gone = async () =>
+      ((await cluster.kube.get(listener)) ?? (await cluster.kube.get(asker))) ? pending('still there') : ready(undefined)
+    await waitFor('both pods to be gone', gone, { timeoutMs: 45_000 })
+  }
+}
+
+/** The image that the first cluster's service runs: it is in the registry, and it has a Node. */
+async function serviceImage(): Promise<string> {
+  const first = await stack.clusters.local.find(clusterName)
+  const deployment = await first?.kube.get({ apiVersion: 'apps/v1', kind: 'Deployment', name: 'service', namespace: 'dev' })
+  return deployment?.spec.template.spec.containers[0].image
+}
+
+interface Script {
+  readonly node: string
+  readonly image: string
+  readonly script: string
+  readonly env?: readonly object[]
+}
+
+function podObject(name: string, { node, image, script, env = [] }: Script): KubeObject {
+  const own = { name: 'OWN', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }
+  const container = { name, image, command: ['node', '-e', script], env: [own, ...env] }
+  const spec = { nodeName: node, restartPolicy: 'Never', terminationGracePeriodSeconds: 1, containers: [container] }
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, spec }
+}
+
+/** @returns the pod's address. */
+async function untilPhase(ref: ObjectRef, phase: string, signal: AbortSignal): Promise<string> {
+  const look = async () => {
+    const status = (await cluster.kube.get(ref))?.status
+    if (status?.phase === 'Failed') return terminal('it failed')
+    return status?.phase === phase && status.podIP !== undefined ? ready(status.podIP as string) : pending(String(status?.phase))
+  }
+  return waitFor(`pod ${ref.name} to be ${phase}`, look, { timeoutMs: 45_000, everyMs: 200, signal })
+}
 
 async function remove(): Promise<void> {
   using progress = createProgress()
@@ -125,27 +233,34 @@ async function untilReady(signal: AbortSignal): Promise<void> {
   await waitFor('the second cluster to be ready again', look, { timeoutMs: 60_000, signal })
 }
 
-async function address(): Promise<string> {
-  const node = await inspect<ContainerInfo>('container', CONTAINER)
+async function address(container: string): Promise<string> {
+  const node = await inspect<ContainerInfo>('container', container)
   return node?.NetworkSettings.Networks[CONTAINER]?.IPAddress ?? ''
 }
 
-/** Gives the node's old address to another container, as happens when a machine restarts its containers in another order. */
-async function withAddressTaken(taken: string, work: () => Promise<void>): Promise<void> {
+/** Gives a node's address to another container while it is down, as happens when a machine restarts its containers in another order. */
+async function withAnotherAddress(container: string, work: () => Promise<void>): Promise<void> {
+  const taken = await address(container)
+  await docker(['stop', '--time', '20', container])
+  await using squatters = new AsyncDisposableStack()
+  // The engine gives the first free address: the one that was freed, or one of those before it.
+  for (let i = 0; i < ADDRESSES_BEFORE && (await holderOf(taken)) === undefined; i++)
+    squatters.use(await squat(`${CONTAINER}-squatter-${i}`))
+  await docker(['start', container])
+  assert.is.not(await address(container), taken)
+  await work()
+}
+
+async function holderOf(taken: string): Promise<string | undefined> {
+  const { stdout } = await docker(['network', 'inspect', '--format', '{{range .Containers}}{{.IPv4Address}} {{end}}', CONTAINER])
+  return stdout.split(' ').find((each) => each.startsWith(`${taken}/`))
+}
+
+async function squat(name: string): Promise<AsyncDisposable> {
   const { Image } = (await inspect<ContainerInfo>('container', 'holdfast-registry')) ?? { Image: '' }
-  const squatter = `${CONTAINER}-squatter`
-  await docker(['rm', '--force', squatter])
-  const label = ['--label', `${CLUSTER_LABEL}=${NAME}`]
-  await docker(['run', '--detach', '--name', squatter, ...label, '--network', CONTAINER, '--ip', taken, Image]).catch(async () => {
-    // Only a network with a subnet of its own takes an address; else the first free one is the one that was freed.
-    await docker(['rm', '--force', squatter])
-    await docker(['run', '--detach', '--name', squatter, ...label, '--network', CONTAINER, Image])
-  })
-  try {
-    await work()
-  } finally {
-    await docker(['rm', '--force', '--volumes', squatter])
-  }
+  await docker(['rm', '--force', name])
+  await docker(['run', '--detach', '--name', name, '--label', `${CLUSTER_LABEL}=${NAME}`, '--network', CONTAINER, Image])
+  return { [Symbol.asyncDispose]: async () => void (await docker(['rm', '--force', '--volumes', name])) }
 }
 
 test.run()
