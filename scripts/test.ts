@@ -21,6 +21,8 @@ interface Stage {
   readonly name: string
   readonly run: (x: Invocation<Flags>) => Promise<Counts>
   readonly onStack?: boolean
+  /** Only run by its name. @default false */
+  readonly isExtra?: boolean
 }
 
 const folder = (name: string): Stage => ({ name, run: (x) => runFolder(name, x) })
@@ -34,6 +36,7 @@ const STAGES: readonly Stage[] = [
   folder('config'),
   { ...folder('contract'), onStack: true },
   { ...folder('live'), onStack: true },
+  { ...folder('series'), onStack: true, isExtra: true },
 ]
 /** A stack takes minutes: it is not brought up for code that is known to be broken. */
 const BEFORE_STACK = ['lint', 'types', 'unit', 'secrets']
@@ -74,7 +77,7 @@ async function run(x: Invocation<Flags>): Promise<number> {
 }
 
 function pickStages(name: string | undefined): readonly Stage[] {
-  if (name === undefined) return STAGES
+  if (name === undefined) return STAGES.filter(({ isExtra = false }) => !isExtra)
   const picked = STAGES.filter((stage) => stage.name === name)
   if (picked.length > 0) return picked
   const known = STAGES.map((stage) => stage.name)

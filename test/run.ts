@@ -16,6 +16,7 @@ const FOLDERS = {
   config: { timeoutMs: 15 * MINUTE_MS, atOnce: 1 },
   contract: { timeoutMs: 15 * MINUTE_MS, atOnce: 1 },
   live: { timeoutMs: 30 * MINUTE_MS, atOnce: 1 },
+  series: { timeoutMs: 30 * MINUTE_MS, atOnce: 1 },
 }
 
 interface Flags {

@@ -16,6 +16,7 @@ import {
   neverEnds,
   podOf,
   type RecordedEvent,
+  refresh,
   restoreValues,
   rolledOut,
   type Scenario,
@@ -30,6 +31,7 @@ import {
   workloadOf,
 } from '#core'
 import { type KubeObject, refOf } from '#kit/kube'
+import { pending, ready, waitFor } from '#kit/wait'
 import { APPLICATIONS, isOf } from './delivery.ts'
 import { cannotPull, isNew, labelled, oldVersion, PULL_MS, storeVariant } from './rollout.ts'
 
@@ -59,6 +61,25 @@ async function giveBackAndCommit(context: Context, round: number, tell: Tell): P
   await commitValues(context, `Experiment: ${FIELD} is ${VALUE}`, { [FIELD]: VALUE })
 }
 
+/**
+ * By itself Argo CD would find out late: it looks again after its reconciliation time, and its repo server remembers for three minutes what
+ * a branch names (`--revision-cache-expiration`). So it is asked, as a commit's webhook does, once there is nobody to answer.
+ */
+async function takeGitAndLook(context: Context, round: number, tell: Tell): Promise<void> {
+  const { cluster, signal } = context
+  await GIT.take.run(context, round, tell)
+  const look = async () => ((await GIT.there.look(context)).ok || (await gitAnswers(context)) ? pending('it answers') : ready(undefined))
+  await waitFor('the Git server to be gone', look, { timeoutMs: STOPS_MS, signal })
+  await refresh(cluster.kube, WORKLOAD_NAME)
+}
+
+const askGit = ({ cluster }: Context) => cluster.fetch('git', '/healthz', { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) })
+const gitAnswers = (context: Context) =>
+  askGit(context).then(
+    ({ ok }) => ok,
+    () => false,
+  )
+
 export const gitServerDown: Scenario = experiment({
   name: 'git-server-down',
   about:
@@ -68,8 +89,8 @@ export const gitServerDown: Scenario = experiment({
   steady: [inSync, rolledOut, GIT.there],
   watches: [APPLICATIONS, ...WORKLOAD_WATCHES],
   observes: [
-    answers('git', async ({ cluster }) => {
-      const { ok, status } = await cluster.fetch('git', '/healthz', { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) })
+    answers('git', async (context) => {
+      const { ok, status } = await askGit(context)
       if (!ok) throw new Error(`it answered ${status}`)
     }),
   ],
@@ -77,16 +98,13 @@ export const gitServerDown: Scenario = experiment({
   targets: GIT.targets,
   held: GIT.held,
   undo: async (context) => [...(await GIT.undo(context)), ...(await restoreValues(context))],
-  load: steadyLoad('git-server-down', { forMs: 100_000, ratePerS: RATE_PER_S }),
-  fault: GIT.take,
+  load: steadyLoad('git-server-down', { forMs: 90_000, ratePerS: RATE_PER_S }),
+  fault: { ...GIT.take, run: takeGitAndLook },
   bite: { name: 'it does not answer', matches: isSilent('git') },
   noticed: {
     sights: [{ name: 'Argo CD says that it cannot compare', matches: cannotCompare }],
-    // It looks again after this long, and may have asked just before for what it remembers as long.
-    within: ({ reconciliationMs }) => ({
-      lowerMs: 0,
-      partsMs: { stops: STOPS_MS, remembered: reconciliationMs, looks: reconciliationMs, compared: 10_000 },
-    }),
+    // Each of its tries to connect has a time limit of its own.
+    within: () => ({ lowerMs: 0, partsMs: { stops: STOPS_MS, compared: 20_000 } }),
   },
   end: { kind: 'act', name: 'give the Git server back, and commit', run: giveBackAndCommit },
   healed: {

@@ -19,8 +19,8 @@ import type { KubeObject } from '#kit/kube'
 import { createProgress } from '#kit/progress'
 import { pending, ready, waitFor } from '#kit/wait'
 import { stack } from '../../holdfast.config.ts'
+import { clusterName } from '../live/stack.ts'
 import { assert, suite } from '../suite.ts'
-import { clusterName } from './stack.ts'
 
 const test = suite('upgrade')
 const UPGRADE = { timeoutMs: 600_000 }
