@@ -57,8 +57,7 @@ async function presentAgents({ name, kube }: AgentsRequest): Promise<string[]> {
 }
 
 /**
- * A volume is a folder of one node. All are the server's, whose loss is the cluster's anyway: no other node takes data with it. Pods
- * that are on another node already keep theirs there.
+ * A volume is a folder of one node. All are made on the server, whose loss is the cluster's anyway: no other node takes data with it.
  */
 async function keepVolumesOnServer({ name, kube, signal }: AgentsRequest): Promise<void> {
   const look = async () => {
@@ -130,7 +129,8 @@ async function removeAgent(request: AgentsRequest, name: string): Promise<void> 
 
 /** @throws Failure naming the pods that stay; then it takes new ones again. */
 async function leave({ kube, signal }: AgentsRequest, name: string): Promise<void> {
-  if ((await inspect<ContainerInfo>('container', name))?.State.Running !== true) return // what ran there is gone
+  const [found, node] = await Promise.all([inspect<ContainerInfo>('container', name), kube.get(nodeRef(name))])
+  if (found?.State.Running !== true || node === undefined) return // nothing runs there, or it never joined
   await drain(kube, name, { timeoutMs: DRAIN_TIMEOUT_MS, signal }).catch(async (thrown) => {
     await kube.mergePatch(nodeRef(name), cordonPatch(false))
     signal.throwIfAborted()

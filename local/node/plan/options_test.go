@@ -92,11 +92,11 @@ func TestWrongOptionsAreNamed(t *testing.T) {
 }
 
 func TestAnAgentsOptions(t *testing.T) {
-	o, err := ParseOptions(Agent, []string{"--server=https://n1:6443/", "--token-file", "/token", "--kubelet-arg=v=2"}, environment(nil))
+	o, err := ParseOptions(Agent, []string{"--server=https://n1:6443/", "--token-file=/join", "--kubelet-arg=v=2"}, environment(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Role != Agent || o.ServerURL != "https://n1:6443" || o.TokenFile != "/token" || len(o.Extra["kubelet"]) != 1 {
+	if o.Role != Agent || o.ServerURL != "https://n1:6443" || o.TokenFile != "/join" || len(o.Extra["kubelet"]) != 1 {
 		t.Errorf("got %+v", o)
 	}
 	byEnvironment := environment(map[string]string{"K3S_URL": "https://n1:6443", "K3S_TOKEN_FILE": "/env"})
