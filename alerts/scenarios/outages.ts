@@ -131,7 +131,7 @@ export const alertmanagerDown: Scenario = experiment({
   steady: [...steadyOf(errorRate), ALERTMANAGER_AWAY.there, answering, beating],
   watches: [PODS],
   observes: [...observesOf(errorRate), heartbeat],
-  load: errorsFor('alertmanager-down', { faultyMs: 80_000, cleanMs: 40_000 }),
+  load: errorsFor('alertmanager-down', { faultyMs: 60_000, cleanMs: 40_000 }),
   bite: { name: 'its pod is gone', matches: isGone(ALERTMANAGER_POD) },
   noticed: {
     sights: [silent],
