@@ -87,7 +87,7 @@ export function expectFiring(timing: AlertTiming, step: Step): Expected {
   return {
     lowerMs: forMs + groupWaitMs,
     partsMs: {
-      'window crosses': timing.windowMs * crossing(timing, step),
+      'window crosses': Math.round(timing.windowMs * crossing(timing, step)),
       scrape: scrapeMs,
       evaluation: evaluationMs,
       for: forMs,
@@ -99,7 +99,7 @@ export function expectFiring(timing: AlertTiming, step: Step): Expected {
 
 /** From the step down to the message `resolved`, of an alert whose windows are full. @throws RangeError as above */
 export function expectResolved(timing: AlertTiming, step: Step): Expected {
-  const crossesMs = timing.shortestWindowMs * crossing(timing, step)
+  const crossesMs = Math.round(timing.shortestWindowMs * crossing(timing, step))
   return {
     // A rate is known to a scrape at either end of its window.
     lowerMs: Math.max(0, crossesMs - 2 * timing.scrapeMs) + timing.keepFiringMs,

@@ -192,10 +192,13 @@ export const dnsDown: Scenario = experiment({
     sights: [dnsIsMissed],
     within: (timing) => {
       const { scrapeMs, evaluationMs, forMs } = alertTiming(timing, MISSING)
-      // Prometheus hears of what is gone within five seconds.
+      // Discovery tells what is gone after up to five seconds, scraping takes that in after up to five more, and waits two intervals and
+      // a bit before it calls the series stale (discovery/manager.go, scrape/manager.go and endOfRunStaleness in scrape/scrape.go of
+      // Prometheus 3.13).
+      const goneParts = { stops: 5_000, discovered: 5_000, reloaded: 5_000, stale: 3 * scrapeMs }
       return {
         lowerMs: forMs,
-        partsMs: { stops: 5_000, heard: 5_000, scrape: scrapeMs, evaluations: 2 * evaluationMs, for: forMs, told: TOLD_MS },
+        partsMs: { ...goneParts, evaluations: 2 * evaluationMs, for: forMs, told: TOLD_MS },
       }
     },
   },
