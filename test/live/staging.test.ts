@@ -26,8 +26,12 @@ const ENVIRONMENT = 'staging'
 const test = suite(ENVIRONMENT)
 
 const cluster = await runningCluster()
-const git = await stack.git(cluster, AbortSignal.timeout(30_000))
-const digestOf = async (environment: Environment) => digestIn((await git.readDeploy()).files, { part: WORKLOAD_NAME, environment })
+const openGit = (signal: AbortSignal) => stack.git(cluster, signal)
+
+async function digestOf(environment: Environment, signal: AbortSignal) {
+  const { files } = await (await openGit(signal)).readDeploy()
+  return digestIn(files, { part: WORKLOAD_NAME, environment })
+}
 
 async function promoteTo(environment: Environment, signal: AbortSignal) {
   using progress = createProgress()
@@ -40,11 +44,13 @@ const switchFaultOn = (pod: string) =>
   cluster.kube.request('PUT', `/api/v1/namespaces/prod/pods/${pod}:9464/proxy/faults`, { body: { forMs: 1 }, type: 'application/json' })
 
 const FOREIGN = 'a promotion on the evidence of another digest is refused with the names of all proofs'
-if ((await digestOf(ENVIRONMENT)) === (await digestOf('dev'))) test.skip(FOREIGN, `${ENVIRONMENT} runs what dev runs already`)
+const now = AbortSignal.timeout(30_000)
+if ((await digestOf(ENVIRONMENT, now)) === (await digestOf('dev', now))) test.skip(FOREIGN, `${ENVIRONMENT} runs what dev runs already`)
 else
   test(
     FOREIGN,
     async ({ signal }) => {
+      const git = await openGit(signal)
       const path = evidencePath('dev')
       const pointer = (await git.readDeploy()).files.get(path) ?? '{}'
       const foreign = JSON.stringify({ ...JSON.parse(pointer), subject: `sha256:${'ab'.repeat(32)}` })
@@ -62,8 +68,8 @@ test(
   'the digest that the proofs held for goes on to staging',
   async ({ signal }) => {
     const { digest } = await promoteTo(ENVIRONMENT, signal)
-    assert.is(digest, await digestOf('dev'))
-    assert.is(await digestOf(ENVIRONMENT), digest)
+    assert.is(digest, await digestOf('dev', signal))
+    assert.is(await digestOf(ENVIRONMENT, signal), digest)
   },
   { timeoutMs: PROMOTION_TIMEOUT_MS },
 )
@@ -79,7 +85,7 @@ test(
       assert.match((await keepEvidence(stack, run, results)) ?? 'none', /^Evidence for sha256:\w{12} in staging: /)
     }
     const { digest } = await promoteTo('prod', signal)
-    assert.is(await digestOf('prod'), digest)
+    assert.is(await digestOf('prod', signal), digest)
     const pods = await cluster.kube.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'prod' })
     assert.ok(pods.length >= 2, `${pods.length} pods`)
     for (const { metadata } of pods) await assert.rejects(switchFaultOn(metadata.name), /HTTP 404/)
