@@ -71,10 +71,13 @@ export async function openGit(cluster: Cluster, signal: AbortSignal): Promise<Gi
   }
 }
 
+const LOOK_TIMEOUT_MS = 2_000
+
 /** After a restart of the node its pod takes some seconds. */
 async function untilAnswering(cluster: Cluster, signal: AbortSignal): Promise<void> {
   const look = async () => {
-    const { status } = await cluster.fetch('git', '/healthz', { signal })
+    // One that was sent to a pod that just ended is never answered.
+    const { status } = await cluster.fetch('git', '/healthz', { signal: AbortSignal.any([signal, AbortSignal.timeout(LOOK_TIMEOUT_MS)]) })
     return status === 200 ? ready(undefined) : pending(`HTTP ${status}`)
   }
   await waitFor('the Git server to answer', look, { timeoutMs: ANSWER_TIMEOUT_MS, everyMs: 200, signal })
