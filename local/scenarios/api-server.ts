@@ -3,15 +3,17 @@ import {
   type Act,
   isFrom,
   isSummary,
+  leftOut,
   loadMeasured,
   type Mutant,
   NOBODY_NOTICES,
   noRequestFailed,
   type RecordedEvent,
   type Scenario,
+  steadyLoad,
 } from '#core'
 import { nodeRef } from '../drain.ts'
-import { leftOut, STEADY, serverMachine, steadyLoad } from './nodes.ts'
+import { STEADY, serverMachine } from './nodes.ts'
 import { type Answer, asked } from './outside.ts'
 
 const KILL = 'kill the API server'
@@ -23,7 +25,7 @@ const STREAK = 5
 /** Longer than its bound. Nodes are not heard of for so long, but where all are silent none is given up. */
 const FROZEN_MS = 16_000
 
-const load = steadyLoad('api-server-killed', { forMs: 40_000, ratePerS: 10 })
+const load = steadyLoad('api-server-killed', { forMs: 40_000, ratePerS: 10, takesMs: 200 })
 const answers = asked({ name: API, everyMs: LOOK_MS, ask: async ({ cluster }) => (await cluster.kube.request('GET', '/readyz')) === 'ok' })
 const answerOf = (event: RecordedEvent) => (isFrom(API, event) ? (event.value as Answer) : undefined)
 
@@ -81,5 +83,5 @@ export const apiServerKilled: Scenario = {
       partsMs: { restart: 500, start: 12_000, answers: 2 * STREAK * LOOK_MS },
     },
   ],
-  mutants: [supervisorFrozen, leftOut('not-killed', KILL)],
+  mutants: [supervisorFrozen, leftOut(KILL, 'not-killed')],
 }

@@ -5,6 +5,7 @@ import {
   isFrom,
   isPresent,
   isSummary,
+  leftOut,
   loadMeasured,
   type Mutant,
   NOBODY_NOTICES,
@@ -12,6 +13,7 @@ import {
   pauseSync,
   type RecordedEvent,
   type Scenario,
+  steadyLoad,
   WORKLOAD_NAME,
 } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
@@ -19,7 +21,6 @@ import { drain, type Eviction } from '../drain.ts'
 import {
   findOtherNode,
   gatherPods,
-  leftOut,
   otherNode,
   otherNodes,
   REPLICAS,
@@ -27,7 +28,6 @@ import {
   STEADY,
   servedElsewhere,
   servingNodes,
-  steadyLoad,
   takeNoNewPods,
   WATCHES,
 } from './nodes.ts'
@@ -41,7 +41,7 @@ const DRAIN_TIMEOUT_MS = 120_000
 const PRE_STOP_MS = 5_000
 const BUDGET: ObjectRef = { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', name: WORKLOAD_NAME, namespace: ENVIRONMENT }
 
-const load = steadyLoad('node-drained', { forMs: 60_000, ratePerS: 10 })
+const load = steadyLoad('node-drained', { forMs: 60_000, ratePerS: 10, takesMs: 200 })
 
 function isOnItsWayOut(event: RecordedEvent, before: readonly KubeObject[]): boolean {
   if (!isPresent(event) || event.object.kind !== 'Pod') return false
@@ -145,5 +145,5 @@ export const nodeDrained: Scenario = {
       partsMs: { podStarts: REPLICAS * timing.hpa.podStartMs, askedAgain: 2_000, endpoints: 5_000, grace: GRACE_MS },
     },
   ],
-  mutants: [withoutBudget, leftOut('not-drained', DRAIN)],
+  mutants: [withoutBudget, leftOut(DRAIN, 'not-drained')],
 }

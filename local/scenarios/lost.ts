@@ -5,6 +5,7 @@ import {
   isFrom,
   isSummary,
   LOAD_SOURCE,
+  leftOut,
   loadMeasured,
   loadSeconds,
   lookAll,
@@ -12,6 +13,8 @@ import {
   pauseSync,
   rolledOut,
   type Scenario,
+  steadyLoad,
+  sumMs,
   type TimingProfile,
   total,
   WORKLOAD,
@@ -20,7 +23,6 @@ import {
 import { waitFor } from '#kit/wait'
 import {
   findOtherNode,
-  leftOut,
   otherNode,
   otherNodes,
   readiness,
@@ -29,7 +31,6 @@ import {
   servedElsewhere,
   servingNodes,
   spreadPods,
-  steadyLoad,
   takeNoNewPods,
   WATCHES,
 } from './nodes.ts'
@@ -47,7 +48,7 @@ const GIVEN_UP_MS = 5_000
 const LOST_SHARE = 0.6
 const RETURN_MS = 90_000
 
-const load = steadyLoad('node-lost', { forMs: 80_000, ratePerS: RATE_PER_S })
+const load = steadyLoad('node-lost', { forMs: 80_000, ratePerS: RATE_PER_S, takesMs: 200 })
 
 /** The last sign of life is noticed at the next look, and so is that none came for the whole grace. */
 const noticedParts = ({ nodes }: TimingProfile) => ({
@@ -63,11 +64,10 @@ const backParts = (timing: TimingProfile) => ({
   podStart: 2 * timing.hpa.podStartMs,
   endpoints: 3_000,
 })
-const sum = (parts: Readonly<Record<string, number>>) => Object.values(parts).reduce((all, ms) => all + ms, 0)
 
 /** Until it is noticed, what goes to the lost pod is lost: Kubernetes has nothing faster than the node's silence. */
 function lossIsBounded(timing: TimingProfile): Claim {
-  const most = Math.ceil((sum(leftParts(timing)) / 1000) * RATE_PER_S * LOST_SHARE)
+  const most = Math.ceil((sumMs(leftParts(timing)) / 1000) * RATE_PER_S * LOST_SHARE)
   return {
     name: `at most ${most} requests failed`,
     check(evidence) {
@@ -176,5 +176,5 @@ export const nodeLost: Scenario = {
     { name: 'served from elsewhere after the loss', from: LOSE, to: BACK, lowerMs: timing.nodes.tolerationMs, partsMs: backParts(timing) },
     { name: 'ready again after its start', from: RETURN, to: READY_AGAIN, lowerMs: 200, partsMs: { boot: 15_000, kubelet: 10_000 } },
   ],
-  mutants: [boundForEver, leftOut('not-lost', LOSE)],
+  mutants: [boundForEver, leftOut(LOSE, 'not-lost')],
 }

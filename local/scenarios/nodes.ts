@@ -3,11 +3,9 @@ import {
   type Context,
   inSync,
   isPresent,
-  type LoadProfile,
   lookAll,
   type Machine,
   type Machines,
-  type Mutant,
   type RecordedEvent,
   rolledOut,
   type Signal,
@@ -148,20 +146,4 @@ async function move(context: Context, pods: readonly KubeObject[], to: string): 
     await waitFor(`a pod of the service to run on ${to}`, () => lookAll([rolledOut], context), options)
   }
   for (const node of others) await cordon(context, node, false)
-}
-
-// ── Load and mutants ────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** Requests take a while, so that some are in flight at every moment. */
-export function steadyLoad(name: string, { forMs, ratePerS }: { forMs: number; ratePerS: number }): LoadProfile {
-  return {
-    name,
-    about: `${ratePerS} requests per second that take 200 ms each.`,
-    stages: [{ name: 'steady', forMs, ratePerS, requests: [{ path: '/api/products', headers: { 'x-fault': 'delay=200' } }] }],
-  }
-}
-
-/** The fault alone is left out: all that prepares for it is done. */
-export function leftOut(name: string, act: string): Mutant {
-  return { name, expect: 'not injected', steps: (steps) => steps.filter((step) => step.name !== act), holdMs: 8_000 }
 }

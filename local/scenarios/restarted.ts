@@ -6,6 +6,7 @@ import {
   type Claim,
   type Context,
   isFrom,
+  leftOut,
   NOBODY_NOTICES,
   type Observer,
   polled,
@@ -18,7 +19,7 @@ import {
 } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { nodeRef } from '../drain.ts'
-import { leftOut, STEADY, serverMachine } from './nodes.ts'
+import { STEADY, serverMachine } from './nodes.ts'
 import { type Answer, asked } from './outside.ts'
 
 const BEFORE = 'note what is there'
@@ -197,6 +198,6 @@ export const nodeRestarted: Scenario = {
       expect: 'violated',
       steps: (steps) => steps.map((step): Step => (step.name === RESTART ? restart(LATE_MS) : step)),
     },
-    leftOut('not-restarted', RESTART),
+    leftOut(RESTART, 'not-restarted'),
   ],
 }

@@ -3,6 +3,7 @@ import type { KubeObject, ObjectRef } from '#kit/kube'
 import { isSummary, loadMeasured, noRequestFailed } from './evidence.ts'
 import { noticedBy } from './harm.ts'
 import type { LoadProfile } from './load.ts'
+import { leftOut } from './mutants.ts'
 import type { Act, Bound, Claim, Evidence, Harm, HarmLimit, Mutant, RecordedEvent, Scenario, StartLoad, Step, Until } from './scenario.ts'
 import type { TimingProfile } from './types.ts'
 
@@ -81,7 +82,7 @@ export function experiment(spec: Experiment): Scenario & { readonly harm: Harm }
     steps: (timing) => stepsOf(spec, timing),
     claims: (timing) => [...usersClaims(spec.load, spec.loss?.(timing), lastOf(spec.healed)), ...(spec.claims?.(timing) ?? [])],
     bounds: (timing) => boundsOf(spec, timing),
-    mutants: [...spec.mutants, withoutFault(spec.fault)],
+    mutants: [...spec.mutants, leftOut(spec.fault.name)],
   }
 }
 
@@ -165,14 +166,6 @@ export function servesAgain(step: string): Claim {
 }
 
 const eventsAfter = ({ events }: Evidence, fromMs: number) => events.filter(({ atMs }) => atMs > fromMs)
-
-/** Load alone must not be taken for the fault. */
-const withoutFault = ({ name }: Act): Mutant => ({
-  name: 'fault-skipped',
-  expect: 'not injected',
-  holdMs: 8_000,
-  steps: (steps) => steps.filter((step) => step.name !== name),
-})
 
 // ── From a proof ────────────────────────────────────────────────────────────────────────────────────────────────────
 

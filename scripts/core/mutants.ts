@@ -12,6 +12,11 @@ const ROLLOUT_TIMEOUT_MS = 90_000
 /** Nobody acts: what is seen then was not brought about by the act. */
 export const actSkipped = (holdMs = 8_000): Mutant => ({ name: 'act-skipped', expect: 'not injected', skipAct: true, holdMs })
 
+/** One act alone is left out, and all that prepares for it is done: load alone must not be taken for the fault. */
+export function leftOut(act: string, name = 'fault-skipped'): Mutant {
+  return { name, expect: 'not injected', steps: (steps) => steps.filter((step) => step.name !== act), holdMs: 8_000 }
+}
+
 /** What ends the fault is left out: it must not heal without. */
 export const neverEnds = ({ name }: Act, holdMs: number): Mutant => ({
   name: 'never-ends',
