@@ -6,7 +6,6 @@ import {
   exitCode,
   explain,
   FIRST_ENVIRONMENT,
-  headline,
   listScenarios,
   type OpenChaos,
   openChaos,
@@ -16,18 +15,15 @@ import {
   type Result,
   renderGameDay,
   renderHits,
-  renderJson,
-  renderTable,
   renderUndone,
+  reporting,
   runAll,
   type Scenario,
   selectScenarios,
   undoLeftovers,
-  writeReports,
 } from '#core'
 import { type ClusterFlags, type JsonFlags, wholeNumber, withJson, withName } from '#kit/flags'
 import { main } from '#kit/main'
-import type { Progress } from '#kit/progress'
 import { createRandom, shuffled } from '#kit/random'
 import { stack } from '../holdfast.config.ts'
 
@@ -81,28 +77,16 @@ await main<Flags>({
 async function experiment(run: OpenChaos, flags: Flags): Promise<number> {
   const { progress, scenarios } = run
   const { random = false, minutes, seed = Date.now() % 2 ** 32 } = flags
-  const results: Result[] = []
   const onBegin = (scenario: Scenario) => progress.say(explain(scenario))
-  const onResult = (result: Result) => {
-    results.push(result)
-    progress.say(headline(result))
-  }
   if (random || minutes !== undefined) progress.say(`By lot: --seed ${seed} draws the same again`)
-  try {
-    if (minutes === undefined) {
-      const inOrder = random ? shuffled(scenarios, createRandom(seed)) : scenarios
-      await runAll(run, inOrder, { ...flags, onBegin, onResult })
-    } else progress.say(renderGameDay(await playGameDay(stack, run, { scenarios, minutes, seed, onBegin, onResult })))
-  } finally {
-    if (results.length > 0) await report(results, flags, progress)
+  const work = async (onResult: (result: Result) => void) => {
+    if (minutes !== undefined)
+      return progress.say(renderGameDay(await playGameDay(stack, run, { scenarios, minutes, seed, onBegin, onResult })))
+    const inOrder = random ? shuffled(scenarios, createRandom(seed)) : scenarios
+    return runAll(run, inOrder, { ...flags, onBegin, onResult })
   }
+  const results = await reporting(work, { ...flags, progress })
   return exitCode(results)
-}
-
-/** Also of a series that is cut short. */
-async function report(results: readonly Result[], { json = false }: Flags, progress: Progress): Promise<void> {
-  print(json ? renderJson(results) : renderTable(results))
-  progress.say(`Report: ${await writeReports(results)}`)
 }
 
 function print(text: string): number {

@@ -3,21 +3,17 @@
 import {
   exitCode,
   FIRST_ENVIRONMENT,
-  headline,
   keepEvidence,
   listScenarios,
   openRun,
   parseEnvironment,
   type Result,
-  renderJson,
-  renderTable,
+  reporting,
   runAll,
   selectScenarios,
-  writeReports,
 } from '#core'
 import { type ClusterFlags, type JsonFlags, wholeNumber, withJson, withName } from '#kit/flags'
 import { main } from '#kit/main'
-import type { Progress } from '#kit/progress'
 import { stack } from '../holdfast.config.ts'
 
 interface Flags extends ClusterFlags, JsonFlags {
@@ -48,24 +44,10 @@ await main<Flags>({
     const environment = parseEnvironment(flags.env, 'Cannot prove')
     const scenarios = selectScenarios(stack, 'proof', { names: args, ...flags, environment })
     await using run = await openRun(stack, { name: flags.name, environment, progress, signal })
-    const results: Result[] = []
-    const onResult = (result: Result) => {
-      results.push(result)
-      progress.say(headline(result))
-    }
-    try {
-      await runAll(run, scenarios, { ...flags, onResult })
-    } finally {
-      if (results.length > 0) await report(results, flags, progress)
-    }
+    const work = (onResult: (result: Result) => void) => runAll(run, scenarios, { ...flags, onResult })
+    const results = await reporting(work, { ...flags, progress })
     const evidence = await keepEvidence(stack, run, results)
     if (evidence !== undefined) progress.say(evidence)
     return exitCode(results)
   },
 })
-
-/** Also of a series that is cut short. */
-async function report(results: readonly Result[], { json = false }: Flags, progress: Progress): Promise<void> {
-  process.stdout.write(`${json ? renderJson(results) : renderTable(results)}\n`)
-  progress.say(`Report: ${await writeReports(results)}`)
-}
