@@ -25,7 +25,10 @@ export interface DeployChange {
   readonly bootstraps?: boolean
 }
 
-const COMPARED_TIMEOUT_MS = 60_000
+/** Where names could not be found, Argo CD 3.5.7 ends the comparison that it is in (up to 36 s) and waits as long again before the next one. */
+const COMPARED_TIMEOUT_MS = 120_000
+/** An Argo CD that has looked at nothing for so long is taken for one that cannot. */
+const DOWN_AFTER_MS = 60_000
 /** From an order to start its pods to a comparison: they pull, elect and read the whole cluster first. */
 const RESTORED_TIMEOUT_MS = 180_000
 const TELL_AGAIN_MS = 500
@@ -46,7 +49,7 @@ export async function commitDeploy(context: Pick<Context, 'cluster' | 'git' | 's
   const untilSeen = (timeoutMs: number, probe: () => Promise<Condition<boolean>> = look) =>
     waitFor('Argo CD to see the commit', probe, { timeoutMs, everyMs: TELL_AGAIN_MS, signal })
   if (!bootstraps) await untilSeen(COMPARED_TIMEOUT_MS)
-  else if (!(await untilSeen(COMPARED_TIMEOUT_MS, () => unlessDown(cluster.kube, files, look)).catch(overdue))) {
+  else if (!(await untilSeen(DOWN_AFTER_MS, () => unlessDown(cluster.kube, files, look)).catch(overdue))) {
     await applyFiles(cluster.kube, files, signal)
     await untilSeen(RESTORED_TIMEOUT_MS)
   }

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { UserError } from '#kit/errors'
 import { type Kube, KubeError, type KubeObject, refOf } from '#kit/kube'
 import { isAlive } from '#kit/process'
+import { pending, ready, waitFor } from '#kit/wait'
 import { commitDeploy } from './delivery.ts'
 import type { Context, Undo, UndoStep } from './scenario.ts'
 
@@ -12,6 +13,7 @@ const LEASE = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', name: 'runn
 const JOURNAL_LABEL = 'holdfast.dev/journal'
 const LEASE_SECONDS = 30
 const RENEW_MS = 10_000
+const SEEN_TIMEOUT_MS = 2_000
 
 /** Takes the cluster for one run. @throws UserError while another run holds it. */
 export async function takeLease(kube: Kube): Promise<AsyncDisposable> {
@@ -112,9 +114,7 @@ async function carryOut(means: Pick<Context, 'cluster' | 'git' | 'signal'>, step
   const { kube } = means.cluster
   switch (step.op) {
     case 'create':
-      // Asked for first: a Service that is there is refused for its port (422), not for its name (409).
-      if ((await kube.get(refOf(step.object))) === undefined) await tolerate(409, () => kube.create(step.object))
-      return
+      return createUnlessThere(kube, step.object)
     case 'patch':
       return tolerate(404, () => kube.mergePatch(step.ref, step.patch))
     case 'delete':
@@ -124,6 +124,22 @@ async function carryOut(means: Pick<Context, 'cluster' | 'git' | 'signal'>, step
       return means.cluster.machines?.start(step.node)
     case 'commit':
       await commitDeploy(means, step)
+  }
+}
+
+/**
+ * Whoever heals may make it at the same moment. Its own refusal does not tell: a Service that is there is refused for its port (422), not
+ * for its name (409), and a port is taken a moment before its Service can be seen.
+ */
+async function createUnlessThere(kube: Kube, object: KubeObject): Promise<void> {
+  try {
+    await kube.create(object)
+  } catch (thrown) {
+    if (!(thrown instanceof KubeError)) throw thrown
+    const look = async () => ((await kube.get(refOf(object))) === undefined ? pending('it is not there') : ready(undefined))
+    await waitFor(refOf(object).name, look, { timeoutMs: SEEN_TIMEOUT_MS, everyMs: 200 }).catch(() => {
+      throw thrown
+    })
   }
 }
 

@@ -1,11 +1,11 @@
 /** Mutants that many scenarios share: each breaks one healer of the workload. */
-import type { KubeObject } from '#kit/kube'
+import { type KubeObject, refOf } from '#kit/kube'
 import { waitFor } from '#kit/wait'
 import { pauseSync } from './delivery.ts'
 import { lookAll } from './observe.ts'
 import type { Act, Context, Mutant } from './scenario.ts'
 import { commitValues, restoreValues } from './values.ts'
-import { ENVIRONMENT, inSync, rolledOut, WORKLOAD, WORKLOAD_NAME } from './workload.ts'
+import { ENVIRONMENT, inSync, rolledOut, WORKLOAD, WORKLOAD_NAME, WORKLOAD_PODS } from './workload.ts'
 
 const ROLLOUT_TIMEOUT_MS = 90_000
 
@@ -95,9 +95,17 @@ export const noNewPods = (holdMs: number): Mutant => {
     name: 'no-new-pods',
     expect: 'violated',
     holdMs,
-    break: async ({ cluster: { kube } }) => ({
-      apply: async () => void (await kube.create(quota)),
-      undo: [{ op: 'delete', ref: { apiVersion, kind, name: metadata.name, namespace: ENVIRONMENT } }],
-    }),
+    async break({ cluster: { kube } }) {
+      const replicaSets = await kube.list({ ...WORKLOAD_PODS, apiVersion: 'apps/v1', kind: 'ReplicaSet' })
+      // Refused again and again, they would be tried again only after minutes; at once after a change of their own.
+      const patch = { metadata: { annotations: { 'holdfast.dev/refused': new Date().toISOString() } } }
+      return {
+        apply: async () => void (await kube.create(quota)),
+        undo: [
+          { op: 'delete', ref: { apiVersion, kind, name: metadata.name, namespace: ENVIRONMENT } },
+          ...replicaSets.map((object) => ({ op: 'patch' as const, ref: refOf(object), patch })),
+        ],
+      }
+    },
   }
 }

@@ -1,6 +1,7 @@
 /** How a run ends before its time: by the stop button, and by whoever interrupts it. Both times what it did is undone. */
-import { judge, record, type Scenario, settleAll } from '#core'
+import { journal, judge, record, type Scenario, settle, settleAll } from '#core'
 import { Interrupted } from '#kit/errors'
+import { KubeError, type KubeObject } from '#kit/kube'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { createEngine, endless, secondOf } from './engine-fixture.ts'
@@ -64,6 +65,20 @@ test('where the engine goes away, what was done is written down, and the next co
   assert.ok(engine.objects.has('Thing/left'))
   assert.ok((await settleAll(engine.context)).includes('endless'))
   assert.equal(left(engine), [])
+})
+
+test('an undo that makes something is content where somebody else makes it meanwhile, and fails where nobody does', async () => {
+  const object: KubeObject = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'service', namespace: 'dev' } }
+  const { context, objects } = createEngine(secondOf(10, 0))
+  const { kube } = context.cluster
+  const refused = new KubeError('POST a Service', 422, 'provided port is already allocated')
+  const refusing = new Proxy(kube, { get: (it, key) => (key === 'create' ? () => Promise.reject(refused) : Reflect.get(it, key)) })
+  const undoer = { ...context, cluster: { ...context.cluster, kube: refusing } }
+  const entry = await journal(kube, 'a Service is deleted', [{ op: 'create', object }])
+  assert.is(await settle(undoer, entry).catch((thrown: unknown) => thrown), refused)
+  setTimeout(() => objects.set('Service/service', object), 500)
+  await settle(undoer, entry)
+  assert.not.ok(objects.has(`ConfigMap/${entry}`))
 })
 
 test.run()
