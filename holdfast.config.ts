@@ -22,6 +22,9 @@ import { REGISTRY_ALIAS } from './local/registry/registry.ts'
 /** A lost node is given up soon here. The chart's local values say the same for the service's own pods. */
 const localNodes = { heartbeatMs: 10_000, graceMs: 20_000, monitorMs: 5_000, tolerationMs: 10_000 }
 
+/** All that can move from one node to another while the service serves. */
+const movable = [gitServer, argocd, rollouts, ...monitoring, alertSink, load, networkFaults, policies]
+
 export const stack = defineStack({
   name: 'holdfast',
   clusters: {
@@ -40,19 +43,12 @@ export const stack = defineStack({
       ],
     }),
   },
-  parts: [
-    gitServer,
-    argocd,
-    rollouts,
-    ...monitoring,
-    alertSink,
-    load,
-    networkFaults,
-    policies,
-    database,
-    service({ databaseSecret }),
-    nodes,
-  ],
+  parts: [...movable, database, service({ databaseSecret }), nodes],
+  kubernetes: {
+    // The database is one pod on a volume of one node: while that node is replaced nobody has it, so the service keeps its data itself.
+    parts: [...movable, service(), nodes],
+    proofs: ['commit-live', 'rollout-lossless', 'hpa-scales'],
+  },
   git: openGit,
   source,
   load: createLoadGenerator({ profiles, target: (environment) => `http://service.${environment}.svc.cluster.local` }),

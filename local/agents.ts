@@ -1,11 +1,10 @@
 /** The nodes beside the first: joined, kept, and taken away again. */
-import type { UpRequest } from '#core'
+import { cordonPatch, drain, nodeRef, type UpRequest } from '#core'
 import { CLUSTER_LABEL, type ContainerInfo, docker, inspect, listByLabel } from '#kit/docker'
 import { Failure, messageOf } from '#kit/errors'
 import type { Kube, KubeObject } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import { differ, labelledConfig } from './config.ts'
-import { cordonPatch, drain, nodeRef } from './drain.ts'
 import { makeJoinToken } from './join.ts'
 import { pointAtEngine } from './machine.ts'
 import {
@@ -19,10 +18,14 @@ import {
 } from './node-container.ts'
 import { waitForNode } from './ready.ts'
 
-/** The nodes of a cluster whose API server answers. */
-export interface AgentsRequest extends Pick<UpRequest, 'name' | 'nodes' | 'progress' | 'signal'> {
+/** A cluster whose API server answers. */
+export interface Joining extends Pick<UpRequest, 'name' | 'signal'> {
   readonly kube: Kube
   readonly kubeconfig: string
+}
+
+/** The nodes of a cluster. */
+export interface AgentsRequest extends Joining, Pick<UpRequest, 'nodes' | 'progress'> {
   /** Of the server: agents run the same image, with the same rights. */
   readonly server: NodeConfig
 }
@@ -98,7 +101,7 @@ function agentConfig({ name: cluster, server }: AgentsRequest, name: string): No
 }
 
 /** One that the cluster knows continues with its identity; to a new one, what an earlier node of its name left is of no use. */
-async function join(request: AgentsRequest, { name, config }: { name: string; config: NodeConfig }): Promise<void> {
+export async function join(request: Joining, { name, config }: { name: string; config: NodeConfig }): Promise<void> {
   const { name: cluster, kube, kubeconfig, signal } = request
   await docker(['rm', '--force', name], { accept: [0, 1] })
   if ((await kube.get(nodeRef(name))) === undefined) await removeVolumes(name)

@@ -1,65 +1,57 @@
 /** A k3s cluster in containers, through testcontainers, that outlives the command which started it. */
 import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster, ServiceName, UpRequest } from '#core'
-import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
-import { Failure, messageOf } from '#kit/errors'
+import { type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Kube } from '#kit/kube'
 import { clusterDir } from '#kit/paths'
 import { agentContainers, ensureAgents } from './agents.ts'
 import { differ, labelledConfig } from './config.ts'
-import { pointAtEngine } from './machine.ts'
 import { machinesOf } from './machines.ts'
-import { nodeImage } from './node/image.ts'
-import {
-  canBePrivileged,
-  containerName,
-  HoldfastServer,
-  hostNameservers,
-  type NodeConfig,
-  networkName,
-  volumeNames,
-} from './node-container.ts'
+import { imageOf, type NodeImages } from './node/image.ts'
+import { canBePrivileged, containerName, type NodeConfig, networkName } from './node-container.ts'
 import { checkPortsFree, defaultPortsFrom, nodePortOf, portBlock } from './ports.ts'
-import { lastLogs, waitForNode } from './ready.ts'
+import { waitForNode } from './ready.ts'
 import { joinNetwork, registryAddress } from './registry/registry.ts'
+import { createServer, removeServer } from './server.ts'
 
 export interface ClusterOptions extends UpRequest {
   /** Extra arguments of the server: `--kube-controller-manager-arg=…`. */
   readonly serverArgs: readonly string[]
+  readonly nodeImages: NodeImages
 }
 
 const START_TIMEOUT_MS = 120_000
 
 /** Starts the cluster, or continues with the one that is there; changed settings are named and applied to the same data. */
 export async function ensureCluster(options: ClusterOptions): Promise<Cluster> {
-  const { name, nodes, progress, signal } = options
+  const { name, nodes, nodeImages, progress, signal } = options
   const server = containerName(name)
   const found = await inspect<ContainerInfo>('container', server)
   const wanted = await nodeConfig(options, found)
-  if (found === undefined || found.State.Status === 'created') await createNode(options, wanted)
+  if (found === undefined || found.State.Status === 'created') await createServer(options, wanted)
   else await continueNode(options, { wanted, found })
   await writeKubeconfig(name, apiPort(wanted))
   await joinNetwork(networkName(name)) // the registry may be a new container
   const [kubeconfig, kube] = [kubeconfigPath(name), Kube.fromFile(kubeconfigPath(name))]
   await progress.step('Wait for the API server', () => waitForNode(kube, server, { timeoutMs: START_TIMEOUT_MS, signal }))
   await ensureAgents({ name, progress, signal, kube, kubeconfig, server: wanted, ...(nodes === undefined ? {} : { nodes }) })
-  return openCluster(name, wanted)
+  return openCluster(name, wanted, nodeImages)
 }
 
 /** The cluster that is there. @returns undefined where none runs. */
-export async function findCluster(name: string): Promise<Cluster | undefined> {
+export async function findCluster(name: string, nodeImages: NodeImages): Promise<Cluster | undefined> {
   const found = await inspect<ContainerInfo>('container', containerName(name))
   if (found === undefined || !found.State.Running) return undefined
   const config = labelledConfig(found)
   await writeKubeconfig(name, apiPort(config))
-  return openCluster(name, config)
+  return openCluster(name, config, nodeImages)
 }
 
 /** A block of ports, once chosen, stays the cluster's own until another is asked for. */
-async function nodeConfig({ name, portsFrom, serverArgs, images }: ClusterOptions, found: ContainerInfo | undefined): Promise<NodeConfig> {
-  const { ref } = await images.local(nodeImage)
+async function nodeConfig(options: ClusterOptions, found: ContainerInfo | undefined): Promise<NodeConfig> {
+  const { name, portsFrom, serverArgs, nodeImages, kubernetes, images } = options
+  const { ref } = await images.local(imageOf(nodeImages, kubernetes))
   const kept = portsFrom === undefined && found !== undefined ? labelledConfig(found).ports : undefined
   const ports = kept ?? portBlock(portsFrom ?? (await defaultPortsFrom(name)))
   const own = containerName(name)
@@ -77,59 +69,11 @@ async function continueNode(options: ClusterOptions, { wanted, found }: { wanted
     const own = labelledConfig(found).ports.map(({ host }) => host)
     await checkPortsFree(wanted.ports.filter(({ host }) => !own.includes(host)))
     progress.say(`The cluster's settings changed, its data stays:\n${differences.map((each) => `  ${each}`).join('\n')}`)
-    await progress.step('Stop the old node', async () => {
-      await docker(['stop', '--time', '20', containerName(name)])
-      await docker(['rm', containerName(name)])
-    })
-    return createNode(options, wanted)
+    await progress.step('Stop the old node', () => removeServer(name))
+    return createServer(options, wanted)
   }
   if (found.State.Running) return progress.say(`The cluster '${name}' is there`)
   await progress.step('Start the stopped node', () => docker(['start', containerName(name)]))
-}
-
-async function createNode(options: ClusterOptions, config: NodeConfig): Promise<void> {
-  const { name, progress, signal } = options
-  await docker(['rm', '--force', containerName(name)], { accept: [0, 1] }) // one whose creation was interrupted lacks its files
-  await checkPortsFree(config.ports)
-  await makeNetworkAndVolumes(name)
-  const nameservers = await hostNameservers()
-  await pointAtEngine()
-  await progress.step(`Start the node (${config.image})`, async () => {
-    const started = new AbortController()
-    try {
-      const ended = failWhenEnded(name, AbortSignal.any([signal, started.signal]))
-      await Promise.race([new HoldfastServer({ cluster: name, config, nameservers }).start(), ended])
-    } catch (thrown) {
-      signal.throwIfAborted()
-      throw new Failure(
-        { what: 'Cannot start the node', why: messageOf(thrown), next: 'Run this again; npm run local:down removes what is left' },
-        thrown,
-      )
-    } finally {
-      started.abort()
-    }
-  })
-}
-
-/**
- * testcontainers sees neither an interrupt nor a node that ends again and again, nor an engine that went away: it waits for its
- * log line to the end. What it has begun is continued by the next run.
- * @throws when one of these is seen; it never returns.
- */
-async function failWhenEnded(name: string, signal: AbortSignal): Promise<never> {
-  while (true) {
-    await sleep(1000, undefined, { signal })
-    const info = await inspect<ContainerInfo>('container', containerName(name))
-    if (info !== undefined && (info.RestartCount > 0 || info.State.Status === 'exited')) {
-      throw new Error(`it ended with exit code ${info.State.ExitCode}. Its last lines:\n${await lastLogs(containerName(name))}`)
-    }
-  }
-}
-
-async function makeNetworkAndVolumes(name: string): Promise<void> {
-  const label = ['--label', `${CLUSTER_LABEL}=${name}`]
-  if ((await inspect('network', networkName(name))) === undefined) await docker(['network', 'create', ...label, networkName(name)])
-  for (const volume of volumeNames(name)) await docker(['volume', 'create', ...label, volume])
 }
 
 async function writeKubeconfig(name: string, port: number): Promise<void> {
@@ -144,7 +88,7 @@ async function writeKubeconfig(name: string, port: number): Promise<void> {
 
 const kubeconfigPath = (name: string) => join(clusterDir(name), 'kubeconfig')
 
-async function openCluster(name: string, { image, ports }: NodeConfig): Promise<Cluster> {
+async function openCluster(name: string, { image, ports }: NodeConfig, nodeImages: NodeImages): Promise<Cluster> {
   const address = (service: ServiceName) => {
     const mapping = ports.find(({ container }) => container === nodePortOf(service))
     return `http://127.0.0.1:${mapping?.host}`
@@ -163,7 +107,7 @@ async function openCluster(name: string, { image, ports }: NodeConfig): Promise<
       networkPolicy: isRealK3s(image),
       apiServerProcess: !isRealK3s(image), // k3s has all of the control plane in one process
     },
-    machines: machinesOf(name, kube),
+    machines: machinesOf(name, { kube, kubeconfig: kubeconfigPath(name), nodeImages }),
     brings: { metricsServer: isRealK3s(image) },
     address,
     fetch: (service, path, init) => fetch(`${address(service)}${path}`, init),

@@ -2,28 +2,36 @@
 import { existsSync } from 'node:fs'
 import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ClusterProvider, DownRequest, UpRequest } from '#core'
+import type { ClusterProvider, DownRequest, ImageSpec, UpRequest } from '#core'
 import { CLUSTER_LABEL, docker, listByLabel, ROLE_LABEL } from '#kit/docker'
 import { cacheDir, root } from '#kit/paths'
 import { ensureCluster, findCluster } from './k3s.ts'
 import { takeLock } from './lock.ts'
 import { checkMachine, ensureEngine, failIfRemoteEngine, mustAnswer, stopEngine } from './machine.ts'
-import { nodeImage } from './node/image.ts'
+import { imageOf, NODE_IMAGES, type NodeImages, versionsOf } from './node/image.ts'
 import { ensureRegistry, removeRegistry } from './registry/registry.ts'
 
-/** @param serverArgs arguments of the k3s server, in k3s's own form. */
-export function localClusters({ serverArgs }: { serverArgs: readonly string[] }): ClusterProvider {
+export interface LocalOptions {
+  /** Arguments of the k3s server, in k3s's own form. */
+  readonly serverArgs: readonly string[]
+  /** @default those that are pinned */
+  readonly nodeImages?: NodeImages
+}
+
+export function localClusters({ serverArgs, nodeImages = NODE_IMAGES }: LocalOptions): ClusterProvider {
+  const settings = { serverArgs, nodeImages }
   return {
-    prepare,
-    up: (request) => ensureCluster({ ...request, serverArgs }),
-    find: async (name) => ((await mustAnswer()) ? findCluster(name) : undefined),
+    kubernetes: versionsOf(nodeImages),
+    prepare: (request) => prepare(request, imageOf(nodeImages, request.kubernetes)),
+    up: (request) => ensureCluster({ ...request, ...settings }),
+    find: async (name) => ((await mustAnswer()) ? findCluster(name, nodeImages) : undefined),
     exists: async (name) => (await mustAnswer()) && (await listByLabel('volume', `${CLUSTER_LABEL}=${name}`)).length > 0,
     down,
     lock: takeLock,
   }
 }
 
-async function prepare({ progress, signal, images }: UpRequest): Promise<{ registry: string }> {
+async function prepare({ progress, signal, images }: UpRequest, nodeImage: ImageSpec): Promise<{ registry: string }> {
   failIfRemoteEngine()
   await checkMachine(progress)
   await ensureEngine(progress, signal)

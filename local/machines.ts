@@ -5,8 +5,10 @@ import { type ContainerInfo, docker, inspect } from '#kit/docker'
 import { UserError } from '#kit/errors'
 import type { Kube } from '#kit/kube'
 import { agentContainers } from './agents.ts'
+import { imageOf, type NodeImages } from './node/image.ts'
 import { containerName } from './node-container.ts'
 import { waitForNode } from './ready.ts'
+import { replaceNode } from './replace.ts'
 
 /** Its own order to stop takes up to ten. */
 const STOP_S = '20'
@@ -15,7 +17,13 @@ const RETURN_TIMEOUT_MS = 90_000
 const API_SERVER = '^kube-apiserver '
 const SUPERVISOR = '^/usr/local/bin/node (server|agent)'
 
-export function machinesOf(cluster: string, kube: Kube): Machines {
+export interface MachinesOptions {
+  readonly kube: Kube
+  readonly kubeconfig: string
+  readonly nodeImages: NodeImages
+}
+
+export function machinesOf(cluster: string, { kube, kubeconfig, nodeImages }: MachinesOptions): Machines {
   const server = containerName(cluster)
   return {
     list: async () => Promise.all([server, ...(await agentContainers(cluster))].map((name) => machineOf(name, server))),
@@ -43,6 +51,10 @@ export function machinesOf(cluster: string, kube: Kube): Machines {
       // In the container, so that it thaws whatever becomes of us; and first, so that none stays frozen.
       await docker(['exec', '--detach', node, 'sh', '-c', thaw])
       await docker(['exec', node, 'pkill', '-STOP', '-f', SUPERVISOR])
+    },
+    async replace(node, { kubernetes, images, ...run }) {
+      const { ref } = await images.local(imageOf(nodeImages, kubernetes))
+      await replaceNode({ ...run, name: cluster, kube, kubeconfig }, { node, image: ref })
     },
   }
 }

@@ -1,8 +1,8 @@
 /** Waiting for a node: by what its kubelet says, and what becomes of its container. */
+import { nodeRef } from '#core'
 import { type ContainerInfo, docker, inspect } from '#kit/docker'
 import type { Kube } from '#kit/kube'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
-import { nodeRef } from './drain.ts'
 
 /** The restart policy starts one that ends again and again; then its log says why. */
 const RESTARTS_ALLOWED = 2

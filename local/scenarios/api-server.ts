@@ -7,12 +7,12 @@ import {
   loadMeasured,
   type Mutant,
   NOBODY_NOTICES,
+  nodeRef,
   noRequestFailed,
   type RecordedEvent,
   type Scenario,
   steadyLoad,
 } from '#core'
-import { nodeRef } from '../drain.ts'
 import { STEADY, serverMachine } from './nodes.ts'
 import { type Answer, asked } from './outside.ts'
 

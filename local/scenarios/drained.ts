@@ -1,7 +1,9 @@
 /** A node is drained: its pods are evicted one after the other as the disruption budget allows, and no request fails. */
 import {
   type Claim,
+  drain,
   ENVIRONMENT,
+  type Eviction,
   isFrom,
   isPresent,
   isSummary,
@@ -17,7 +19,6 @@ import {
   WORKLOAD_NAME,
 } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
-import { drain, type Eviction } from '../drain.ts'
 import {
   findOtherNode,
   gatherPods,

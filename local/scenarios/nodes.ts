@@ -1,11 +1,13 @@
 /** What the experiments with nodes read from the cluster, and how they place pods before they begin. */
 import {
   type Context,
+  cordonPatch,
   inSync,
   isPresent,
   lookAll,
   type Machine,
   type Machines,
+  nodeRef,
   type RecordedEvent,
   rolledOut,
   type Signal,
@@ -17,7 +19,6 @@ import {
 import { Failure } from '#kit/errors'
 import { type KubeObject, type ListRef, refOf } from '#kit/kube'
 import { waitFor } from '#kit/wait'
-import { cordonPatch, nodeRef } from '../drain.ts'
 
 const NODES: ListRef = { apiVersion: 'v1', kind: 'Node' }
 export const WATCHES: readonly ListRef[] = [NODES, ...WORKLOAD_WATCHES]

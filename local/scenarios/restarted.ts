@@ -8,6 +8,7 @@ import {
   isFrom,
   leftOut,
   NOBODY_NOTICES,
+  nodeRef,
   type Observer,
   polled,
   type RecordedEvent,
@@ -18,7 +19,6 @@ import {
   WORKLOAD,
 } from '#core'
 import type { KubeObject } from '#kit/kube'
-import { nodeRef } from '../drain.ts'
 import { STEADY, serverMachine } from './nodes.ts'
 import { type Answer, asked } from './outside.ts'
 

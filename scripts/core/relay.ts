@@ -17,6 +17,16 @@ export interface Relay extends AsyncDisposable {
   readonly lost: AbortSignal
   /** Starts no further leg, and resolves when those that send have ended by themselves. Disposing ends them at once. */
   end(): Promise<Relayed>
+  /**
+   * Starts the next leg now, and resolves once it sends. No other is due for a leg less its overlap: so long whoever starts them may
+   * be away.
+   */
+  renew(): Promise<void>
+}
+
+export interface RelayOptions {
+  /** At least 30 s. @default 45 s */
+  readonly legMs?: number
 }
 
 /** What was told of the load, and what each leg was worth by its own count. */
@@ -29,14 +39,17 @@ export interface Relayed {
 
 export type RelayedSecond = Pick<LoadSecond, 'requests' | 'failed'> & { readonly atMs: number }
 
-const legOf = (number: number): LoadProfile => ({
+const legOf = (number: number, forMs: number): LoadProfile => ({
   name: `relay-${number}`,
   about: `${RATE_PER_S} requests per second while something else goes on.`,
-  stages: [{ name: 'steady', forMs: LEG_MS, ratePerS: RATE_PER_S, requests: [{ path: '/api/products' }] }],
+  stages: [{ name: 'steady', forMs, ratePerS: RATE_PER_S, requests: [{ path: '/api/products' }] }],
 })
 
 /** Starts the first leg. @throws Failure where it cannot send. */
-export async function startRelay(context: Pick<Context, 'cluster' | 'environment' | 'load' | 'signal' | 'git'>): Promise<Relay> {
+export async function startRelay(
+  context: Pick<Context, 'cluster' | 'environment' | 'load' | 'signal' | 'git'>,
+  { legMs = LEG_MS }: RelayOptions = {},
+): Promise<Relay> {
   const lost = new AbortController()
   const stop = new AbortController()
   const seconds: RelayedSecond[] = []
@@ -45,20 +58,26 @@ export async function startRelay(context: Pick<Context, 'cluster' | 'environment
     seconds.push({ requests, failed, atMs })
     if (failed > 0) lost.abort(new Failure({ what: 'Cannot go on', why: `${failed} of the ${requests} requests of one second failed` }))
   }
+  let begun = 0
+  let begunAtMs = 0
   const startLeg = async () => {
-    const running = await startLoad(legOf(legs.length + 1), context, onSecond)
+    begun += 1
+    begunAtMs = Date.now()
+    const running = await startLoad(legOf(begun, legMs), context, onSecond)
     const ended = endOf(running)
     ended.catch(() => {}) // nobody may be waiting for it
     legs.push({ running, ended })
   }
   await startLeg()
+  const dueInMs = () => begunAtMs + legMs - OVERLAP_MS - Date.now()
   const goOn = async (): Promise<string | undefined> => {
-    while (await passes(LEG_MS - OVERLAP_MS, stop.signal)) await startLeg()
+    while (await passes(Math.max(0, dueInMs()), stop.signal)) if (dueInMs() <= 0) await startLeg()
     return undefined
   }
   const going = goOn().catch(messageOf)
   return {
     lost: lost.signal,
+    renew: startLeg,
     async end() {
       stop.abort()
       const problem = await going

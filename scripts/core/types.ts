@@ -48,6 +48,17 @@ export interface Machines {
   killApiServer(node: string): Promise<void>
   /** Whatever starts processes again there does nothing for so long, and then goes on by itself. */
   freezeSupervisor(node: string, forMs: number): Promise<void>
+  /**
+   * Takes a node's machine away and puts one of another version of Kubernetes in its place, with the same data, and waits until the node
+   * is ready. It is not emptied before.
+   */
+  replace(node: string, request: ReplaceRequest): Promise<void>
+}
+
+export interface ReplaceRequest extends Run {
+  /** The version. */
+  readonly kubernetes: string
+  readonly images: Images
 }
 
 export interface Machine {
@@ -64,6 +75,7 @@ export type ServiceName = (typeof SERVICE_NAMES)[number]
 
 /** What a command needs to get a cluster, whatever stands behind it. */
 export interface ClusterProvider {
+  readonly kubernetes: KubernetesVersions
   /** Makes the machine ready. @returns where images are pushed, so that they can be made while the cluster starts. */
   prepare(request: UpRequest): Promise<{ readonly registry: string }>
   /** Starts the cluster, or continues with the one that is there. */
@@ -78,12 +90,22 @@ export interface ClusterProvider {
   lock(name: string, command: string): Promise<AsyncDisposable>
 }
 
+/** The versions of Kubernetes that a cluster's nodes can be of; all are pinned alike. */
+export interface KubernetesVersions {
+  /** What a cluster is brought up with. */
+  readonly pinned: string
+  /** Oldest first. */
+  readonly known: readonly string[]
+}
+
 export interface UpRequest extends Run {
   readonly name: string
   /** First port of the cluster's block; undefined keeps the block that it has. */
   readonly portsFrom?: number
   /** How many nodes; undefined keeps those that it has. @default 1 for a new cluster */
   readonly nodes?: number
+  /** Version of Kubernetes. @default the one that is pinned */
+  readonly kubernetes?: string
   readonly images: Images
 }
 
@@ -147,6 +169,8 @@ export interface GoBinary {
   readonly package: string
   readonly ldflags?: readonly string[]
   readonly tags?: readonly string[]
+  /** Folder of a go.mod and go.sum that pin another build of the same sources. @default the sources' own */
+  readonly pins?: string
 }
 
 /** An image in the registry, as manifests name it. */
@@ -294,11 +318,20 @@ export interface TimingProfile {
   readonly nodes: Readonly<Record<'heartbeatMs' | 'graceMs' | 'monitorMs' | 'tolerationMs', number>>
 }
 
+/** How another version of Kubernetes is proven, on a cluster of its own. */
+export interface KubernetesUpgrades {
+  /** What is brought up there: as much of the platform as can move from one node to another while it serves. */
+  readonly parts: readonly Part[]
+  /** Proofs that must hold before the move and after it. */
+  readonly proofs: readonly string[]
+}
+
 /** The composition root: an adopter edits the one object of this type. */
 export interface Stack {
   readonly name: string
   readonly clusters: { readonly local: ClusterProvider }
   readonly parts: readonly Part[]
+  readonly kubernetes: KubernetesUpgrades
   /** Opens the remote that Argo CD reads for a cluster. */
   readonly git: (cluster: Cluster, signal: AbortSignal) => Promise<GitRemote>
   readonly source: SourceTree

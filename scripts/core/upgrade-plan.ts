@@ -5,6 +5,9 @@ import { nearest } from '#kit/nearest'
 import type { Cluster, Digest, GitRemote, Part, Stack, Upgrades } from './types.ts'
 import { versionIn } from './versions.ts'
 
+/** What Kubernetes is called among the parts that can be moved. It is none: it is what they run on. */
+export const KUBERNETES = 'kubernetes'
+
 /** A part and the version that it is to be moved to. */
 export interface WantedUpgrade {
   readonly part: Part
@@ -15,17 +18,21 @@ export interface WantedUpgrade {
 /** Needs no stack. @throws UserError for a part or a version that is missing, unknown, or the only one. */
 export function parseUpgrade(stack: Stack, named: { readonly part?: string; readonly to?: string }): WantedUpgrade {
   const { part, upgrades } = partNamed(stack, named.part)
-  const known = [...upgrades.versions.keys()]
-  const what = `Cannot upgrade '${part.name}'`
-  if (named.to === undefined) throw new UserError({ what, why: 'no version is named', next: `Add --to ${known.join(' or --to ')}` })
-  const to = named.to.replace(/^v/, '')
-  if (upgrades.versions.has(to)) return { part, upgrades, to }
+  return { part, upgrades, to: pinnedVersion(part.name, named.to, [...upgrades.versions.keys()]) }
+}
+
+/** @throws UserError for a version that is missing, or none of those that are known */
+export function pinnedVersion(part: string, named: string | undefined, known: readonly string[]): string {
+  const what = `Cannot upgrade '${part}'`
+  if (named === undefined) throw new UserError({ what, why: 'no version is named', next: `Add --to ${known.join(' or --to ')}` })
+  const to = named.replace(/^v/, '')
+  if (known.includes(to)) return to
   const next = `Did you mean '${nearest(to, known)}'? Known: ${known.join(', ')}`
-  throw new UserError({ what: `${what} to '${named.to}'`, why: 'that version is not pinned here', next })
+  throw new UserError({ what: `${what} to '${named}'`, why: 'that version is not pinned here', next })
 }
 
 function partNamed({ parts }: Stack, name: string | undefined): Omit<WantedUpgrade, 'to'> {
-  const versioned = parts.filter(({ upgrades }) => upgrades !== undefined).map((part) => part.name)
+  const versioned = [...parts.filter(({ upgrades }) => upgrades !== undefined).map((part) => part.name), KUBERNETES]
   const part = parts.find((each) => each.name === name)
   const { upgrades } = part ?? {}
   if (part !== undefined && upgrades !== undefined) return { part, upgrades }
@@ -33,10 +40,7 @@ function partNamed({ parts }: Stack, name: string | undefined): Omit<WantedUpgra
   if (name === undefined)
     throw new UserError({ what: 'Cannot upgrade', why: 'no part is named', next: `Add --part ${versioned.join(' or --part ')}` })
   if (part !== undefined) throw new UserError({ what: `Cannot upgrade '${name}'`, why: 'one version of it alone is pinned here', next })
-  const guess = nearest(
-    name,
-    parts.map((each) => each.name),
-  )
+  const guess = nearest(name, [...parts.map((each) => each.name), KUBERNETES])
   throw new UserError({ what: `Cannot upgrade '${name}'`, why: 'there is no such part', next: `Did you mean '${guess}'? ${next}` })
 }
 
@@ -83,11 +87,13 @@ export function partAt({ part, upgrades, to }: WantedUpgrade): Part {
   return found
 }
 
-/** The parts that have several versions, as lines or as JSON; needs no cluster. */
-export function listUpgrades({ parts }: Stack, { json = false }: { readonly json?: boolean }): string {
+/** The parts that have several versions, and Kubernetes, as lines or as JSON; needs no cluster. */
+export function listUpgrades({ parts, clusters, kubernetes }: Stack, { json = false }: { readonly json?: boolean }): string {
   const all = parts.flatMap(({ name, upgrades }) =>
     upgrades === undefined ? [] : [{ name, versions: [...upgrades.versions.keys()], pinned: upgrades.pinned, proofs: upgrades.proofs }],
   )
+  const { known: versions, pinned } = clusters.local.kubernetes
+  all.push({ name: KUBERNETES, versions: [...versions], pinned, proofs: kubernetes.proofs })
   if (json) return JSON.stringify(all, null, 2)
   return all
     .map(({ name, versions, pinned, proofs }) => `${name}: ${versions.join(', ')} (pinned: ${pinned})\n    proofs: ${proofs.join(', ')}`)

@@ -141,8 +141,8 @@ async function moveUnderLoad(x: Upgrading, { forth, load, facts }: Moving): Prom
   if (facts.load.outcome !== 'true') throw new Failure({ what, why: `load: ${facts.load.seen}` })
 }
 
-/** One after the other, up to the first that does not hold. */
-async function prove(
+/** One after the other, up to the first that does not hold. @throws Failure naming it */
+export async function prove(
   run: OpenRun,
   proofs: readonly Scenario[],
   { into, what }: { readonly into: Result[]; readonly what: string },

@@ -1,6 +1,7 @@
 /** Compiles Go programs from pinned modules into a cache that every clone shares, keyed by all that goes in. */
+import { existsSync } from 'node:fs'
 import { access, mkdir, rename } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { GoBinary } from '../core/types.ts'
 import { UserError } from './errors.ts'
 import { exec } from './exec.ts'
@@ -21,8 +22,12 @@ const goVersion = createOnce<string>()
 
 /** The key of a program's inputs: sources, pins, flags, compiler and platform. */
 export async function goKey(binary: GoBinary, platform: GoPlatform): Promise<string> {
-  const sources = await hashFiles(join(root, binary.goMod), ['.'], isGoSource)
-  return keyOf(sources, binary.package, binary.ldflags ?? [], binary.tags ?? [], await compilerVersion(), platform)
+  const folder = join(root, binary.goMod)
+  const { pins } = binary
+  const counts = (path: string) => isOfModule(path, folder) && (isGoSource(path) || (pins === undefined && isPin(path)))
+  const inputs = [await hashFiles(folder, ['.'], counts)]
+  if (pins !== undefined) inputs.push(await hashFiles(join(root, pins), ['.'], isPin))
+  return keyOf(...inputs, binary.package, binary.ldflags ?? [], binary.tags ?? [], await compilerVersion(), platform)
 }
 
 /**
@@ -42,11 +47,19 @@ export async function goBuild(binary: GoBinary, platform: GoPlatform, signal?: A
   })
 }
 
-const isGoSource = (path: string) => /\.go$|(^|\/)go\.(mod|sum)$/.test(path) && !path.endsWith('_test.go')
+const isGoSource = (path: string) => path.endsWith('.go') && !path.endsWith('_test.go')
+const isPin = (path: string) => /(^|\/)go\.(mod|sum)$/.test(path)
+
+/** A folder with a go.mod of its own is another module, and no input of the one around it. */
+function isOfModule(path: string, module: string): boolean {
+  const folder = dirname(path)
+  return folder === module || (!existsSync(join(folder, 'go.mod')) && isOfModule(folder, module))
+}
 
 async function compile(binary: GoBinary, to: { platform: GoPlatform; target: string; signal?: AbortSignal }): Promise<void> {
   const args = ['build', '-C', join(root, binary.goMod), '-trimpath', '-ldflags', ['-s', '-w', ...(binary.ldflags ?? [])].join(' ')]
   if (binary.tags !== undefined) args.push('-tags', binary.tags.join(','))
+  if (binary.pins !== undefined) args.push('-modfile', join(root, binary.pins, 'go.mod')) // with the go.sum beside it
   await exec('go', [...args, '-o', to.target, binary.package], {
     env: { CGO_ENABLED: '0', GOOS: to.platform.os, GOARCH: to.platform.arch, GOFLAGS: '-mod=readonly -buildvcs=false' },
     ...(to.signal === undefined ? {} : { signal: to.signal }),

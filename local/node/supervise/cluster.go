@@ -167,8 +167,8 @@ func (c *cluster) waitForNode(ctx context.Context, nodeName string) error {
 	})
 }
 
-// waitForDNS waits until a CoreDNS that was started by this run is ready.
-func (c *cluster) waitForDNS(ctx context.Context, started time.Time) error {
+// waitForDNS waits until a CoreDNS is ready: one that was started by this run, or one that went on running on another node.
+func (c *cluster) waitForDNS(ctx context.Context, nodeName string, started time.Time) error {
 	return until(ctx, "CoreDNS", func(ctx context.Context) (bool, string) {
 		pods, err := c.typed.CoreV1().Pods("kube-system").List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
 		if err != nil {
@@ -177,7 +177,7 @@ func (c *cluster) waitForDNS(ctx context.Context, started time.Time) error {
 		state := "it has no pod"
 		for i := range pods.Items {
 			var ready bool
-			if ready, state = podReady(&pods.Items[i], started); ready {
+			if ready, state = podReady(&pods.Items[i], nodeName, started); ready {
 				return true, ""
 			}
 		}
@@ -185,11 +185,12 @@ func (c *cluster) waitForDNS(ctx context.Context, started time.Time) error {
 	})
 }
 
-func podReady(pod *corev1.Pod, started time.Time) (ready bool, state string) {
+func podReady(pod *corev1.Pod, nodeName string, started time.Time) (ready bool, state string) {
 	for _, container := range pod.Status.ContainerStatuses {
-		// After a restart the API tells of the containers of the last run until the kubelet corrects it. It keeps whole seconds.
+		// After a restart the API tells of this node's containers of the last run until its kubelet corrects it. It keeps whole seconds.
 		running := container.State.Running
-		if running == nil || running.StartedAt.Time.Before(started.Truncate(time.Second)) {
+		isOld := pod.Spec.NodeName == nodeName && running != nil && running.StartedAt.Time.Before(started.Truncate(time.Second))
+		if running == nil || isOld {
 			return false, fmt.Sprintf("pod %s: container %s has not been started: %s", pod.Name, container.Name, waitingFor(container.State))
 		}
 	}

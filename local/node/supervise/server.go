@@ -73,7 +73,7 @@ func becomeReady(ctx context.Context, api *cluster, node plan.Node, started time
 	})
 	if !node.IsDisabled("coredns") {
 		group.Go(func() error {
-			if err := api.waitForDNS(ctx, started); err != nil {
+			if err := api.waitForDNS(ctx, node.Name, started); err != nil {
 				return err
 			}
 			say("CoreDNS is ready (%s)", since(started))

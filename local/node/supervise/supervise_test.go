@@ -207,8 +207,8 @@ func TestBakedManifestsPullNothing(t *testing.T) {
 
 func TestAPodOfTheLastRunIsNotReady(t *testing.T) {
 	started := time.Now()
-	pod := func(since time.Time, ready corev1.ConditionStatus) *corev1.Pod {
-		return &corev1.Pod{Status: corev1.PodStatus{
+	pod := func(node string, since time.Time, ready corev1.ConditionStatus) *corev1.Pod {
+		return &corev1.Pod{Spec: corev1.PodSpec{NodeName: node}, Status: corev1.PodStatus{
 			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}},
 			ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{
 				Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(since)},
@@ -219,12 +219,14 @@ func TestAPodOfTheLastRunIsNotReady(t *testing.T) {
 		pod  *corev1.Pod
 		want bool
 	}{
-		{pod(started.Add(-time.Minute), corev1.ConditionTrue), false},
-		{pod(started.Truncate(time.Second), corev1.ConditionTrue), true},
-		{pod(started.Add(time.Second), corev1.ConditionFalse), false},
+		{pod("own", started.Add(-time.Minute), corev1.ConditionTrue), false},
+		{pod("own", started.Truncate(time.Second), corev1.ConditionTrue), true},
+		{pod("own", started.Add(time.Second), corev1.ConditionFalse), false},
+		{pod("other", started.Add(-time.Minute), corev1.ConditionTrue), true}, // it went on running
+		{pod("other", started.Add(-time.Minute), corev1.ConditionFalse), false},
 		{&corev1.Pod{}, false},
 	} {
-		if got, state := podReady(c.pod, started); got != c.want {
+		if got, state := podReady(c.pod, "own", started); got != c.want {
 			t.Errorf("%+v: got %v (%s)", c.pod.Status, got, state)
 		}
 	}

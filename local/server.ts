@@ -1,0 +1,65 @@
+/** The container of the node with the API server: made, and taken away; its data stays on its volumes. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { UpRequest } from '#core'
+import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
+import { Failure, messageOf } from '#kit/errors'
+import { pointAtEngine } from './machine.ts'
+import { containerName, HoldfastServer, hostNameservers, type NodeConfig, networkName, volumeNames } from './node-container.ts'
+import { checkPortsFree } from './ports.ts'
+import { lastLogs } from './ready.ts'
+
+export type ServerRequest = Pick<UpRequest, 'name' | 'progress' | 'signal'>
+
+/** Its own order to stop takes up to ten. */
+const STOP_S = '20'
+
+/** Makes it and waits until it is up; the volumes that it had before are its volumes again. @throws Failure where it ends instead. */
+export async function createServer({ name, progress, signal }: ServerRequest, config: NodeConfig): Promise<void> {
+  await docker(['rm', '--force', containerName(name)], { accept: [0, 1] }) // one whose creation was interrupted lacks its files
+  await checkPortsFree(config.ports)
+  await makeNetworkAndVolumes(name)
+  const nameservers = await hostNameservers()
+  await pointAtEngine()
+  await progress.step(`Start the node (${config.image})`, async () => {
+    const started = new AbortController()
+    try {
+      const ended = failWhenEnded(name, AbortSignal.any([signal, started.signal]))
+      await Promise.race([new HoldfastServer({ cluster: name, config, nameservers }).start(), ended])
+    } catch (thrown) {
+      signal.throwIfAborted()
+      throw new Failure(
+        { what: 'Cannot start the node', why: messageOf(thrown), next: 'Run this again; npm run local:down removes what is left' },
+        thrown,
+      )
+    } finally {
+      started.abort()
+    }
+  })
+}
+
+/**
+ * testcontainers sees neither an interrupt nor a node that ends again and again, nor an engine that went away: it waits for its
+ * log line to the end. What it has begun is continued by the next run.
+ * @throws when one of these is seen; it never returns.
+ */
+async function failWhenEnded(name: string, signal: AbortSignal): Promise<never> {
+  while (true) {
+    await sleep(1000, undefined, { signal })
+    const info = await inspect<ContainerInfo>('container', containerName(name))
+    if (info !== undefined && (info.RestartCount > 0 || info.State.Status === 'exited')) {
+      throw new Error(`it ended with exit code ${info.State.ExitCode}. Its last lines:\n${await lastLogs(containerName(name))}`)
+    }
+  }
+}
+
+async function makeNetworkAndVolumes(name: string): Promise<void> {
+  const label = ['--label', `${CLUSTER_LABEL}=${name}`]
+  if ((await inspect('network', networkName(name))) === undefined) await docker(['network', 'create', ...label, networkName(name)])
+  for (const volume of volumeNames(name)) await docker(['volume', 'create', ...label, volume])
+}
+
+/** Stops it in order, whatever state it is in. */
+export async function removeServer(cluster: string): Promise<void> {
+  await docker(['stop', '--time', STOP_S, containerName(cluster)])
+  await docker(['rm', containerName(cluster)])
+}
