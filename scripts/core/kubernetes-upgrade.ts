@@ -183,7 +183,7 @@ export function renderKubernetes(report: KubernetesReport): string {
 
 function nodeLines({ node, says, served, emptiedMs, replacedMs, healthyMs, load }: MovedNode): string[] {
   const times = `empty after ${formatMs(emptiedMs)}, ready again ${formatMs(replacedMs)} later, all Healthy ${formatMs(healthyMs)} later`
-  return [`    ${node} says ${says.join(' and ')}: ${times}; ${served} pods of the service moved`, `        load: ${load.seen}`]
+  return [`    ${node} says ${says.join(' and ')}: ${times}; pods of the service that moved: ${served}`, `        load: ${load.seen}`]
 }
 
 function backLines({ nodes, holds, why, proofs }: BackInPlace, from: string): string[] {

@@ -88,12 +88,22 @@ const REFUSED: readonly [command: string, args: readonly string[], sentence: str
   ],
   ['prove', ['--env', 'stagin'], "Cannot prove: there is no environment 'stagin'. Did you mean 'staging'? Known: dev, staging, prod"],
   ['prove', ['hand-edit', '--env', 'staging'], "Cannot run 'hand-edit' in staging: it is a proof of dev. Add --env dev"],
-  ['upgrade', [], 'Cannot upgrade: no part is named. Add --part argocd'],
-  ['upgrade', ['--part', 'argcd'], "Cannot upgrade 'argcd': there is no such part. Did you mean 'argocd'? Parts with several: argocd"],
+  ['upgrade', [], 'Cannot upgrade: no part is named. Add --part argocd or --part kubernetes'],
+  [
+    'upgrade',
+    ['--part', 'argcd'],
+    "Cannot upgrade 'argcd': there is no such part. Did you mean 'argocd'? Parts with several: argocd, kubernetes",
+  ],
   [
     'upgrade',
     ['--part', 'load', '--to', '1.9.0'],
-    "Cannot upgrade 'load': one version of it alone is pinned here. Parts with several: argocd",
+    "Cannot upgrade 'load': one version of it alone is pinned here. Parts with several: argocd, kubernetes",
+  ],
+  ['upgrade', ['--part', 'kubernetes'], "Cannot upgrade 'kubernetes': no version is named. Add --to 1.36.2 or --to 1.36.3"],
+  [
+    'upgrade',
+    ['--part', 'kubernetes', '--to', '1.37.0'],
+    "Cannot upgrade 'kubernetes' to '1.37.0': that version is not pinned here. Did you mean '1.36",
   ],
   ['upgrade', ['--part', 'argocd'], "Cannot upgrade 'argocd': no version is named. Add --to 3.5.6 or --to 3.5.7"],
   [

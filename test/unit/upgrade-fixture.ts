@@ -126,7 +126,9 @@ function stackOf(scenarios: readonly Scenario[], more: object): Stack {
     { ...partAt('1.1.0', scenarios), upgrades },
     { ...partAt('1', []), name: 'other' },
   ]
-  return { parts, source: { head: async () => undefined }, ...more } as unknown as Stack
+  const kubernetes = { pinned: '1.36.3', known: ['1.36.2', '1.36.3', '1.36.4'] }
+  const clusters = { local: { kubernetes } }
+  return { parts, clusters, kubernetes: { parts, proofs: [PROOF] }, source: { head: async () => undefined }, ...more } as unknown as Stack
 }
 
 /** As `local:up` leaves it. */

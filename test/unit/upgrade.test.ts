@@ -174,9 +174,12 @@ test('what is missing, unknown or the only one is refused with one sentence', as
     }
     return 'not refused'
   }
-  assert.is(told({}), 'Cannot upgrade: no part is named. Add --part tool')
-  assert.is(told({ part: 'tol', to: '1' }), "Cannot upgrade 'tol': there is no such part. Did you mean 'tool'? Parts with several: tool")
-  assert.is(told({ part: 'other' }), "Cannot upgrade 'other': one version of it alone is pinned here. Parts with several: tool")
+  assert.is(told({}), 'Cannot upgrade: no part is named. Add --part tool or --part kubernetes')
+  assert.is(
+    told({ part: 'tol', to: '1' }),
+    "Cannot upgrade 'tol': there is no such part. Did you mean 'tool'? Parts with several: tool, kubernetes",
+  )
+  assert.is(told({ part: 'other' }), "Cannot upgrade 'other': one version of it alone is pinned here. Parts with several: tool, kubernetes")
   assert.match(told({ part: 'tool' }), "Cannot upgrade 'tool': no version is named. Add --to 1.0.0 or --to 1.1.0")
   assert.is(
     told({ part: 'tool', to: '1.1.1' }),
@@ -201,8 +204,12 @@ test('the list names parts with several versions, what is pinned, and the proofs
   const { stack } = await createWorld()
   assert.equal(JSON.parse(listUpgrades(stack, { json: true })), [
     { name: 'tool', versions: KNOWN.split(', '), pinned: '1.1.0', proofs: ['always-works'] },
+    { name: 'kubernetes', versions: ['1.36.2', '1.36.3', '1.36.4'], pinned: '1.36.3', proofs: ['always-works'] },
   ])
-  assert.is(listUpgrades(stack, {}), `tool: ${KNOWN} (pinned: 1.1.0)\n    proofs: always-works`)
+  assert.is(
+    listUpgrades(stack, {}),
+    `tool: ${KNOWN} (pinned: 1.1.0)\n    proofs: always-works\nkubernetes: 1.36.2, 1.36.3, 1.36.4 (pinned: 1.36.3)\n    proofs: always-works`,
+  )
 })
 
 // ── Load ────────────────────────────────────────────────────────────────────────────────────────────────────────────
