@@ -14,6 +14,7 @@ import {
   HoldfastAgent,
   hostNameservers,
   type NodeConfig,
+  STOP_S,
   TOKEN_FILE,
 } from './node-container.ts'
 import { waitForNode } from './ready.ts'
@@ -83,7 +84,7 @@ async function ensureAgent(request: AgentsRequest, name: string): Promise<void> 
   const differences = isWhole ? differ(labelledConfig(found), config) : []
   if (differences.length > 0) {
     progress.say(`The settings of ${name} changed, its data stays:\n${differences.map((each) => `  ${each}`).join('\n')}`)
-    await docker(['stop', '--time', '20', name])
+    await docker(['stop', '--time', STOP_S, name])
   }
   if (!isWhole || differences.length > 0) await progress.step(`Join the node ${name}`, () => join(request, { name, config }))
   else if (!found.State.Running) await progress.step(`Start the node ${name}`, () => docker(['start', name]))

@@ -6,12 +6,10 @@ import { UserError } from '#kit/errors'
 import type { Kube } from '#kit/kube'
 import { agentContainers } from './agents.ts'
 import { imageOf, type NodeImages } from './node/image.ts'
-import { containerName } from './node-container.ts'
+import { containerName, type NodeConfig, STOP_S } from './node-container.ts'
 import { waitForNode } from './ready.ts'
 import { replaceNode } from './replace.ts'
 
-/** Its own order to stop takes up to ten. */
-const STOP_S = '20'
 const RETURN_TIMEOUT_MS = 90_000
 /** As they were started, by the whole command line: the supervisor and its components are one program. */
 const API_SERVER = '^kube-apiserver '
@@ -25,6 +23,7 @@ export interface MachinesOptions {
 
 export function machinesOf(cluster: string, { kube, kubeconfig, nodeImages }: MachinesOptions): Machines {
   const server = containerName(cluster)
+  const madeWith = new Map<string, NodeConfig>()
   return {
     list: async () => Promise.all([server, ...(await agentContainers(cluster))].map((name) => machineOf(name, server))),
     async lose(node) {
@@ -54,7 +53,7 @@ export function machinesOf(cluster: string, { kube, kubeconfig, nodeImages }: Ma
     },
     async replace(node, { kubernetes, images, ...run }) {
       const { ref } = await images.local(imageOf(nodeImages, kubernetes))
-      await replaceNode({ ...run, name: cluster, kube, kubeconfig }, { node, image: ref })
+      await replaceNode({ ...run, name: cluster, kube, kubeconfig }, { node, image: ref, madeWith })
     },
   }
 }

@@ -22,6 +22,8 @@ export interface NodeSpec {
   readonly nameservers: readonly string[]
 }
 
+/** For its own order to stop, which takes up to ten. */
+export const STOP_S = '20'
 export const CONFIG_LABEL = 'holdfast.dev/config'
 /** What k3s declares as volumes; ours are named, so that a new container continues with the old data. */
 const DATA_FOLDERS = { data: '/var/lib/rancher/k3s', kubelet: '/var/lib/kubelet', cni: '/var/lib/cni', log: '/var/log' }

@@ -3,15 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { UpRequest } from '#core'
 import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Failure, messageOf } from '#kit/errors'
+import { pending, ready, waitFor } from '#kit/wait'
 import { pointAtEngine } from './machine.ts'
-import { containerName, HoldfastServer, hostNameservers, type NodeConfig, networkName, volumeNames } from './node-container.ts'
+import { containerName, HoldfastServer, hostNameservers, type NodeConfig, networkName, STOP_S, volumeNames } from './node-container.ts'
 import { checkPortsFree } from './ports.ts'
 import { lastLogs } from './ready.ts'
 
-export type ServerRequest = Pick<UpRequest, 'name' | 'progress' | 'signal'>
+const GONE_TIMEOUT_MS = 30_000
 
-/** Its own order to stop takes up to ten. */
-const STOP_S = '20'
+export type ServerRequest = Pick<UpRequest, 'name' | 'progress' | 'signal'>
 
 /** Makes it and waits until it is up; the volumes that it had before are its volumes again. @throws Failure where it ends instead. */
 export async function createServer({ name, progress, signal }: ServerRequest, config: NodeConfig): Promise<void> {
@@ -58,8 +58,11 @@ async function makeNetworkAndVolumes(name: string): Promise<void> {
   for (const volume of volumeNames(name)) await docker(['volume', 'create', ...label, volume])
 }
 
-/** Stops it in order, whatever state it is in. */
+/** Stops it in order. One that did not come up is taken away by testcontainers too, at the same time. */
 export async function removeServer(cluster: string): Promise<void> {
-  await docker(['stop', '--time', STOP_S, containerName(cluster)])
-  await docker(['rm', containerName(cluster)])
+  const name = containerName(cluster)
+  await docker(['stop', '--time', STOP_S, name], { accept: [0, 1] })
+  await docker(['rm', '--force', name], { accept: [0, 1] })
+  const look = async () => ((await inspect('container', name)) === undefined ? ready(undefined) : pending('it is still there'))
+  await waitFor(`the container '${name}' to be gone`, look, { timeoutMs: GONE_TIMEOUT_MS, everyMs: 100 })
 }

@@ -177,7 +177,7 @@ export function renderKubernetes(report: KubernetesReport): string {
     ...nodes.flatMap(nodeLines),
     ...after.map((result) => `    after: ${headline(result)}`),
     ...(back === undefined ? [] : backLines(back, from)),
-    `    '${cluster}' is gone; '${spared}' was not touched: it runs what it ran${held ? '' : `. Leave ${part} as it is pinned`}`,
+    `    '${cluster}' is gone; '${spared}' was not touched: it runs what it ran${held ? '' : `. Do not pin ${to}`}`,
   ].join('\n')
 }
 

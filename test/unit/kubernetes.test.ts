@@ -155,7 +155,7 @@ test('one that did not hold says why, and whether there is a way back', () => {
     [
       '✗ kubernetes 1.36.2 → 1.36.3: Cannot keep it: no',
       '    way back: there is one: a, b of 1.36.2 again, on the same data',
-      "    'demo-upgrade' is gone; 'demo' was not touched: it runs what it ran. Leave kubernetes as it is pinned",
+      "    'demo-upgrade' is gone; 'demo' was not touched: it runs what it ran. Do not pin 1.36.3",
     ].join('\n'),
   )
   assert.match(
