@@ -5,6 +5,9 @@ import { KUBERNETES, pinnedVersion } from './upgrade-plan.ts'
 
 /** One that is replaced, and one that serves meanwhile. */
 const NODES = 2
+const SUFFIX = '-upgrade'
+/** As long as a name may be that is given to a command, such as the one that removes what a killed upgrade left. */
+const NAME_LENGTH = 20
 
 export interface KubernetesPlan {
   readonly part: typeof KUBERNETES
@@ -42,7 +45,7 @@ export function planKubernetes({ clusters, kubernetes }: Stack, { name, ...named
     from,
     to,
     isBack: known.indexOf(to) < known.indexOf(from),
-    cluster: `${name}-upgrade`,
+    cluster: `${name.slice(0, NAME_LENGTH - SUFFIX.length)}${SUFFIX}`,
     spared: name,
     nodes: NODES,
     parts: kubernetes.parts.map((part) => part.name),

@@ -50,6 +50,12 @@ test('a plan says which cluster is made, which is spared, and who comes first', 
   )
 })
 
+test('the cluster of its own has a name that commands take', async () => {
+  const { stack: fake } = await createWorld()
+  const { cluster, spared } = planKubernetes(fake, { name: 'a-name-of-20-letters', to: '1.36.3' })
+  assert.equal([cluster, spared], ['a-name-of-20-upgrade', 'a-name-of-20-letters'])
+})
+
 test('a version that is missing, unknown or the oldest is refused with one sentence', async () => {
   const { stack: fake } = await createWorld()
   const oldest = { ...fake, clusters: { local: { ...fake.clusters.local, kubernetes: { pinned: '1.36.2', known: ['1.36.2'] } } } }
