@@ -34,7 +34,7 @@ const cannotStart = {
   build: { context: 'test/series/cannot-start', base: imageOf(NODE_IMAGES) },
 }
 
-async function move(whole: Stack, to: string, more: Pick<KubernetesUpgrade, 'empty'> & Pick<KubernetesUpgrade, 'signal'>) {
+async function move(whole: Stack, to: string, more: Pick<KubernetesUpgrade, 'empty' | 'signal'>) {
   using progress = createProgress()
   const { signal } = more
   const plan = planKubernetes(whole, { name: NAME, to })
