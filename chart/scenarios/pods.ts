@@ -67,7 +67,8 @@ export const podDeleted: Scenario = experiment({
   about: 'Deletes a pod: it gets no new request, finishes those that it has, and the ReplicaSet makes another one. Nobody notices.',
   held: 'Nothing has to be held: a pod that is deleted never comes back, another one takes its place.',
   targets: victimRefs,
-  load: loadOf('pod-deleted', 25_000),
+  // So many are in flight that some are the victim's, whichever pods they fell to: without a drain they are lost.
+  load: steadyLoad('pod-deleted', { forMs: 25_000, ratePerS: RATE_PER_S, takesMs: 1_000 }),
   fault: { kind: 'act', name: 'delete a pod', run: deleteVictim },
   bite: { name: 'it is on its way out', matches: (event, before) => isVictim(endingPodOf(event), before) },
   noticed: { sights: [isOut], within: () => ({ lowerMs: 0, partsMs: { endpoints: ENDPOINTS_MS } }) },
