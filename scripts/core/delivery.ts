@@ -25,7 +25,7 @@ export interface DeployChange {
   readonly bootstraps?: boolean
 }
 
-/** Where names could not be found, Argo CD 3.5.7 ends the comparison that it is in (up to 36 s) and waits as long again before the next one. */
+/** While no name can be found, each comparison of Argo CD 3.5.7 takes 36 s; the one after it is the first that sees the commit. */
 const COMPARED_TIMEOUT_MS = 120_000
 /** An Argo CD that has looked at nothing for so long is taken for one that cannot. */
 const DOWN_AFTER_MS = 60_000

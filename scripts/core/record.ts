@@ -53,8 +53,9 @@ export async function record(scenario: Scenario, context: Context, options: Reco
   try {
     run.steadyBefore = await steadyState(scenario, context, STEADY_TIMEOUT_MS)
     if (run.steadyBefore.every(({ ok }) => ok))
-      await undone(scenario, context, () =>
-        broken(options.mutant, context, () => rounds(scenario, context, { ...options, into: run.rounds })),
+      // The healer is mended last: it may need what the scenario takes away.
+      await broken(options.mutant, context, () =>
+        undone(scenario, context, () => rounds(scenario, context, { ...options, into: run.rounds })),
       )
     run.steadyAfter = await steadyState(scenario, context, STEADY_TIMEOUT_MS)
   } catch (thrown) {
