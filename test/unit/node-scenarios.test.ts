@@ -159,8 +159,12 @@ test('a lost node holds where it is given up, its pods run elsewhere in time, an
 test('a lost node is violated by a late recovery, by too many failures, and by failures that go on', () => {
   assert.match(verdictOf(nodeLost, lost({ backAtMs: 70_000 })), /^violated: served from elsewhere after the loss: 68000 ms/)
   assert.match(verdictOf(nodeLost, lost({ failed: untilMs(24_000, 10) })), /^violated: at most 198 requests failed: 220 of 800/)
-  const goesOn = (atMs: number) => (atMs > 60_000 && atMs < 62_000 ? 1 : untilMs(24_000, 5)(atMs))
-  assert.match(verdictOf(nodeLost, lost({ failed: goesOn })), /^violated: none failed once its pods were out of the traffic/)
+  const goesOn = (count: number) => (atMs: number) => (atMs > 60_000 && atMs < 62_000 ? count : untilMs(24_000, 5)(atMs))
+  assert.match(
+    verdictOf(nodeLost, lost({ failed: goesOn(8) })),
+    /^violated: at most 2 % failed once its pods were out of the traffic: \d+ of \d+/,
+  )
+  assert.match(verdictOf(nodeLost, lost({ failed: goesOn(2) })), /^held: /)
 })
 
 test('a node that is given up sooner than Kubernetes can was not lost by us', () => {
