@@ -30,9 +30,9 @@ export async function replaceNode(request: ReplacingRequest, { node, image, made
   if (node === containerName(cluster)) {
     await removeServer(cluster)
     await createServer(request, config)
+    await waitForNode(kube, node, { timeoutMs: READY_TIMEOUT_MS, signal })
   } else {
     await docker(['stop', '--time', STOP_S, node], { accept: [0, 1] })
     await join(request, { name: node, config })
   }
-  await waitForNode(kube, node, { timeoutMs: READY_TIMEOUT_MS, signal })
 }

@@ -13,7 +13,7 @@ import {
   type Signal,
   type Step,
 } from '#core'
-import type { KubeObject, ObjectRef } from '#kit/kube'
+import { type ObjectRef, saysReady } from '#kit/kube'
 import { type Condition, pending, ready, waitFor } from '#kit/wait'
 import { MONITORING_NAMESPACE } from '../operator/part.ts'
 import { errorRate, errorsFor } from './error-rate.ts'
@@ -33,9 +33,7 @@ const restartLoad = errorsFor('restart', { faultyMs: 50_000, cleanMs: 35_000 })
 
 const isPod = (event: RecordedEvent) => isChange(event) && event.object.kind === 'Pod' && event.object.metadata.name === POD.name
 const isGone = (event: RecordedEvent) => isPod(event) && event.type === 'DELETED'
-const isReady = (event: RecordedEvent) => isPod(event) && isChange(event) && isReadyPod(event.object)
-const isReadyPod = ({ status }: KubeObject): boolean =>
-  status?.conditions?.some((each: { type: string; status: string }) => each.type === 'Ready' && each.status === 'True') ?? false
+const isReady = (event: RecordedEvent) => isPod(event) && isChange(event) && saysReady(event.object)
 
 /** What it has said is kept on a volume; on one that goes with the pod, it says it again, or never says that it is over. */
 const logForgotten: Mutant = {
@@ -59,7 +57,7 @@ const logForgotten: Mutant = {
 async function runsOnEmptyDir({ cluster: { kube } }: Context): Promise<Condition<void>> {
   const pod = await kube.get(POD)
   const kept = pod?.spec.volumes.some((volume: { persistentVolumeClaim?: object }) => volume.persistentVolumeClaim !== undefined)
-  return pod !== undefined && !kept && isReadyPod(pod) ? ready(undefined) : pending(pod === undefined ? 'no pod' : 'not ready on its own')
+  return pod !== undefined && !kept && saysReady(pod) ? ready(undefined) : pending(pod === undefined ? 'no pod' : 'not ready on its own')
 }
 
 export const answering: Signal = {
@@ -67,7 +65,7 @@ export const answering: Signal = {
   async look({ cluster: { kube } }) {
     const pod = await kube.get(POD)
     const kept = pod?.spec.volumes.some((volume: { persistentVolumeClaim?: object }) => volume.persistentVolumeClaim !== undefined) === true
-    const isReady = pod !== undefined && isReadyPod(pod)
+    const isReady = pod !== undefined && saysReady(pod)
     return { ok: isReady, seen: `${isReady ? 'ready' : 'not ready'}, ${kept ? 'on a volume' : 'without one'}` }
   },
 }

@@ -92,8 +92,7 @@ const hardlyAnyFailedAfter: Claim = {
     const events = evidence.events.filter(({ atMs }) => atMs > leftAtMs + GIVEN_UP_MS + 2_000)
     const seconds = loadSeconds({ events })
     if (seconds.length < 10) return { outcome: 'no data', seen: `${seconds.length} seconds` }
-    const sum = (of: 'failed' | 'requests') => seconds.reduce((all, second) => all + second[of], 0)
-    const [failed, requests] = [sum('failed'), sum('requests')]
+    const [failed, requests] = [total({ events }, 'failed'), total({ events }, 'requests')]
     return { outcome: failed <= requests * LATE_SHARE ? 'true' : 'false', seen: `${failed} of ${requests}` }
   },
 }

@@ -1,6 +1,6 @@
 /** What Argo CD needs before it can sync anything, applied directly and as Argo CD itself would, which adopts it. */
 import { parse } from 'yaml'
-import { type Kube, type KubeObject, type ListRef, type ObjectRef, refOf } from '#kit/kube'
+import { type Kube, type KubeObject, type ListRef, type ObjectRef, refOf, saysReady } from '#kit/kube'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 
 /** Argo CD's own field manager: with another one it could never take a field away that the bootstrap had set. */
@@ -51,7 +51,7 @@ export async function applyFiles(kube: Kube, files: Files, signal: AbortSignal):
 async function freeStuckPods(kube: Kube, set: KubeObject, signal: AbortSignal): Promise<void> {
   const revision = await updateRevision(kube, refOf(set), signal)
   const pods = await kube.list(podsOf(set))
-  const stuck = pods.filter((pod) => pod.metadata.labels?.['controller-revision-hash'] !== revision && !isReady(pod))
+  const stuck = pods.filter((pod) => pod.metadata.labels?.['controller-revision-hash'] !== revision && !saysReady(pod))
   await Promise.all(stuck.map((pod) => kube.delete(refOf(pod))))
 }
 
@@ -68,9 +68,4 @@ async function updateRevision(kube: Kube, ref: ObjectRef, signal: AbortSignal): 
 export function podsOf({ metadata, spec }: KubeObject): ListRef {
   const labels = Object.entries(spec.selector.matchLabels).map(([label, value]) => `${label}=${value}`)
   return { apiVersion: 'v1', kind: 'Pod', namespace: metadata.namespace ?? '', labelSelector: labels.join(',') }
-}
-
-function isReady({ status }: KubeObject): boolean {
-  const conditions = (status?.conditions ?? []) as { readonly type: string; readonly status: string }[]
-  return conditions.some((each) => each.type === 'Ready' && each.status === 'True')
 }

@@ -1,6 +1,6 @@
 /** One node to another version of Kubernetes while the others serve: emptied, replaced on its own data, taken back into use. */
 import type { Images } from '#kit/images'
-import type { Kube, ListRef } from '#kit/kube'
+import { type Kube, type ListRef, saysReady } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import { cordonPatch, type drain, nodeRef } from './drain.ts'
 import { type Installed, waitUntilHealthy } from './install.ts'
@@ -120,9 +120,7 @@ async function emptyNode({ run: { context }, empty }: Moving, { node, signal, no
 
 async function lookForNames(kube: Kube) {
   const pods = await kube.list(DNS_PODS)
-  const isReady = (conditions: readonly { type: string; status: string }[] = []) =>
-    conditions.some(({ type, status }) => type === 'Ready' && status === 'True')
-  return pods.some(({ status }) => isReady(status?.conditions)) ? ready(undefined) : pending(`none of ${pods.length} is ready`)
+  return pods.some(saysReady) ? ready(undefined) : pending(`none of ${pods.length} is ready`)
 }
 
 /** Takes a node into use again, and waits until everything is as it was. */

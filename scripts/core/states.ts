@@ -1,5 +1,5 @@
 /** How an object of the cluster is, in a word that a person would use. */
-import type { KubeObject } from '#kit/kube'
+import { type KubeObject, saysReady } from '#kit/kube'
 
 /** How a state is to be looked at; never the only thing that tells it. */
 export type Tone = 'good' | 'busy' | 'bad' | 'idle' | 'info'
@@ -36,9 +36,8 @@ function podState(pod: KubeObject): State {
   const reason = containersOf(pod)
     .map(({ state: now }) => now?.waiting?.reason ?? now?.terminated?.reason)
     .find((each) => each !== undefined && each !== 'ContainerCreating')
-  const isReady = pod.status?.conditions?.some(({ type, status }: Condition) => type === 'Ready' && status === 'True')
   if (pod.metadata.deletionTimestamp !== undefined) return state('ending', 'idle')
-  if (isReady) return state('ready', 'good')
+  if (saysReady(pod)) return state('ready', 'good')
   if (reason !== undefined) return state(reason, 'bad')
   return restartsOf(pod) > 0 ? state('starting again', 'busy') : state('starting', 'busy')
 }

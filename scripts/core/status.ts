@@ -1,6 +1,6 @@
 /** What runs, as data and as a table. */
 import { messageOf } from '#kit/errors'
-import type { KubeObject } from '#kit/kube'
+import { type KubeObject, saysReady } from '#kit/kube'
 import { promAlerts, promTargets } from '#kit/prom'
 import { ARGOCD_NAMESPACE } from './gitops.ts'
 import { type ApplicationState, applicationState, podProblem } from './health.ts'
@@ -63,7 +63,7 @@ export async function readStatus(stack: Stack, cluster: Cluster): Promise<Status
     kubeconfig: cluster.kubeconfig,
     nodes: nodes.map((node) => ({
       name: node.metadata.name,
-      ready: isTrue(node.status?.conditions, 'Ready'),
+      ready: saysReady(node),
       version: node.status?.nodeInfo?.kubeletVersion ?? '',
       cordoned: node.spec?.unschedulable === true,
     })),
@@ -129,7 +129,7 @@ function podState(pod: KubeObject): Pods[number] {
   return {
     name: pod.metadata.name,
     namespace: pod.metadata.namespace ?? '',
-    ready: isTrue(pod.status?.conditions, 'Ready') || pod.status?.phase === 'Succeeded',
+    ready: saysReady(pod) || pod.status?.phase === 'Succeeded',
     restarts: statuses.reduce((sum, { restartCount }) => sum + restartCount, 0),
     problem: podProblem(pod, Date.now()) ?? '',
   }
@@ -216,8 +216,4 @@ function table(header: readonly string[], rows: readonly (readonly string[])[]):
       .join('  ')
       .trimEnd(),
   )
-}
-
-function isTrue(conditions: readonly { type: string; status: string }[] | undefined, type: string): boolean {
-  return conditions?.some((each) => each.type === type && each.status === 'True') ?? false
 }

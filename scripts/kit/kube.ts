@@ -284,6 +284,12 @@ interface ApiResource {
   readonly namespaced: boolean
 }
 
+/** Whether a pod or a node is ready, by its own conditions. */
+export function saysReady({ status }: KubeObject): boolean {
+  const conditions = (status?.conditions ?? []) as { readonly type: string; readonly status: string }[]
+  return conditions.some((each) => each.type === 'Ready' && each.status === 'True')
+}
+
 /** What names an object. */
 export function refOf(object: KubeObject): ObjectRef {
   const { apiVersion, kind, metadata } = object
