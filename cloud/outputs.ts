@@ -61,6 +61,8 @@ const PLATFORM = {
   expires_at: text,
   cluster_name: text,
   cluster_version: text,
+  /** A date: when EKS's standard support for that version ends. */
+  support_until: text,
   cluster_endpoint: text,
   /** PEM in base64, as a kubeconfig has it. */
   cluster_ca: text,
@@ -86,7 +88,7 @@ const PLATFORM = {
 } satisfies Shape
 
 /** The outputs of `cloud/bootstrap`. */
-const BOOTSTRAP = { account_id: text, region: text, state_bucket: text, key_arn: text } satisfies Shape
+const BOOTSTRAP = { account_id: text, region: text, state_bucket: text } satisfies Shape
 
 /** The outputs of `cloud/github`. */
 const GITHUB = { plan_role_arn: text, apply_role_arns: mapOf(text), boundary_arn: text } satisfies Shape
@@ -112,7 +114,8 @@ export const parseBootstrap = (raw: RawOutputs): BootstrapOutputs => parse('boot
 export const parseGithub = (raw: RawOutputs): GithubOutputs => parse('github', GITHUB, raw)
 
 function parse<S extends Shape>(what: string, shape: S, raw: RawOutputs): ObjectOf<S> {
-  const values = Object.fromEntries(Object.keys(shape).map((name) => [name, raw[name]?.value]))
+  // Terraform leaves out an output that is null.
+  const values = Object.fromEntries(Object.keys(shape).map((name) => [name, raw[name]?.value ?? null]))
   const wrong = Object.entries(shape).flatMap(([name, check]) => (check(values[name]) ? [] : [name]))
   if (wrong.length === 0) return values as ObjectOf<S>
   const next = 'Bring the environment up again: a half-made one has not all of them'
