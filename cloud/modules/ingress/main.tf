@@ -10,19 +10,22 @@ resource "aws_acm_certificate" "this" {
   }
 }
 
-resource "aws_route53_record" "validation" {
-  for_each = { for option in aws_acm_certificate.this.domain_validation_options : option.domain_name => option }
+locals {
+  # One name, so one record proves it.
+  proof = one(aws_acm_certificate.this.domain_validation_options)
+}
 
+resource "aws_route53_record" "validation" {
   zone_id = var.zone_id
-  name    = each.value.resource_record_name
-  type    = each.value.resource_record_type
-  records = [each.value.resource_record_value]
+  name    = local.proof.resource_record_name
+  type    = local.proof.resource_record_type
+  records = [local.proof.resource_record_value]
   ttl     = 60
 }
 
 resource "aws_acm_certificate_validation" "this" {
   certificate_arn         = aws_acm_certificate.this.arn
-  validation_record_fqdns = [for record in aws_route53_record.validation : record.fqdn]
+  validation_record_fqdns = [aws_route53_record.validation.fqdn]
 
   timeouts {
     create = "10m"
@@ -115,7 +118,7 @@ locals {
         Effect    = "Allow"
         Action    = "ec2:CreateTags"
         Resource  = local.groups_arn
-        Condition = merge({ StringEquals = merge(local.own_to_be.StringEquals, { "ec2:CreateAction" = "CreateSecurityGroup" }) })
+        Condition = { StringEquals = merge(local.own_to_be.StringEquals, { "ec2:CreateAction" = "CreateSecurityGroup" }) }
       },
       {
         Sid    = "ChangeOwnGroups"

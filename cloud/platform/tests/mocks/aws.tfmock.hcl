@@ -55,12 +55,6 @@ mock_resource "aws_launch_template" {
   }
 }
 
-mock_resource "aws_security_group" {
-  defaults = {
-    id = "sg-11111111111111111"
-  }
-}
-
 mock_resource "aws_eks_cluster" {
   defaults = {
     endpoint              = "https://mocked.gr7.us-east-2.eks.amazonaws.com"
@@ -73,5 +67,23 @@ mock_resource "aws_db_instance" {
     address            = "mocked.us-east-2.rds.amazonaws.com"
     port               = 5432
     master_user_secret = [{ secret_arn = "arn:aws:secretsmanager:us-east-2:111122223333:secret:rds!mocked" }]
+  }
+}
+
+mock_resource "aws_acm_certificate" {
+  defaults = {
+    arn = "arn:aws:acm:us-east-2:111122223333:certificate/mocked"
+    domain_validation_options = [{
+      domain_name           = "shop.example.org"
+      resource_record_name  = "_proof.shop.example.org"
+      resource_record_type  = "CNAME"
+      resource_record_value = "_proof.acm-validations.aws"
+    }]
+  }
+}
+
+mock_resource "aws_acm_certificate_validation" {
+  defaults = {
+    certificate_arn = "arn:aws:acm:us-east-2:111122223333:certificate/mocked"
   }
 }
