@@ -65,6 +65,7 @@ module "cluster" {
 module "nodes" {
   source = "../modules/nodes"
 
+  name                      = local.name
   cluster_name              = module.cluster.name_for_nodes
   kubernetes_version        = var.kubernetes_version
   addon_versions            = local.support[var.kubernetes_version].addons

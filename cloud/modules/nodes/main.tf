@@ -23,7 +23,7 @@ locals {
 }
 
 resource "aws_iam_role" "nodes" {
-  name                 = "${var.cluster_name}-nodes"
+  name                 = "${var.name}-nodes"
   path                 = var.iam.path
   permissions_boundary = var.iam.permissions_boundary
   assume_role_policy = jsonencode({
@@ -49,10 +49,10 @@ resource "aws_iam_role_policy_attachment" "nodes" {
 
 # Without a rule: it says who is a node. The cluster's own group lets nodes and control plane reach each other.
 resource "aws_security_group" "nodes" {
-  name        = "${var.cluster_name}-nodes"
+  name        = "${var.name}-nodes"
   description = "Marks nodes, so that others can let them in; opens nothing itself"
   vpc_id      = var.vpc_id
-  tags        = { Name = "${var.cluster_name}-nodes" }
+  tags        = { Name = "${var.name}-nodes" }
 
   timeouts {
     delete = "5m"
@@ -62,7 +62,7 @@ resource "aws_security_group" "nodes" {
 resource "aws_launch_template" "this" {
   for_each = var.groups
 
-  name                   = "${var.cluster_name}-${each.key}"
+  name                   = "${var.name}-${each.key}"
   update_default_version = true
   vpc_security_group_ids = [var.cluster_security_group_id, aws_security_group.nodes.id]
 
@@ -107,7 +107,7 @@ resource "aws_launch_template" "this" {
     for_each = ["instance", "volume", "network-interface"]
     content {
       resource_type = tag_specifications.value
-      tags          = merge(var.tags, { Name = "${var.cluster_name}-${each.key}" })
+      tags          = merge(var.tags, { Name = "${var.name}-${each.key}" })
     }
   }
 }

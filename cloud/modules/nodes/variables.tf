@@ -1,5 +1,10 @@
+variable "name" {
+  description = "What everything is called by: project and environment"
+  type        = string
+}
+
 variable "cluster_name" {
-  description = "From the cluster's output that waits for the addons which nodes need"
+  description = "The same name from the cluster's output that waits for the addons which nodes need"
   type        = string
 }
 

@@ -12,6 +12,7 @@ run "nodes_of_two_sizes" {
   }
 
   variables {
+    name                      = "holdfast-dev"
     cluster_name              = "holdfast-dev"
     kubernetes_version        = "1.36"
     addon_versions            = { coredns = "v1.0.0-eksbuild.1", aws-ebs-csi-driver = "v1.0.0-eksbuild.1" }
