@@ -325,4 +325,33 @@ const bucket: Check = (facts) => {
   ]
 }
 
+// ── GitHub's workflows ──────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Each role hears exactly one kind of run of one repository, for AWS alone. */
+const subjects: Check = (facts) => {
+  const runs = ['environment:dev', 'environment:prod', 'environment:staging', 'pull_request']
+  const trusts = of<{ assume_role_policy: string }>(facts, 'aws_iam_role').map(({ values }) => values.assume_role_policy)
+  return [
+    ...compare(
+      trusts.map((trust) => /"StringEquals":.*"token\.actions\.githubusercontent\.com:sub":"([^"]+)"/.exec(trust)?.[1] ?? 'anyone'),
+      runs.map((run) => `repo:example/shop:${run}`),
+    ),
+    ...trusts
+      .filter((trust) => !trust.includes('"token.actions.githubusercontent.com:aud":"sts.amazonaws.com"'))
+      .map(() => "a token that was not made for AWS opens a workflow's role"),
+  ]
+}
+
+/** A role that is made without the boundary may whatever is written into it. */
+const boundary: Check = (facts) =>
+  of<{ policy: string }>(facts, 'aws_iam_policy')
+    .filter(({ name }) => name === 'apply')
+    .flatMap(({ address, values }) =>
+      statementsIn(values.policy).flatMap((statement) => {
+        const makes = [statement.Action].flat().some((action) => /^iam:(CreateRole|PutRolePolicy)$/.test(action))
+        return unless(!makes || JSON.stringify(statement).includes('iam:PermissionsBoundary'), `${address} makes roles without a bound`)
+      }),
+    )
+
+export const GITHUB_CHECKS = { subjects, boundary } satisfies Record<string, Check>
 export const BUCKET_CHECKS = { bucket } satisfies Record<string, Check>

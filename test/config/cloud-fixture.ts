@@ -26,6 +26,9 @@ export const TEST_FILES = {
 } as const satisfies Record<`${Root}/${string}`, readonly string[]>
 export type TestFile = keyof typeof TEST_FILES
 
+/** Those that make nothing: their plans are many, and nobody reads them. */
+const WITHOUT_FACTS: readonly TestFile[] = ['platform/refusals', 'platform/sizes']
+
 /** A resource as it was applied, with mocked values where AWS decides. */
 export interface Resource {
   readonly address: string
@@ -88,7 +91,8 @@ export class Tester implements AsyncDisposable {
     const [root, name] = file.split('/') as [Root, string]
     await using terraform = await this.on(root, cloud)
     const varFiles = TEST_FILES[file].map((environment) => `-var-file=../environments/${environment}.tfvars`)
-    const args = ['test', '-json', '-verbose', `-filter=tests/${name}.tftest.hcl`, ...varFiles]
+    const verbose = WITHOUT_FACTS.includes(file) ? [] : ['-verbose']
+    const args = ['test', '-json', ...verbose, `-filter=tests/${name}.tftest.hcl`, ...varFiles]
     const { events } = await terraform.run(args, { what: `Cannot test ${file}`, accept: [0, 1] })
     return readFacts(events as readonly TestEvent[])
   }
@@ -143,15 +147,17 @@ export interface Change {
   readonly to: string
 }
 
-/** A copy of `cloud/` in which one text is another. @throws where the text is not there exactly once: the change would be none. */
-export async function changedCopy({ file, from, to }: Change): Promise<AsyncDisposable & { readonly path: string }> {
+/** A copy of `cloud/` in which texts are others. @throws where one is not there exactly once: the change would be none, or another. */
+export async function changedCopy(changes: readonly Change[]): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await mkdtemp(join(tmpdir(), 'holdfast-cloud-'))
   await cp(CLOUD, path, { recursive: true })
-  const text = await readFile(join(path, file), 'utf8')
-  if (text.split(from).length !== 2) throw new Error(`'${from}' stands ${text.split(from).length - 1} times in cloud/${file}`)
-  await writeFile(
-    join(path, file),
-    text.replace(from, () => to),
-  )
+  for (const { file, from, to } of changes) {
+    const text = await readFile(join(path, file), 'utf8')
+    if (text.split(from).length !== 2) throw new Error(`'${from}' stands ${text.split(from).length - 1} times in cloud/${file}`)
+    await writeFile(
+      join(path, file),
+      text.replace(from, () => to),
+    )
+  }
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
 }

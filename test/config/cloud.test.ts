@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { createLimit } from '#kit/limit'
 import { OUTPUT_NAMES, parseBootstrap, parseGithub, parsePlatform } from '../../cloud/outputs.ts'
 import { assert, suite } from '../suite.ts'
-import { BUCKET_CHECKS, CHECKS, policiesOf } from './cloud-checks.ts'
+import { BUCKET_CHECKS, CHECKS, GITHUB_CHECKS, policiesOf } from './cloud-checks.ts'
 import { CLOUD, type Facts, ROOTS, TEST_FILES, Tester, type TestFile } from './cloud-fixture.ts'
 import { TREE_CHECKS } from './cloud-tree.ts'
 
@@ -47,6 +47,9 @@ async function declare(terraform: Tester): Promise<void> {
 
   for (const [name, check] of Object.entries(BUCKET_CHECKS))
     test(`the bucket of the states: ${name}`, () => assert.equal(check(factsOf('bootstrap/bucket')), []))
+
+  for (const [name, check] of Object.entries(GITHUB_CHECKS))
+    test(`the roles of workflows: ${name}`, () => assert.equal(check(factsOf('github/roles')), []))
 }
 
 /** No facts are no success: a check over nothing finds nothing. */
@@ -64,16 +67,6 @@ if (typeof tester !== 'string') {
 
   test('every policy, and who may become which role, is what its snapshot says', () => {
     compareWithSnapshot('cloud-policies.json', { ...policiesOf(factsOf('platform/public')), ...policiesOf(factsOf('github/roles')) })
-  })
-
-  test('each workflow hears exactly one kind of run of one repository', () => {
-    const trusts = JSON.stringify(policiesOf(factsOf('github/roles')))
-    const subjects = [...trusts.matchAll(/"token\.actions\.githubusercontent\.com:sub":"([^"]+)"/g)].map((match) => match[1])
-    const repository = 'repo:example/shop'
-    assert.equal(
-      subjects.sort(),
-      ['environment:dev', 'environment:prod', 'environment:staging', 'pull_request'].map((run) => `${repository}:${run}`),
-    )
   })
 
   test('the outputs are those that the commands read', () => {
