@@ -47,14 +47,6 @@ export function effectsOf({ resource_changes = [] }: PlanJson): Readonly<Record<
   return { made: of('made'), changed: of('changed'), replaced: of('replaced'), destroyed: of('destroyed') }
 }
 
-/** How many resources of each type a plan makes or keeps, in alphabetical order. */
-export function countTypes({ resource_changes = [] }: PlanJson): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const { mode, type, change } of resource_changes)
-    if (mode === 'managed' && change.after !== null) counts[type] = (counts[type] ?? 0) + 1
-  return Object.fromEntries(Object.entries(counts).sort(([a], [b]) => a.localeCompare(b)))
-}
-
 /** How many resources an apply makes, changes and destroys: one that is replaced is both destroyed and made. */
 export function stepsOf(plan: PlanJson): number {
   const { made, changed, replaced, destroyed } = effectsOf(plan)

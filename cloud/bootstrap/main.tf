@@ -48,7 +48,8 @@ resource "aws_s3_bucket_ownership_controls" "state" {
   }
 }
 
-# With AWS's own key for S3: a key of ours that is lost or scheduled for deletion would take every state with it.
+# With AWS's own key for S3: a key of ours that is lost or scheduled for deletion would take every state with it. That is the default;
+# Terraform's own writes ask for AES-256 (encrypt = true), so whoever reads a state needs no right to a key.
 resource "aws_s3_bucket_server_side_encryption_configuration" "state" {
   bucket = aws_s3_bucket.state.id
 

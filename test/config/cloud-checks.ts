@@ -139,10 +139,11 @@ const ownPolicies: Check = (facts) =>
 const wide = (resource: Statement['Resource']) => [resource ?? '*'].flat().includes('*')
 const statementsIn = (policy: string) => (JSON.parse(policy) as { Statement: readonly Statement[] }).Statement
 
-/** All policies of ours and who may become which role, for a snapshot. What is random or another's name is left out. */
+/** All policies of ours and who may become which role, for a snapshot. An id, which a mock draws anew each time, is told by its name. */
 export function policiesOf(facts: Facts): Record<string, unknown> {
-  const group = facts.outputs.cluster_security_group_id?.value
-  const tidy = (json: string) => JSON.parse(typeof group === 'string' ? json.replaceAll(group, '<the group of the cluster>') : json)
+  const names = facts.resources.map(({ address, values }) => [String(values.id), address] as const)
+  const ids = [...names, [String(facts.outputs.cluster_security_group_id?.value), 'the group of the cluster'] as const]
+  const tidy = (json: string) => JSON.parse(ids.reduce((text, [id, name]) => text.replaceAll(`/${id}"`, `/<${name}>"`), json))
   const trusts = of<{ assume_role_policy: string }>(facts, 'aws_iam_role').map(({ address, values }) => [
     `${address} is trusted by`,
     tidy(values.assume_role_policy),

@@ -54,6 +54,8 @@ export interface Facts {
   readonly outputs: RawOutputs
 }
 
+const CANNOT_BE_HAD = /^Cannot use Terraform|Failed to (query available provider packages|install provider)/
+
 /** Terraform on the roots of a folder that looks like `cloud/`. The settings are made once and serve every copy: their paths are relative. */
 export class Tester implements AsyncDisposable {
   readonly #dataDir: string
@@ -63,7 +65,7 @@ export class Tester implements AsyncDisposable {
     this.#dataDir = dataDir
   }
 
-  /** @returns why there is none instead, where Terraform or its provider cannot be had. */
+  /** @returns why there is none instead, where Terraform or its provider cannot be had. A tree that is broken is thrown. */
   static async open(): Promise<Tester | string> {
     const tester = new Tester(await mkdtemp(join(tmpdir(), 'holdfast-cloud-')))
     try {
@@ -71,6 +73,7 @@ export class Tester implements AsyncDisposable {
       return tester
     } catch (thrown) {
       await tester[Symbol.asyncDispose]()
+      if (!CANNOT_BE_HAD.test(messageOf(thrown))) throw thrown
       return `terraform: ${messageOf(thrown)}`
     }
   }
