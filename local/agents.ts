@@ -25,6 +25,8 @@ export interface AgentsRequest extends Pick<UpRequest, 'name' | 'nodes' | 'progr
   readonly kubeconfig: string
   /** Of the server: agents run the same image, with the same rights. */
   readonly server: NodeConfig
+  /** Hosts of registries that they ask through ours too. */
+  readonly mirrors: readonly string[]
 }
 
 const READY_TIMEOUT_MS = 120_000
@@ -99,13 +101,13 @@ function agentConfig({ name: cluster, server }: AgentsRequest, name: string): No
 
 /** One that the cluster knows continues with its identity; to a new one, what an earlier node of its name left is of no use. */
 async function join(request: AgentsRequest, { name, config }: { name: string; config: NodeConfig }): Promise<void> {
-  const { name: cluster, kube, kubeconfig, signal } = request
+  const { name: cluster, kube, kubeconfig, mirrors, signal } = request
   await docker(['rm', '--force', name], { accept: [0, 1] })
   if ((await kube.get(nodeRef(name))) === undefined) await removeVolumes(name)
   for (const volume of agentVolumeNames(name)) await docker(['volume', 'create', '--label', `${CLUSTER_LABEL}=${cluster}`, volume])
   await pointAtEngine()
   await using token = await makeJoinToken(kube, kubeconfig)
-  const spec = { cluster, config, nameservers: await hostNameservers() }
+  const spec = { cluster, config, mirrors, nameservers: await hostNameservers() }
   await new HoldfastAgent(name, spec, token.text).start()
   await waitForNode(kube, name, { timeoutMs: READY_TIMEOUT_MS, signal }).catch((thrown) => {
     signal.throwIfAborted()

@@ -18,6 +18,7 @@ import {
   HoldfastServer,
   hostNameservers,
   type NodeConfig,
+  type NodeFile,
   networkName,
   volumeNames,
 } from './node-container.ts'
@@ -28,6 +29,10 @@ import { joinNetwork, registryAddress } from './registry/registry.ts'
 export interface ClusterOptions extends UpRequest {
   /** Extra arguments of the server: `--kube-controller-manager-arg=…`. */
   readonly serverArgs: readonly string[]
+  /** What is laid into the server's container when it is made. @default nothing */
+  readonly files?: readonly NodeFile[]
+  /** Hosts of registries that nodes ask through ours, beside upstream's. @default none */
+  readonly mirrors?: readonly string[]
 }
 
 const START_TIMEOUT_MS = 120_000
@@ -44,7 +49,8 @@ export async function ensureCluster(options: ClusterOptions): Promise<Cluster> {
   await joinNetwork(networkName(name)) // the registry may be a new container
   const [kubeconfig, kube] = [kubeconfigPath(name), Kube.fromFile(kubeconfigPath(name))]
   await progress.step('Wait for the API server', () => waitForNode(kube, server, { timeoutMs: START_TIMEOUT_MS, signal }))
-  await ensureAgents({ name, progress, signal, kube, kubeconfig, server: wanted, ...(nodes === undefined ? {} : { nodes }) })
+  const { mirrors = [] } = options
+  await ensureAgents({ name, progress, signal, kube, kubeconfig, server: wanted, mirrors, ...(nodes === undefined ? {} : { nodes }) })
   return openCluster(name, wanted)
 }
 
@@ -98,7 +104,8 @@ async function createNode(options: ClusterOptions, config: NodeConfig): Promise<
     const started = new AbortController()
     try {
       const ended = failWhenEnded(name, AbortSignal.any([signal, started.signal]))
-      await Promise.race([new HoldfastServer({ cluster: name, config, nameservers }).start(), ended])
+      const { files = [], mirrors = [] } = options
+      await Promise.race([new HoldfastServer({ cluster: name, config, nameservers, files, mirrors }).start(), ended])
     } catch (thrown) {
       signal.throwIfAborted()
       throw new Failure(
@@ -156,12 +163,14 @@ async function openCluster(name: string, { image, ports }: NodeConfig): Promise<
     kubeconfig: kubeconfigPath(name),
     kube,
     registry: await registryAddress(),
+    timing: 'local',
     can: {
       tuneControlPlane: true,
       restartNode: true,
       secondNode: (await agentContainers(name)).length > 0,
       networkPolicy: isRealK3s(image),
       apiServerProcess: !isRealK3s(image), // k3s has all of the control plane in one process
+      ownSources: true,
     },
     machines: machinesOf(name, kube),
     brings: { metricsServer: isRealK3s(image) },

@@ -1,6 +1,6 @@
 /** The running stack that live tests are about; the runner brings it up before. */
 
-import { type Cluster, checkAnswering, noCluster, type ServiceName } from '#core'
+import { type Cluster, checkAnswering, findCluster, noCluster, type ServiceName } from '#core'
 import { Failure } from '#kit/errors'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
@@ -14,7 +14,7 @@ export const clusterName = process.env.HOLDFAST_CLUSTER ?? 'local'
 
 /** @throws Failure where no cluster runs. */
 export async function runningCluster(): Promise<Cluster> {
-  const cluster = await stack.clusters.local.find(clusterName)
+  const cluster = await findCluster(stack, clusterName)
   if (cluster === undefined) throw new Failure(noCluster('Cannot test', clusterName))
   return cluster
 }
