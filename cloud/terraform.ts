@@ -37,7 +37,7 @@ export interface PlanOptions {
   readonly variables?: Readonly<Record<string, Variable>>
   /** Plans to destroy everything instead. */
   readonly destroy?: boolean
-  /** How long to wait for the state's lock. @default '0s' */
+  /** How long to wait for the state's lock; `'none'` takes none, for who may only read. @default '0s' */
   readonly lockTimeout?: string
   readonly note?: Note
 }
@@ -105,7 +105,15 @@ export class Terraform implements AsyncDisposable {
     const given = join(this.#private, 'given.tfvars.json')
     await writeFile(given, JSON.stringify(variables), { mode: 0o600 })
     const files = [...varFiles, given].map((path) => `-var-file=${path}`)
-    const args = ['plan', '-json', '-input=false', '-detailed-exitcode', `-lock-timeout=${lockTimeout}`, `-out=${file}`, ...files]
+    const args = [
+      'plan',
+      '-json',
+      '-input=false',
+      '-detailed-exitcode',
+      lockTimeout === 'none' ? '-lock=false' : `-lock-timeout=${lockTimeout}`,
+      `-out=${file}`,
+      ...files,
+    ]
     const { exitCode } = await this.run([...args, ...(destroy ? ['-destroy'] : [])], {
       what: 'Cannot plan',
       accept: [0, 2],
