@@ -8,6 +8,9 @@ import { pythonProgram } from '#kit/python'
 import { pending, ready, waitFor } from '#kit/wait'
 import { freePort } from './registry-fixture.ts'
 
+/** What pins it. */
+export const MOTO = 'cloud/tools/moto.txt'
+
 export interface Moto extends AsyncDisposable {
   readonly url: string
   /** What AWS's own tools and Terraform's provider need in their environment to talk to it, and to nobody else. */
@@ -16,7 +19,7 @@ export interface Moto extends AsyncDisposable {
 
 /** @throws UserError where there is no Python, or PyPI does not answer. */
 export async function startMoto(): Promise<Moto> {
-  const program = await pythonProgram('cloud/tools/moto.txt', 'moto_server')
+  const program = await pythonProgram(MOTO, 'moto_server')
   const port = await freePort()
   const child = spawn(program, ['-H', '127.0.0.1', '-p', `${port}`], {
     stdio: 'ignore',
