@@ -7,6 +7,8 @@ import { argocd } from './argocd/part.ts'
 import { rollouts } from './argocd/rollouts/part.ts'
 import { faults } from './chart/faults.ts'
 import { policies, service } from './chart/part.ts'
+import { createCloud } from './cloud/cloud.ts'
+import { storage } from './cloud/part.ts'
 import { createLoadGenerator } from './load/generator.ts'
 import { createNetworkSwitch } from './load/network/cut.ts'
 import { networkFaults } from './load/network/part.ts'
@@ -15,7 +17,8 @@ import { profiles } from './load/profiles.ts'
 import { database, databaseSecret } from './local/database/part.ts'
 import { gitServer, openGit } from './local/git-server/part.ts'
 import { source } from './local/git-server/source.ts'
-import { localClusters } from './local/local.ts'
+import { openUserRemote } from './local/git-server/user-remote.ts'
+import { imageStore, localClusters } from './local/local.ts'
 import { nodes } from './local/part.ts'
 import { REGISTRY_ALIAS } from './local/registry/registry.ts'
 
@@ -25,31 +28,32 @@ const localNodes = { heartbeatMs: 10_000, graceMs: 20_000, monitorMs: 5_000, tol
 /** All that can move from one node to another while the service serves. */
 const movable = [gitServer, argocd, rollouts, ...monitoring, alertSink, load, networkFaults, policies]
 
+/** How the control plane is set where it is ours. */
+export const localServerArgs: readonly string[] = [
+  // Minutes become seconds: the proofs are the same, their bounds are summed from these.
+  '--kube-controller-manager-arg=horizontal-pod-autoscaler-sync-period=5s',
+  `--kube-controller-manager-arg=node-monitor-grace-period=${localNodes.graceMs / 1000}s`,
+  // For pods that say nothing themselves.
+  `--kube-apiserver-arg=default-unreachable-toleration-seconds=${localNodes.tolerationMs / 1000}`,
+  // Usage is measured every 5 to 10 s instead of 10 to 20: the HPA sees load half as late.
+  '--kubelet-arg=housekeeping-interval=5s',
+  // A container that crashes is started again after 1, 2, 4 … s instead of 10, 20, 40: else it would not crash often enough within
+  // the rule's window, which is 15 times as short.
+  '--kubelet-arg=feature-gates=ReduceDefaultCrashLoopBackOffDecay=true',
+]
+
+export const cloud = createCloud({ openRemote: openUserRemote, store: imageStore })
+
 export const stack = defineStack({
   name: 'holdfast',
-  clusters: {
-    local: localClusters({
-      serverArgs: [
-        // Minutes become seconds: the proofs are the same, their bounds are summed from these.
-        '--kube-controller-manager-arg=horizontal-pod-autoscaler-sync-period=5s',
-        `--kube-controller-manager-arg=node-monitor-grace-period=${localNodes.graceMs / 1000}s`,
-        // For pods that say nothing themselves.
-        `--kube-apiserver-arg=default-unreachable-toleration-seconds=${localNodes.tolerationMs / 1000}`,
-        // Usage is measured every 5 to 10 s instead of 10 to 20: the HPA sees load half as late.
-        '--kubelet-arg=housekeeping-interval=5s',
-        // A container that crashes is started again after 1, 2, 4 … s instead of 10, 20, 40: else it would not crash often enough within
-        // the rule's window, which is 15 times as short.
-        '--kubelet-arg=feature-gates=ReduceDefaultCrashLoopBackOffDecay=true',
-      ],
-    }),
-  },
-  parts: [...movable, database, service({ databaseSecret }), nodes],
+  clusters: { local: localClusters({ serverArgs: localServerArgs }), eks: cloud },
+  parts: [...movable, database, service({ databaseSecret }), nodes, storage, cloud.repository],
   kubernetes: {
     // The database is one pod on a volume of one node: while that node is replaced nobody has it, so the service keeps its data itself.
     parts: [...movable, service(), nodes],
     proofs: ['commit-live', 'rollout-lossless', 'hpa-scales'],
   },
-  git: openGit,
+  git: (cluster, signal) => (cluster.kind === 'eks' ? cloud.openGit(cluster, signal) : openGit(cluster, signal)),
   source,
   load: createLoadGenerator({ profiles, target: (environment) => `http://service.${environment}.svc.cluster.local` }),
   faults,

@@ -7,11 +7,11 @@ import {
   type ImageSpec,
   nameIn,
   nodeBase,
+  OWN_REFS,
   type Part,
   project,
   readManifest,
   renderedSource,
-  SOURCE_REF,
   type Target,
   type TimingProfile,
 } from '#core'
@@ -104,7 +104,7 @@ const LEFT_TO_THE_HPA = [
  * Argo CD refuses values files from another revision of the same repository.
  */
 function serviceApplication(target: Target, values: object): KubeObject {
-  const { repoUrl, environment, sourceRevision = SOURCE_REF } = target
+  const { repoUrl, refs = OWN_REFS, environment, sourceRevision = refs.source } = target
   const helm = { releaseName: NAME, valueFiles: valueFiles(target), valuesObject: { ...targetValues(target), ...values } }
   return application({
     name: nameIn(environment, NAME),
@@ -122,8 +122,10 @@ function valueFiles({ environment, cluster }: Target): readonly string[] {
   return ['values.yaml', `values-${environment}.yaml`, ...(cluster.kind === 'k3s' ? local : [])]
 }
 
-function targetValues({ timing }: Target): object {
+function targetValues({ timing, cluster }: Target): object {
+  const repository = cluster.repositories?.[serviceImage.name]
   return {
+    ...(repository === undefined ? {} : { imagesFrom: repository.slice(0, -serviceImage.name.length - 1) }),
     metrics: { interval: sped(SCRAPE_INTERVAL, timing.speedup) },
     autoscaling: { scaleDownStabilizationSeconds: Math.ceil(timing.hpa.scaleInWindowMs / 1000) },
     analysis: analysisTimes(timing),

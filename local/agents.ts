@@ -23,6 +23,8 @@ import { waitForNode } from './ready.ts'
 export interface Joining extends Pick<UpRequest, 'name' | 'signal'> {
   readonly kube: Kube
   readonly kubeconfig: string
+  /** Hosts of registries that they ask through ours too. */
+  readonly mirrors: readonly string[]
 }
 
 /** The nodes of a cluster. */
@@ -103,13 +105,13 @@ function agentConfig({ name: cluster, server }: AgentsRequest, name: string): No
 
 /** One that the cluster knows continues with its identity; to a new one, what an earlier node of its name left is of no use. */
 export async function join(request: Joining, { name, config }: { name: string; config: NodeConfig }): Promise<void> {
-  const { name: cluster, kube, kubeconfig, signal } = request
+  const { name: cluster, kube, kubeconfig, mirrors, signal } = request
   await docker(['rm', '--force', name], { accept: [0, 1] })
   if ((await kube.get(nodeRef(name))) === undefined) await removeVolumes(name)
   for (const volume of agentVolumeNames(name)) await docker(['volume', 'create', '--label', `${CLUSTER_LABEL}=${cluster}`, volume])
   await pointAtEngine()
   await using token = await makeJoinToken(kube, kubeconfig)
-  const spec = { cluster, config, nameservers: await hostNameservers() }
+  const spec = { cluster, config, files: [], mirrors, nameservers: await hostNameservers() }
   await new HoldfastAgent(name, spec, token.text).start()
   await waitForNode(kube, name, { timeoutMs: READY_TIMEOUT_MS, signal }).catch((thrown) => {
     signal.throwIfAborted()

@@ -9,23 +9,30 @@ import { agentContainers, ensureAgents } from './agents.ts'
 import { differ, labelledConfig } from './config.ts'
 import { machinesOf } from './machines.ts'
 import { imageOf, type NodeImages } from './node/image.ts'
-import { canBePrivileged, containerName, type NodeConfig, networkName } from './node-container.ts'
+import { canBePrivileged, containerName, type NodeConfig, type NodeFile, networkName } from './node-container.ts'
 import { checkPortsFree, defaultPortsFrom, nodePortOf, portBlock } from './ports.ts'
 import { waitForNode } from './ready.ts'
 import { joinNetwork, registryAddress } from './registry/registry.ts'
 import { createServer, removeServer } from './server.ts'
 
-export interface ClusterOptions extends UpRequest {
+/** What all clusters on this machine have in common. */
+export interface ClusterSettings {
   /** Extra arguments of the server: `--kube-controller-manager-arg=…`. */
   readonly serverArgs: readonly string[]
   readonly nodeImages: NodeImages
+  /** What is laid into the server's container when it is made. */
+  readonly files: readonly NodeFile[]
+  /** Hosts of registries that nodes ask through ours, beside upstream's. */
+  readonly mirrors: readonly string[]
 }
+
+export interface ClusterOptions extends UpRequest, ClusterSettings {}
 
 const START_TIMEOUT_MS = 120_000
 
 /** Starts the cluster, or continues with the one that is there; changed settings are named and applied to the same data. */
 export async function ensureCluster(options: ClusterOptions): Promise<Cluster> {
-  const { name, nodes, nodeImages, progress, signal } = options
+  const { name, nodes, progress, signal } = options
   const server = containerName(name)
   const found = await inspect<ContainerInfo>('container', server)
   const wanted = await nodeConfig(options, found)
@@ -35,17 +42,18 @@ export async function ensureCluster(options: ClusterOptions): Promise<Cluster> {
   await joinNetwork(networkName(name)) // the registry may be a new container
   const [kubeconfig, kube] = [kubeconfigPath(name), Kube.fromFile(kubeconfigPath(name))]
   await progress.step('Wait for the API server', () => waitForNode(kube, server, { timeoutMs: START_TIMEOUT_MS, signal }))
-  await ensureAgents({ name, progress, signal, kube, kubeconfig, server: wanted, ...(nodes === undefined ? {} : { nodes }) })
-  return openCluster(name, wanted, nodeImages)
+  const { mirrors } = options
+  await ensureAgents({ name, progress, signal, kube, kubeconfig, server: wanted, mirrors, ...(nodes === undefined ? {} : { nodes }) })
+  return openCluster(name, wanted, options)
 }
 
 /** The cluster that is there. @returns undefined where none runs. */
-export async function findCluster(name: string, nodeImages: NodeImages): Promise<Cluster | undefined> {
+export async function findCluster(name: string, settings: ClusterSettings): Promise<Cluster | undefined> {
   const found = await inspect<ContainerInfo>('container', containerName(name))
   if (found === undefined || !found.State.Running) return undefined
   const config = labelledConfig(found)
   await writeKubeconfig(name, apiPort(config))
-  return openCluster(name, config, nodeImages)
+  return openCluster(name, config, settings)
 }
 
 /** A block of ports, once chosen, stays the cluster's own until another is asked for. */
@@ -88,7 +96,7 @@ async function writeKubeconfig(name: string, port: number): Promise<void> {
 
 const kubeconfigPath = (name: string) => join(clusterDir(name), 'kubeconfig')
 
-async function openCluster(name: string, { image, ports }: NodeConfig, nodeImages: NodeImages): Promise<Cluster> {
+async function openCluster(name: string, { image, ports }: NodeConfig, settings: ClusterSettings): Promise<Cluster> {
   const address = (service: ServiceName) => {
     const mapping = ports.find(({ container }) => container === nodePortOf(service))
     return `http://127.0.0.1:${mapping?.host}`
@@ -100,14 +108,16 @@ async function openCluster(name: string, { image, ports }: NodeConfig, nodeImage
     kubeconfig: kubeconfigPath(name),
     kube,
     registry: await registryAddress(),
+    timing: 'local',
     can: {
       tuneControlPlane: true,
       restartNode: true,
       secondNode: (await agentContainers(name)).length > 0,
       networkPolicy: isRealK3s(image),
       apiServerProcess: !isRealK3s(image), // k3s has all of the control plane in one process
+      ownSources: true,
     },
-    machines: machinesOf(name, { kube, kubeconfig: kubeconfigPath(name), nodeImages }),
+    machines: machinesOf(name, { ...settings, kube, kubeconfig: kubeconfigPath(name) }),
     brings: { metricsServer: isRealK3s(image) },
     address,
     fetch: (service, path, init) => fetch(`${address(service)}${path}`, init),

@@ -2,42 +2,54 @@
 import { existsSync } from 'node:fs'
 import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ClusterProvider, DownRequest, ImageSpec, UpRequest } from '#core'
+import type { ClusterProvider, DownRequest, ImageSpec, Run, UpRequest } from '#core'
 import { CLUSTER_LABEL, docker, listByLabel, ROLE_LABEL } from '#kit/docker'
-import { cacheDir, root } from '#kit/paths'
-import { ensureCluster, findCluster } from './k3s.ts'
+import { cacheDir, ownDir } from '#kit/paths'
+import { type ClusterSettings, ensureCluster, findCluster } from './k3s.ts'
 import { takeLock } from './lock.ts'
 import { checkMachine, ensureEngine, failIfRemoteEngine, mustAnswer, stopEngine } from './machine.ts'
-import { imageOf, NODE_IMAGES, type NodeImages, versionsOf } from './node/image.ts'
+import { imageOf, NODE_IMAGES, versionsOf } from './node/image.ts'
 import { ensureRegistry, removeRegistry } from './registry/registry.ts'
 
-export interface LocalOptions {
-  /** Arguments of the k3s server, in k3s's own form. */
-  readonly serverArgs: readonly string[]
-  /** @default those that are pinned */
-  readonly nodeImages?: NodeImages
-}
+export type LocalOptions = Pick<ClusterSettings, 'serverArgs'> & Partial<ClusterSettings>
 
-export function localClusters({ serverArgs, nodeImages = NODE_IMAGES }: LocalOptions): ClusterProvider {
-  const settings = { serverArgs, nodeImages }
+/** Clusters on this machine. */
+export function localClusters(options: LocalOptions): ClusterProvider {
+  const settings: ClusterSettings = { nodeImages: NODE_IMAGES, files: [], mirrors: [], ...options }
+  const { nodeImages } = settings
   return {
     kubernetes: versionsOf(nodeImages),
     prepare: (request) => prepare(request, imageOf(nodeImages, request.kubernetes)),
     up: (request) => ensureCluster({ ...request, ...settings }),
-    find: async (name) => ((await mustAnswer()) ? findCluster(name, nodeImages) : undefined),
+    find: async (name) => ((await mustAnswer()) ? findCluster(name, settings) : undefined),
     exists: async (name) => (await mustAnswer()) && (await listByLabel('volume', `${CLUSTER_LABEL}=${name}`)).length > 0,
     down,
+    pause,
     lock: takeLock,
   }
 }
 
-async function prepare({ progress, signal, images }: UpRequest, nodeImage: ImageSpec): Promise<{ registry: string }> {
+async function prepare({ images, ...run }: UpRequest, nodeImage: ImageSpec): Promise<{ registry: string }> {
+  await prepareMachine(run)
+  // The node's image is the longest build of all: it begins while the registry's own is still made.
+  const [registry] = await Promise.all([startRegistry({ images, ...run }), images.local(nodeImage)])
+  return { registry }
+}
+
+/** Where images are made for a cluster elsewhere. @returns host and port of the registry on this machine. */
+export async function imageStore(request: Pick<UpRequest, 'images' | 'progress' | 'signal'>): Promise<string> {
+  await prepareMachine(request)
+  return startRegistry(request)
+}
+
+async function prepareMachine({ progress, signal }: Run): Promise<void> {
   failIfRemoteEngine()
   await checkMachine(progress)
   await ensureEngine(progress, signal)
-  // The node's image is the longest build of all: it begins while the registry's own is still made.
-  const [registry] = await Promise.all([progress.step('Start the registry', () => ensureRegistry(images, signal)), images.local(nodeImage)])
-  return { registry }
+}
+
+function startRegistry({ images, progress, signal }: Pick<UpRequest, 'images' | 'progress' | 'signal'>): Promise<string> {
+  return progress.step('Start the registry', () => ensureRegistry(images, signal))
 }
 
 async function down({ name, all, progress }: DownRequest): Promise<string[]> {
@@ -48,15 +60,28 @@ async function down({ name, all, progress }: DownRequest): Promise<string[]> {
     others.push(...(await listByLabel('container', CLUSTER_LABEL)))
     if (others.length === 0) removed.push(...(await removeRegistry({ withImages: all })), ...(all ? await removeImages() : []))
   }
-  removed.push(...(await removeFiles(join(root, '.holdfast', name))))
+  removed.push(...(await removeFiles(join(ownDir(), name))))
   if (!all) return removed
   if (others.length > 0) {
     progress.say(`Kept the image store, compiled programs and the engine: ${others.join(', ')} still use them`)
     return removed
   }
-  removed.push(...(await removeFiles(cacheDir)), ...(await removeFiles(join(root, '.holdfast', 'reports'))))
+  removed.push(...(await removeFiles(cacheDir)), ...(await removeFiles(join(ownDir(), 'reports'))))
   if (await stopEngine()) removed.push('the Docker Engine that local:up had started (stopped; its package stays)')
   return removed
+}
+
+const STOP_S = '20'
+
+async function pause(name: string): Promise<AsyncDisposable> {
+  const { stdout } = await docker(['ps', '--filter', `label=${CLUSTER_LABEL}=${name}`, '--format', '{{.Names}}'])
+  const running = stdout.split('\n').filter(Boolean)
+  if (running.length > 0) await docker(['stop', '--time', STOP_S, ...running])
+  return {
+    async [Symbol.asyncDispose]() {
+      if (running.length > 0) await docker(['start', ...running])
+    },
+  }
 }
 
 async function removeCluster(name: string): Promise<string[]> {
@@ -91,6 +116,6 @@ async function removeImages(): Promise<string[]> {
 async function removeFiles(folder: string): Promise<string[]> {
   if (!existsSync(folder)) return []
   await rm(folder, { recursive: true, force: true })
-  await rmdir(join(root, '.holdfast')).catch(() => {}) // another cluster's files may be in it
+  await rmdir(ownDir()).catch(() => {}) // another cluster's files may be in it
   return [`folder ${folder}`]
 }

@@ -5,7 +5,8 @@ import { type ContainerInfo, docker, inspect } from '#kit/docker'
 import { UserError } from '#kit/errors'
 import type { Kube } from '#kit/kube'
 import { agentContainers } from './agents.ts'
-import { imageOf, type NodeImages } from './node/image.ts'
+import type { ClusterSettings } from './k3s.ts'
+import { imageOf } from './node/image.ts'
 import { containerName, type NodeConfig, STOP_S } from './node-container.ts'
 import { waitForNode } from './ready.ts'
 import { replaceNode } from './replace.ts'
@@ -15,13 +16,13 @@ const RETURN_TIMEOUT_MS = 90_000
 const API_SERVER = '^kube-apiserver '
 const SUPERVISOR = '^/usr/local/bin/node (server|agent)'
 
-export interface MachinesOptions {
+export interface MachinesOptions extends Pick<ClusterSettings, 'nodeImages' | 'files' | 'mirrors'> {
   readonly kube: Kube
   readonly kubeconfig: string
-  readonly nodeImages: NodeImages
 }
 
-export function machinesOf(cluster: string, { kube, kubeconfig, nodeImages }: MachinesOptions): Machines {
+export function machinesOf(cluster: string, { nodeImages, ...options }: MachinesOptions): Machines {
+  const { kube } = options
   const server = containerName(cluster)
   const madeWith = new Map<string, NodeConfig>()
   return {
@@ -53,7 +54,7 @@ export function machinesOf(cluster: string, { kube, kubeconfig, nodeImages }: Ma
     },
     async replace(node, { kubernetes, images, ...run }) {
       const { ref } = await images.local(imageOf(nodeImages, kubernetes))
-      await replaceNode({ ...run, name: cluster, kube, kubeconfig }, { node, image: ref, madeWith })
+      await replaceNode({ ...run, ...options, name: cluster }, { node, image: ref, madeWith })
     },
   }
 }

@@ -20,6 +20,15 @@ export interface NodeSpec {
   readonly config: NodeConfig
   /** Those that pods can reach; k3s looks for some by itself where there are none. */
   readonly nameservers: readonly string[]
+  readonly files: readonly NodeFile[]
+  /** Hosts of registries that are asked through ours, beside upstream's. */
+  readonly mirrors: readonly string[]
+}
+
+/** A file in a container that only root reads. */
+export interface NodeFile {
+  readonly target: string
+  readonly content: string
 }
 
 /** For its own order to stop, which takes up to ten. */
@@ -82,7 +91,7 @@ export class HoldfastAgent extends GenericContainer {
 /** What all nodes have in common. */
 function describe(
   container: GenericContainer,
-  { cluster, config, nameservers }: NodeSpec,
+  { cluster, config, nameservers, files, mirrors }: NodeSpec,
   { name, role }: { name: string; role: 'node' | 'agent' },
 ): void {
   container
@@ -92,7 +101,8 @@ function describe(
     .withAutoCleanup(false)
     .withNetworkMode(networkName(cluster))
     .withCopyContentToContainer([
-      { content: registriesYaml(), target: '/etc/rancher/k3s/registries.yaml', mode: 0o600 },
+      ...files.map((file) => ({ ...file, mode: 0o600 })),
+      { content: registriesYaml(mirrors), target: '/etc/rancher/k3s/registries.yaml', mode: 0o600 },
       { content: nameservers.map((each) => `nameserver ${each}\n`).join(''), target: RESOLV_CONF, mode: 0o644 },
     ])
     .withEnvironment({ GOGC, ...(nameservers.length === 0 ? {} : { K3S_RESOLV_CONF: RESOLV_CONF }) })
@@ -138,8 +148,8 @@ export async function canBePrivileged(): Promise<boolean> {
 }
 
 /** In k3s's own format: each upstream registry is asked through ours first, so manifests keep their upstream names. */
-function registriesYaml(): string {
-  const mirrors = Object.fromEntries(REGISTRIES.map((host) => [host, { endpoint: [`http://${REGISTRY_ALIAS}:5000`] }]))
+function registriesYaml(others: readonly string[]): string {
+  const mirrors = Object.fromEntries([...REGISTRIES, ...others].map((host) => [host, { endpoint: [`http://${REGISTRY_ALIAS}:5000`] }]))
   return JSON.stringify({ mirrors })
 }
 

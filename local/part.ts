@@ -4,11 +4,12 @@ import { apiServerKilled } from './scenarios/api-server.ts'
 import { nodeDrained } from './scenarios/drained.ts'
 import { nodeLost } from './scenarios/lost.ts'
 import { nodeRestarted } from './scenarios/restarted.ts'
+import { spotInterrupted } from './scenarios/spot.ts'
 
 export const nodes: Part = {
   name: 'nodes',
   namespaces: [],
   images: [],
   applications: () => [],
-  scenarios: [nodeDrained, nodeLost, nodeRestarted, apiServerKilled],
+  scenarios: [nodeDrained, spotInterrupted, nodeLost, nodeRestarted, apiServerKilled],
 }

@@ -4,13 +4,13 @@ import { type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Failure } from '#kit/errors'
 import { type Joining, join } from './agents.ts'
 import { labelledConfig } from './config.ts'
-import { containerName, type NodeConfig, STOP_S } from './node-container.ts'
+import { containerName, type NodeConfig, type NodeSpec, STOP_S } from './node-container.ts'
 import { waitForNode } from './ready.ts'
 import { createServer, removeServer } from './server.ts'
 
 const READY_TIMEOUT_MS = 120_000
 
-export type ReplacingRequest = Joining & Pick<UpRequest, 'progress'>
+export interface ReplacingRequest extends Joining, Pick<UpRequest, 'progress'>, Pick<NodeSpec, 'files'> {}
 
 export interface Replacement {
   readonly node: string

@@ -5,16 +5,26 @@ import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Failure, messageOf } from '#kit/errors'
 import { pending, ready, waitFor } from '#kit/wait'
 import { pointAtEngine } from './machine.ts'
-import { containerName, HoldfastServer, hostNameservers, type NodeConfig, networkName, STOP_S, volumeNames } from './node-container.ts'
+import {
+  containerName,
+  HoldfastServer,
+  hostNameservers,
+  type NodeConfig,
+  type NodeSpec,
+  networkName,
+  STOP_S,
+  volumeNames,
+} from './node-container.ts'
 import { checkPortsFree } from './ports.ts'
 import { lastLogs } from './ready.ts'
 
 const GONE_TIMEOUT_MS = 30_000
 
-export type ServerRequest = Pick<UpRequest, 'name' | 'progress' | 'signal'>
+export interface ServerRequest extends Pick<UpRequest, 'name' | 'progress' | 'signal'>, Pick<NodeSpec, 'files' | 'mirrors'> {}
 
 /** Makes it and waits until it is up; the volumes that it had before are its volumes again. @throws Failure where it ends instead. */
-export async function createServer({ name, progress, signal }: ServerRequest, config: NodeConfig): Promise<void> {
+export async function createServer(request: ServerRequest, config: NodeConfig): Promise<void> {
+  const { name, files, mirrors, progress, signal } = request
   await docker(['rm', '--force', containerName(name)], { accept: [0, 1] }) // one whose creation was interrupted lacks its files
   await checkPortsFree(config.ports)
   await makeNetworkAndVolumes(name)
@@ -24,7 +34,7 @@ export async function createServer({ name, progress, signal }: ServerRequest, co
     const started = new AbortController()
     try {
       const ended = failWhenEnded(name, AbortSignal.any([signal, started.signal]))
-      await Promise.race([new HoldfastServer({ cluster: name, config, nameservers }).start(), ended])
+      await Promise.race([new HoldfastServer({ cluster: name, config, nameservers, files, mirrors }).start(), ended])
     } catch (thrown) {
       signal.throwIfAborted()
       throw new Failure(

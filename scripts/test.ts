@@ -21,6 +21,8 @@ interface Stage {
   readonly name: string
   readonly run: (x: Invocation<Flags>) => Promise<Counts>
   readonly onStack?: boolean
+  /** Needs the machine for itself: the stack is stopped meanwhile. @default false */
+  readonly isAlone?: boolean
   /** Only run by its name. @default false */
   readonly isExtra?: boolean
 }
@@ -37,6 +39,7 @@ const STAGES: readonly Stage[] = [
   { ...folder('contract'), onStack: true },
   { ...folder('live'), onStack: true },
   { ...folder('series'), onStack: true, isExtra: true },
+  { ...folder('rehearsal'), isAlone: true },
 ]
 /** A stack takes minutes: it is not brought up for code that is known to be broken. */
 const BEFORE_STACK = ['lint', 'types', 'unit', 'secrets']
@@ -64,13 +67,16 @@ await main<Flags>({
 async function run(x: Invocation<Flags>): Promise<number> {
   const stages = pickStages(x.args[0])
   const results = await runStages(
-    stages.filter(({ onStack }) => !onStack),
+    stages.filter(({ onStack, isAlone }) => !(onStack || isAlone)),
     x,
   )
   const onStack = stages.filter((stage) => stage.onStack)
   const broken = BEFORE_STACK.filter((name) => (results.get(name)?.failed ?? 0) > 0)
   if (broken.length > 0 && onStack.length > 0) x.progress.say(`${namesOf(onStack)} not run: ${broken.join(', ')} failed`)
   else if (onStack.length > 0) await runOnStack(onStack, results, x)
+  const alone = stages.filter((stage) => stage.isAlone)
+  if (broken.length > 0 && alone.length > 0) x.progress.say(`${namesOf(alone)} not run: ${broken.join(', ')} failed`)
+  else if (alone.length > 0) await runAlone(alone, results, x)
   const total = sumCounts([...results.values()])
   process.stdout.write(`${formatCounts(total)}\n`)
   return isGreen(total) ? 0 : 1
@@ -105,6 +111,14 @@ async function runOnStack(stages: readonly Stage[], results: Results, x: Invocat
   } catch (thrown) {
     results.set('stack', failed(thrown, x))
   }
+}
+
+/** With the stack that runs, if one does, stopped for so long. */
+async function runAlone(stages: readonly Stage[], results: Results, x: Invocation<Flags>): Promise<void> {
+  const { local } = stack.clusters
+  await using _lock = await local.lock(CLUSTER, 'npm test')
+  await using _paused = await local.pause(CLUSTER)
+  for (const [name, counts] of await runStages(stages, x)) results.set(name, counts)
 }
 
 /** Syncs the stack that runs to the working tree, or brings one up for the time of `work` and takes it down again. */

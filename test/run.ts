@@ -17,6 +17,7 @@ const FOLDERS = {
   contract: { timeoutMs: 15 * MINUTE_MS, atOnce: 1 },
   live: { timeoutMs: 30 * MINUTE_MS, atOnce: 1 },
   series: { timeoutMs: 30 * MINUTE_MS, atOnce: 1 },
+  rehearsal: { timeoutMs: 20 * MINUTE_MS, atOnce: 1 },
 }
 
 interface Flags {

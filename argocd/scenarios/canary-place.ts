@@ -21,6 +21,7 @@ import {
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
 import { type AskProm, promQuery } from '#kit/prom'
 import { type ImageConfig, pushVariant } from '#kit/variant'
+import { variantTag } from './rollout.ts'
 
 export interface CanaryPlace {
   /** Its workload is a Rollout. */
@@ -105,7 +106,7 @@ export async function deployAt(place: CanaryPlace, context: Context, { name, cha
   const { cluster } = context
   const [repository = '', digest = ''] = imageOf(await cluster.kube.get(workloadIn(place.environment)))?.split('@') ?? []
   const image = { registry: cluster.registry, name: repository.slice(repository.indexOf('/') + 1), digest }
-  const variant = await pushVariant(image, `proof-${name}`, change)
+  const variant = await pushVariant(image, variantTag(cluster, name), change)
   await commitAt(place, context, { message: `Proof: a ${name} version`, values: () => ({ image: { digest: variant } }) })
 }
 

@@ -2,6 +2,7 @@
 import {
   actSkipped,
   type Claim,
+  type Cluster,
   type Context,
   commitValues,
   containerOf,
@@ -50,11 +51,14 @@ const ROLLOUT_TIMEOUT_MS = 60_000
 /** What runs before the act: its image tells old pods and answers from new ones. */
 export const oldVersion = (before: readonly KubeObject[]) => versionOf(imageOf(before.find(isWorkload)))
 
+/** A tag moves with each proof; in ECR none ever does, and a variant is kept without one. */
+export const variantTag = ({ kind }: Cluster, name: string) => (kind === 'k3s' ? `proof-${name.replaceAll(' ', '-')}` : undefined)
+
 /** Puts a variant of the running image into the registry. @returns its digest. */
 export async function storeVariant({ cluster }: Context, name: string, change: (config: ImageConfig) => ImageConfig): Promise<string> {
   const [repository = '', digest = ''] = imageOf(await cluster.kube.get(WORKLOAD))?.split('@') ?? []
   const image = { registry: cluster.registry, name: repository.slice(repository.indexOf('/') + 1), digest }
-  return pushVariant(image, `proof-${name.replaceAll(' ', '-')}`, change)
+  return pushVariant(image, variantTag(cluster, name), change)
 }
 
 /** The same, and commits its digest. */

@@ -82,6 +82,7 @@ const gitAnswers = (context: Context) =>
 
 export const gitServerDown: Scenario = experiment({
   name: 'git-server-down',
+  needs: ['ownSources'],
   about:
     'Takes the Git server away: Argo CD says that it cannot compare and touches nothing, what runs serves on; once it is back, a commit is live as any other.',
   isExtra: true,
@@ -157,6 +158,7 @@ const mend: Act = { kind: 'act', name: 'give the registry back', run: ({ cluster
 
 export const registryDown: Scenario = experiment({
   name: 'registry-down',
+  needs: ['ownSources'],
   about:
     'Cuts the nodes off the registry and commits a new version: it waits, while what runs serves, and is replaced from what the node has; with the registry back the new version comes.',
   isExtra: true,

@@ -27,7 +27,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "service.image" -}}
-{{- $name := printf "%s/%s" (.Values.image.registry | default "docker.io") .Values.image.repository -}}
+{{- $name := printf "%s/%s" (.Values.image.registry | default .Values.imagesFrom | default "docker.io") .Values.image.repository -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" $name .Values.image.digest -}}
 {{- else if .Values.image.tag -}}

@@ -39,6 +39,7 @@ const gitImage: ImageSpec = {
 
 export const gitServer: Part = {
   name: 'git',
+  only: 'k3s',
   namespaces: [{ name: NAMESPACE, podSecurity: 'restricted', quota: { pods: '4', 'limits.memory': '1Gi', persistentvolumeclaims: '2' } }],
   images: [gitImage],
   bootstraps: true,

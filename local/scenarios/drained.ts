@@ -33,13 +33,13 @@ import {
   WATCHES,
 } from './nodes.ts'
 
-const DRAIN = 'drain the node'
-const EMPTY = 'nothing is left on the node'
+export const DRAIN = 'drain the node'
+export const EMPTY = 'nothing is left on the node'
 /** Kubernetes' own for a pod that names none; the service's needs less. */
 const GRACE_MS = 30_000
 const DRAIN_TIMEOUT_MS = 120_000
 /** The chart's preStop: no pod of the service is gone sooner. */
-const PRE_STOP_MS = 5_000
+export const PRE_STOP_MS = 5_000
 const BUDGET: ObjectRef = { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', name: WORKLOAD_NAME, namespace: ENVIRONMENT }
 
 const load = steadyLoad('node-drained', { forMs: 60_000, ratePerS: 10, takesMs: 200 })

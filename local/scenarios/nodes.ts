@@ -26,14 +26,17 @@ export const WATCHES: readonly ListRef[] = [NODES, ...WORKLOAD_WATCHES]
 export const REPLICAS = 2
 /** One pod ends in order, another one takes its place. */
 const MOVED_TIMEOUT_MS = 60_000
+/** EKS writes it on the nodes of its groups. */
+const CAPACITY_TYPE = 'eks.amazonaws.com/capacityType'
 const HAS_API_SERVER = 'node-role.kubernetes.io/control-plane'
 
 // ── Nodes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** The first node without the API server, of what was there. */
+/** The first node without the API server, of what was there; where AWS may want some back, one of those. */
 export function otherNode(objects: readonly KubeObject[]): string | undefined {
   const others = objects.filter(({ kind, metadata }) => kind === NODES.kind && metadata.labels?.[HAS_API_SERVER] === undefined)
-  return others.map(({ metadata }) => metadata.name).toSorted()[0]
+  const spot = others.filter(({ metadata }) => metadata.labels?.[CAPACITY_TYPE] === 'SPOT')
+  return (spot.length > 0 ? spot : others).map(({ metadata }) => metadata.name).toSorted()[0]
 }
 
 /** The same, of what is there now. @throws Failure where every node has an API server */

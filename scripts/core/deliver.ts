@@ -13,7 +13,7 @@ import { type Installed, type InstallRequest, install } from './install.ts'
 import { settleAll, takeLease } from './journal.ts'
 import { type LoadProfile, startLoad } from './load.ts'
 import { digestRun, lookAtRollout, type RolloutWanted, readHealthy, rolloutCondition } from './rollout.ts'
-import { noCluster } from './run.ts'
+import { findCluster, noCluster } from './run.ts'
 import type { Cluster, Digest, GitRemote, ImageSpec, Part, Pushed, Run, Stack, Target } from './types.ts'
 import { rolloutIn, WORKLOAD_NAME, workloadIn } from './workload.ts'
 
@@ -39,7 +39,7 @@ export interface Delivery extends Run, AsyncDisposable {
 
 /** @throws UserError where no cluster of that name runs, or another run holds it; `what` says what could not be done. */
 export async function openDelivery(stack: Stack, { name, what, ...run }: Run & { name: string; what: string }): Promise<Delivery> {
-  const cluster = await stack.clusters.local.find(name)
+  const cluster = await findCluster(stack, name)
   if (cluster === undefined) throw new UserError(noCluster(what, name))
   return takeDelivery(stack, cluster, run)
 }
@@ -108,8 +108,9 @@ async function changeOf(delivery: Delivery, { environment, digest, sourceRevisio
 }
 
 async function targetOf({ cluster, stack, git }: Delivery, environment: Environment): Promise<Target> {
-  const { url } = await git()
-  return { cluster, environment, timing: stack.timing.local, repoUrl: url, images: new Map() }
+  const { url, refs } = await git()
+  const timing = stack.timing[cluster.timing]
+  return { cluster, environment, timing, repoUrl: url, images: new Map(), ...(refs === undefined ? {} : { refs }) }
 }
 
 /** Enough for a canary with a third of the pods, and a trickle for a service of two. */

@@ -3,11 +3,12 @@ import { isDeepStrictEqual } from 'node:util'
 import { parse, stringify } from 'yaml'
 import type { KubeObject } from '#kit/kube'
 import { ENVIRONMENTS, type Environment } from './environments.ts'
-import type { Digest, NamespaceSpec, Part, Stack, StoredImage, Target } from './types.ts'
+import type { Digest, NamespaceSpec, Part, Refs, Stack, StoredImage, Target } from './types.ts'
 
 export const ARGOCD_NAMESPACE = 'argocd'
 export const SOURCE_REF = 'source'
 export const DEPLOY_REF = 'deploy'
+export const OWN_REFS: Refs = { source: SOURCE_REF, deploy: DEPLOY_REF }
 /** The Application that makes all others; it is applied directly and stands in no ref, so that nothing reverts it. */
 export const ROOT_APPLICATION = 'root'
 const PLATFORM_PROJECT = 'platform'
@@ -53,8 +54,8 @@ export function application({ name, project = PLATFORM_PROJECT, namespace, sourc
 }
 
 /** The source of a part whose objects are rendered into `deploy`. */
-export function renderedSource(part: string, { repoUrl }: Target): object {
-  return { repoURL: repoUrl, targetRevision: DEPLOY_REF, path: `rendered/${part}` }
+export function renderedSource(part: string, { repoUrl, refs = OWN_REFS }: Target): object {
+  return { repoURL: repoUrl, targetRevision: refs.deploy, path: `rendered/${part}` }
 }
 
 export interface ProjectSpec {
@@ -89,7 +90,7 @@ export function rootObjects(target: Target): KubeObject[] {
     name: ROOT_APPLICATION,
     project: ROOT_APPLICATION,
     namespace: ARGOCD_NAMESPACE,
-    sources: [{ repoURL: target.repoUrl, targetRevision: DEPLOY_REF, path: 'applications' }],
+    sources: [{ repoURL: target.repoUrl, targetRevision: (target.refs ?? OWN_REFS).deploy, path: 'applications' }],
   })
   return [project({ name: ROOT_APPLICATION, namespaces: [ARGOCD_NAMESPACE], objects: kinds }, target), root]
 }
@@ -109,10 +110,22 @@ export interface Rendered {
   readonly files: ReadonlyMap<string, string>
 }
 
+/** A part's own objects for a cluster. Only on this machine are Services published by ports of the node. */
+export async function renderPart(part: Part, target: Target): Promise<readonly KubeObject[]> {
+  const objects = (await part.rendered?.(target)) ?? []
+  return target.cluster.kind === 'k3s' ? objects : objects.map(unpublished)
+}
+
+function unpublished(object: KubeObject): KubeObject {
+  if (object.kind !== 'Service' || object.spec.type !== 'NodePort') return object
+  const ports = (object.spec.ports as readonly { nodePort?: number }[]).map(({ nodePort: _, ...port }) => port)
+  return { ...object, spec: { ...object.spec, type: 'ClusterIP', ports } }
+}
+
 /** Namespaces, quotas and every part's own objects. */
 export async function renderObjects(stack: Stack, target: Target): Promise<Rendered> {
   const namespaces = spacesOf(stack).flatMap(namespaceObjects)
-  const parts = await Promise.all(stack.parts.map(async ({ name, rendered }) => ({ name, objects: (await rendered?.(target)) ?? [] })))
+  const parts = await Promise.all(stack.parts.map(async (part) => ({ name: part.name, objects: await renderPart(part, target) })))
   const folders = [{ name: 'namespaces', objects: namespaces }, ...parts]
   const files = folders.flatMap((folder) => folder.objects.map((object) => renderedFile(folder, object)))
   return { objects: folders.flatMap(({ objects }) => objects), files: new Map(files) }
@@ -123,7 +136,7 @@ export async function renderObjects(stack: Stack, target: Target): Promise<Rende
  * what is new in it. All else stays as it runs, whatever the working tree holds by now; null is a file that goes.
  */
 export async function filesWithPart(files: Files, part: Part, target: Target): Promise<Readonly<Record<string, string | null>>> {
-  const objects = (await part.rendered?.(target)) ?? []
+  const objects = await renderPart(part, target)
   const folder = folderOf(part)
   const written = new Map([
     ...objects.map((object) => renderedFile(part, object)),

@@ -2,13 +2,16 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { KubeObject } from '#kit/kube'
 import { type Condition, pending, ready, terminal } from '#kit/wait'
-import { DEPLOY_REF, SOURCE_REF } from './gitops.ts'
+import { OWN_REFS } from './gitops.ts'
+import type { Refs } from './types.ts'
 
 /** The commits that the two refs must be synced to. */
 export interface Revisions {
   /** Absent where it did not move: whatever it names. */
   readonly source?: string
   readonly deploy: string
+  /** @default `source` and `deploy` */
+  readonly refs?: Refs
   readonly pushedAtMs: number
 }
 
@@ -68,9 +71,10 @@ export function isCompared({ spec, status }: KubeObject, wanted: Revisions): boo
   const sources = (spec.sources ?? [spec.source]) as Source[]
   const compared = status?.sync?.comparedTo
   if (!isDeepStrictEqual(compared?.sources ?? [compared?.source], sources)) return false
+  const { source, deploy } = wanted.refs ?? OWN_REFS
   const seen = (status.sync.revisions ?? [status.sync.revision]) as (string | undefined)[]
   return sources.every(({ targetRevision }, i) => {
-    const expected = { [SOURCE_REF]: wanted.source, [DEPLOY_REF]: wanted.deploy }[targetRevision ?? '']
+    const expected = { [source]: wanted.source, [deploy]: wanted.deploy }[targetRevision ?? '']
     return expected === undefined || seen[i] === expected
   })
 }

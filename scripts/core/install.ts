@@ -14,6 +14,7 @@ import {
   namespaceObjects,
   ROOT_APPLICATION,
   renderObjects,
+  renderPart,
   rootObjects,
 } from './gitops.ts'
 import { currentPods, isCompared, podProblem, type Revisions, type StackSeen, stackCondition } from './health.ts'
@@ -40,7 +41,7 @@ export interface Installed {
   /** What could be installed of it. */
   readonly stack: Stack
   readonly target: Target
-  readonly revisions: Required<Revisions>
+  readonly revisions: Revisions & { readonly source: string }
   readonly git: GitRemote
   /** Names of the Applications that must be Synced and Healthy. */
   readonly applications: readonly string[]
@@ -68,6 +69,11 @@ async function tagForSource({ spec, digest }: StoredImage, registry: string, hea
   }
 }
 
+/** The stack without the parts that are for another kind of cluster. */
+export function stackOn(stack: Stack, kind: Cluster['kind']): Stack {
+  return { ...stack, parts: stack.parts.filter(({ only = kind }) => only === kind) }
+}
+
 /** The stack without the parts of which an image could not be had, and why. */
 export function withStored(stack: Stack, stored: ReadonlyMap<string, StoredImage>): { stack: Stack; leftOut: readonly string[] } {
   const lacks = (part: Part) => imagesOf(part).filter(({ name }) => !stored.has(name))
@@ -81,29 +87,31 @@ export function withStored(stack: Stack, stored: ReadonlyMap<string, StoredImage
 export async function bringUp(stack: Stack, request: UpRequest): Promise<Installed> {
   const provider = stack.clusters.local
   const { registry } = await provider.prepare(request)
-  const [cluster, stored] = await Promise.all([provider.up(request), storeImages(stack, { images: request.images, registry })])
+  const images = storeImages(stackOn(stack, 'k3s'), { images: request.images, registry })
+  const [cluster, stored] = await Promise.all([provider.up(request), images])
   return install(stack, { ...request, cluster, stored })
 }
 
 /** Installs the stack, or syncs the one that is there to the working tree. No run may hold the cluster meanwhile. */
 export async function install(whole: Stack, request: InstallRequest): Promise<Installed> {
   const { cluster, stored, progress, signal, endsWhenStalled = false } = request
-  const { stack, leftOut } = withStored(whole, stored)
+  const { stack, leftOut } = withStored(stackOn(whole, cluster.kind), stored)
   for (const line of leftOut) progress.say(line)
-  const target = (repoUrl: string): Target => ({
+  const target = ({ url, refs }: Pick<GitRemote, 'url' | 'refs'>): Target => ({
     cluster,
-    environment: FIRST_ENVIRONMENT,
-    timing: stack.timing.local,
-    repoUrl,
+    environment: cluster.environment ?? FIRST_ENVIRONMENT,
+    timing: stack.timing[cluster.timing],
+    repoUrl: url,
     images: stored,
+    ...(refs === undefined ? {} : { refs }),
   })
-  await bootstrap(stack, target(''), { progress, signal })
+  await bootstrap(stack, target({ url: '' }), { progress, signal })
   await using _lease = await takeLease(cluster.kube)
   for (const reason of await settleAll({ cluster, git: (own = signal) => stack.git(cluster, own) }))
     progress.say(`Undid what an interrupted run had left: ${reason}`)
   const git = await stack.git(cluster, signal)
-  const facts = await factsNow(stack, target(git.url))
-  const installed = await progress.step('Push the working tree', () => push(stack, target(git.url), { git, facts }))
+  const facts = await factsNow(stack, target(git))
+  const installed = await progress.step('Push the working tree', () => push(stack, target(git), { git, facts }))
   await progress.step('Wait until everything is Synced and Healthy', async (note) => {
     for (const object of rootObjects(installed.target)) await cluster.kube.apply(object)
     await waitUntilHealthy(stack, installed, { signal, onSeen: note, endsWhenStalled })
@@ -124,7 +132,7 @@ async function push(stack: Stack, target: Target, { git, facts }: { git: GitRemo
   let applications: string[] = []
   const [source, deploy] = await Promise.all([
     git.pushSource(),
-    git.updateDeploy(withFacts('Render the stack and deploy the working tree to dev', facts), (files) => {
+    git.updateDeploy(withFacts(`Render the stack and deploy the working tree to ${target.environment}`, facts), (files) => {
       for (const part of stack.parts) {
         const image = part.release === undefined ? undefined : target.images.get(part.release.name)
         if (image !== undefined) moveDigest(files, part, { environment: target.environment, image })
@@ -133,7 +141,9 @@ async function push(stack: Stack, target: Target, { git, facts }: { git: GitRemo
       applications = [ROOT_APPLICATION, ...applicationNames(files)]
     }),
   ])
-  return { stack, target, git, applications, revisions: { source: source.sha, deploy: deploy.sha, pushedAtMs: Date.now() } }
+  const { refs } = git
+  const pushed = { source: source.sha, deploy: deploy.sha, pushedAtMs: Date.now() }
+  return { stack, target, git, applications, revisions: { ...pushed, ...(refs === undefined ? {} : { refs }) } }
 }
 
 /** Applies what Argo CD needs before it can sync, itself and the Git server, unless both are there. It adopts them. */
@@ -154,7 +164,7 @@ async function bootstrap(stack: Stack, target: Target, { progress, signal }: Run
 }
 
 async function renderedBy(parts: readonly Part[], target: Target): Promise<KubeObject[]> {
-  return (await Promise.all(parts.map(async (part) => (await part.rendered?.(target)) ?? []))).flat()
+  return (await Promise.all(parts.map((part) => renderPart(part, target)))).flat()
 }
 
 /** What the parts make themselves goes into their namespaces, which a stack that is there lacks where a part is new. */

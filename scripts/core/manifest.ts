@@ -92,20 +92,26 @@ export function withDigests(object: KubeObject, target: Target): KubeObject {
 
 /**
  * An image as a manifest names it, by the digest that this stack stored: `quay.io/argoproj/argocd:v3.5.7` becomes
- * `quay.io/argoproj/argocd@sha256:…`.
+ * `quay.io/argoproj/argocd@sha256:…`, or that digest in the repository where the cluster's nodes find it.
  * @throws Failure for an image that no part lists: a new version of a manifest brought it.
  */
-export function byDigest(image: string, { images }: Target): string {
+export function byDigest(image: string, { images, cluster }: Target): string {
   const stored = images.get(imageName(image))
-  if (stored !== undefined) return `${repositoryOf(image)}@${stored.digest}`
+  if (stored !== undefined) return `${cluster.repositories?.[stored.spec.name] ?? repositoryOf(image)}@${stored.digest}`
   throw new Failure({ what: 'Cannot render the stack', why: `a manifest names the image '${image}', which no part lists` })
 }
 
-/** The name under which parts list an image that a manifest names: `argoproj/argocd` for `quay.io/argoproj/argocd:v3.5.7`. */
+/**
+ * The name under which parts list an image that a manifest names: `argoproj/argocd` for `quay.io/argoproj/argocd:v3.5.7`. In ECR an
+ * environment's name stands before it.
+ */
 export function imageName(image: string): string {
-  const repository = repositoryOf(image)
-  return repository.slice(repository.indexOf('/') + 1)
+  return repositoryOf(image)
+    .replace(ECR, '')
+    .replace(/^[^/]*\//, '')
 }
+
+const ECR = /^\d+\.dkr\.ecr\.[^/]+\/(?=[^/]+\/)/
 
 const repositoryOf = (image: string) => image.replace(/@.*$/, '').replace(/:[^/:]*$/, '')
 

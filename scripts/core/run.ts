@@ -1,7 +1,7 @@
 /** Runs scenarios of a stack one after the other: leftovers undone first, the cluster held, each run recorded and judged. */
 import { type Explanation, UserError } from '#kit/errors'
 import { nearest } from '#kit/nearest'
-import { type Environment, FIRST_ENVIRONMENT } from './environments.ts'
+import { ENVIRONMENTS, type Environment, FIRST_ENVIRONMENT } from './environments.ts'
 import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
 import { judge } from './judge.ts'
 import { createLive } from './live.ts'
@@ -17,6 +17,12 @@ import { workloadIn } from './workload.ts'
 /** What a command says that needs a cluster and finds none. */
 export function noCluster(what: string, name: string): Explanation {
   return { what, why: `no cluster '${name}' runs`, next: 'Run npm run local:up' }
+}
+
+/** The running cluster of a name: one that somebody else runs by its environment's name, any other on this machine. */
+export async function findCluster({ clusters }: Stack, name: string): Promise<Cluster | undefined> {
+  const isInCloud = ENVIRONMENTS.some((environment) => clusters.eks.nameOf(environment) === name)
+  return isInCloud ? clusters.eks.find(name) : clusters.local.find(name)
 }
 
 /** A cluster taken for a run; disposing gives it back. */
@@ -116,12 +122,21 @@ export async function openContext(
   stack: Stack,
   { name, environment = FIRST_ENVIRONMENT, signal }: Omit<Run, 'progress'> & Place,
 ): Promise<Context> {
-  const cluster = await stack.clusters.local.find(name)
+  const cluster = await findCluster(stack, name)
   if (cluster === undefined) throw new UserError(noCluster('Cannot start a run', name))
   await checkOurs(cluster)
   await checkInhabited(cluster, environment)
   const { load, faults, network, timing } = stack
-  return { cluster, environment, timing: timing.local, signal, load, faults, network, git: (own = signal) => stack.git(cluster, own) }
+  return {
+    cluster,
+    environment,
+    timing: timing[cluster.timing],
+    signal,
+    load,
+    faults,
+    network,
+    git: (own = signal) => stack.git(cluster, own),
+  }
 }
 
 /** @throws UserError as `openContext` does, and where another run holds the stack. */
@@ -167,6 +182,7 @@ const LACKS: Readonly<Record<Capability, readonly [why: string, next?: string]>>
   secondNode: ['it has one node', 'Run npm run local:up -- --nodes 2'],
   networkPolicy: ['it enforces no NetworkPolicy'],
   apiServerProcess: ['its API server is not a process of its own'],
+  ownSources: ['its Git server and its registry are not ours to take away'],
 }
 
 const lackOf = ({ can }: Cluster, { needs = [] }: Scenario) => needs.filter((need) => !can[need]).map((need) => LACKS[need])[0]

@@ -46,6 +46,13 @@ export interface Monitoring {
   readonly alerts: readonly { readonly name: string; readonly state: string; readonly severity: string; readonly since: string }[]
 }
 
+/** How many nodes there are, and the names of those that are ready. */
+export async function nodesReady({ kube }: Cluster): Promise<{ readonly all: number; readonly ready: readonly string[] }> {
+  const nodes = await kube.list({ apiVersion: 'v1', kind: 'Node' })
+  const ready = nodes.filter(saysReady)
+  return { all: nodes.length, ready: ready.map(({ metadata }) => metadata.name) }
+}
+
 /** Asks the cluster once. */
 export async function readStatus(stack: Stack, cluster: Cluster): Promise<Status> {
   const { kube } = cluster
@@ -57,7 +64,8 @@ export async function readStatus(stack: Stack, cluster: Cluster): Promise<Status
     kube.list({ apiVersion: 'v1', kind: 'Service' }),
     kube.list({ apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' }),
   ])
-  const published = services.filter(({ spec }) => spec.type === 'NodePort').map(({ metadata }) => metadata.name)
+  const isPublished = ({ spec }: KubeObject) => cluster.kind !== 'k3s' || spec.type === 'NodePort'
+  const published = services.filter(isPublished).map(({ metadata }) => metadata.name)
   const status = {
     cluster: cluster.name,
     kubeconfig: cluster.kubeconfig,

@@ -22,8 +22,14 @@ export interface Cluster {
   readonly can: Readonly<Record<Capability, boolean>>
   /** What it has from the start, so that no part of ours installs it again. */
   readonly brings: Readonly<Record<'metricsServer', boolean>>
-  /** Host and port where this machine pushes; the nodes pull through it under the images' upstream names. */
+  /** Host and port where this machine pushes: the registry that the nodes pull from. */
   readonly registry: string
+  /** Where the nodes find an image, by its name, where that is not under the names that manifests have. */
+  readonly repositories?: Readonly<Record<string, string>>
+  /** Which durations hold on it. */
+  readonly timing: TimingProfile['name']
+  /** The environment that it is for. @default all of them, and the first follows the working tree */
+  readonly environment?: Environment
   /** What its nodes run on, where that is ours to break. */
   readonly machines?: Machines
   /** The address on this machine of a published service. */
@@ -31,8 +37,11 @@ export interface Cluster {
   fetch(service: ServiceName, path: string, init?: RequestInit): Promise<Response>
 }
 
-/** `secondNode`: it has one now. `apiServerProcess`: the API server is a process of its own, which something starts again. */
-export type Capability = 'tuneControlPlane' | 'restartNode' | 'secondNode' | 'networkPolicy' | 'apiServerProcess'
+/**
+ * `secondNode`: it has one now. `apiServerProcess`: the API server is a process of its own, which something starts again. `ownSources`: its
+ * Git server and its registry are ours to take away.
+ */
+export type Capability = 'tuneControlPlane' | 'restartNode' | 'secondNode' | 'networkPolicy' | 'apiServerProcess' | 'ownSources'
 
 /** What the nodes of a cluster run on, by the nodes' names. */
 export interface Machines {
@@ -84,6 +93,8 @@ export interface ClusterProvider {
   find(name: string): Promise<Cluster | undefined>
   /** Whether it is there at all, also stopped. */
   exists(name: string): Promise<boolean>
+  /** Stops it, where it runs, until disposal starts it again. */
+  pause(name: string): Promise<AsyncDisposable>
   /** Removes all that was made for it. @returns a line for each thing removed. */
   down(request: DownRequest): Promise<string[]>
   /** Keeps other commands off this cluster. @throws UserError naming who holds it. */
@@ -96,6 +107,14 @@ export interface KubernetesVersions {
   readonly pinned: string
   /** Oldest first. */
   readonly known: readonly string[]
+}
+
+/** Clusters that somebody else runs: made and removed by Terraform, found by their names. */
+export interface CloudProvider {
+  /** The cluster of an environment: `holdfast-dev`. */
+  nameOf(environment: Environment): string
+  /** The running cluster of that name. @throws UserError where AWS cannot be asked */
+  find(name: string): Promise<Cluster | undefined>
 }
 
 export interface UpRequest extends Run {
@@ -184,11 +203,22 @@ export interface StoredImage {
 
 // ── Git ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** The names of the two refs: what stands in the working tree, and what runs. */
+export interface Refs {
+  readonly source: string
+  readonly deploy: string
+}
+
 /** The remote that Argo CD reads, with its two refs: `source`, the working tree, and `deploy`, what runs. */
 export interface GitRemote {
   /** As Argo CD sees it. */
   readonly url: string
-  /** Pushes the working tree as one snapshot commit; the user's branch, index and stash are never written. */
+  /** @default `source` and `deploy` */
+  readonly refs?: Refs
+  /**
+   * Pushes the working tree as one snapshot commit; the user's branch, index and stash are never written. In a remote of the user's own
+   * the branch is theirs to push: it must hold what stands here.
+   */
   pushSource(): Promise<Pushed>
   readDeploy(): Promise<DeployTree>
   /** Applies `edit` to the files of `deploy` and commits; on a race it is applied again to the newer tree. */
@@ -239,6 +269,8 @@ export interface Target {
   readonly environment: Environment
   readonly timing: TimingProfile
   readonly repoUrl: string
+  /** @default `source` and `deploy` */
+  readonly refs?: Refs
   /** Where what stands in the working tree is taken from. @default what `source` names, ever anew */
   readonly sourceRevision?: string
   /** Every image of the stack, by its `name`. */
@@ -248,6 +280,8 @@ export interface Target {
 /** A piece of the platform: its images, what Git holds for it, and the proofs that it works. */
 export interface Part {
   readonly name: string
+  /** The one kind of cluster that it is for. @default every kind */
+  readonly only?: Cluster['kind']
   readonly namespaces: readonly NamespaceSpec[]
   readonly images: readonly ImageSpec[]
   /**
@@ -329,7 +363,7 @@ export interface KubernetesUpgrades {
 /** The composition root: an adopter edits the one object of this type. */
 export interface Stack {
   readonly name: string
-  readonly clusters: { readonly local: ClusterProvider }
+  readonly clusters: { readonly local: ClusterProvider; readonly eks: CloudProvider }
   readonly parts: readonly Part[]
   readonly kubernetes: KubernetesUpgrades
   /** Opens the remote that Argo CD reads for a cluster. */

@@ -47,6 +47,33 @@ export function withJson(command: Command): Command {
   return command.option('--json', 'print JSON on stdout')
 }
 
+export interface CloudPlaceFlags extends JsonFlags {
+  readonly env: string
+  readonly region?: string
+}
+
+/** Which environment in the cloud, for every cloud command. */
+export function withCloud(command: Command): Command {
+  return withJson(command)
+    .option('--env <environment>', 'which environment: dev, staging or prod', 'dev')
+    .option('--region <region>', 'where in AWS (default AWS_REGION, else us-east-2)')
+}
+
+/** What an environment in the cloud is made with. */
+export function withCloudPlan(command: Command): Command {
+  const each = (value: string, all: readonly string[]) => [...all, value]
+  return withCloud(command)
+    .option('--allow-cidr <range>', 'who reaches the Kubernetes API; repeatable (default this machine’s address)', each, [])
+    .option('--repo <url>', 'the repository that Argo CD reads (default the remote origin)')
+    .option('--branch <branch>', 'its branch (default the one that is checked out)')
+    .option('--repo-secret <name>', 'the secret of Secrets Manager with the read-only key of the repository')
+    .option('--ttl <time>', 'how long dev lives, such as 12h or 3d')
+    .option('--owner <name>', 'whom to ask before it is deleted: a tag (default who you are in AWS)')
+    .option('--domain <name>', 'a public name, with its certificate; without one nothing is public')
+    .option('--zone-id <id>', 'the hosted zone of Route 53 that holds the domain')
+    .option('--timing <profile>', 'the stack’s clock: production, or local (15 times as fast, for a rehearsal)', 'production')
+}
+
 /** It becomes part of names of containers and of a Kubernetes node. */
 function parseName(text: string): string {
   if (/^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/.test(text)) return text

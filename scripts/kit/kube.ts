@@ -127,6 +127,23 @@ export class Kube {
     return { [Symbol.dispose]: () => stop.abort() }
   }
 
+  /** An answer as it comes, a refusal too; `path` is below the server's address. */
+  async fetch(path: string, init: RequestInit = {}): Promise<globalThis.Response> {
+    const { body, method, signal } = init
+    const headers = Object.fromEntries(new Headers(init.headers))
+    return (await this.#ask(path, {
+      headers,
+      method: method ?? 'GET',
+      signal: signal ?? AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      ...(body == null ? {} : { body: String(body) }),
+    })) as unknown as globalThis.Response
+  }
+
+  /** The address that the kubeconfig names. */
+  get server(): string {
+    return this.#config.getCurrentCluster()?.server ?? ''
+  }
+
   /** A raw request; `path` is below the server's address. */
   async request(method: Method, path: string, content?: { body: object; type: string }): Promise<unknown> {
     const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS)
@@ -150,23 +167,28 @@ export class Kube {
     path: string,
     { content, signal }: { content?: { body: object; type: string }; signal: AbortSignal },
   ): Promise<Response> {
-    const cluster = this.#config.getCurrentCluster()
-    if (cluster === null) throw new Failure({ what: 'Cannot reach the cluster', why: 'the kubeconfig has no current cluster' })
-    const context = new RequestContext(`${cluster.server}${path}`, HttpMethod[method])
-    await this.#config.applySecurityAuthentication(context)
-    const dispatcher = context.getDispatcher()
-    const response = await fetch(`${cluster.server}${path}`, {
-      method,
-      headers: { ...context.getHeaders(), ...(content === undefined ? {} : { 'content-type': content.type }) },
-      ...(content === undefined ? {} : { body: JSON.stringify(content.body) }),
-      ...(dispatcher === undefined ? {} : { dispatcher }),
-      signal,
-    }).catch((thrown) => {
-      const why = messageOf((thrown as Error).cause ?? thrown)
-      throw new Failure({ what: `Cannot reach the API server at ${cluster.server}`, why, next: 'Run npm run local:up' }, thrown)
-    })
+    const headers = content === undefined ? {} : { 'content-type': content.type }
+    const body = content === undefined ? {} : { body: JSON.stringify(content.body) }
+    const response = await this.#ask(path, { method, headers, signal, ...body })
     if (!response.ok) throw new KubeError(`${method} ${path.split('?')[0]}`, response.status, apiMessage(await response.text()))
     return response
+  }
+
+  /** @throws Failure where nobody answers. */
+  async #ask(path: string, request: Asked): Promise<Response> {
+    const cluster = this.#config.getCurrentCluster()
+    if (cluster === null) throw new Failure({ what: 'Cannot reach the cluster', why: 'the kubeconfig has no current cluster' })
+    const context = new RequestContext(`${cluster.server}${path}`, HttpMethod.GET)
+    await this.#config.applySecurityAuthentication(context)
+    const dispatcher = context.getDispatcher()
+    const headers = { ...context.getHeaders(), ...request.headers }
+    return fetch(`${cluster.server}${path}`, { ...request, headers, ...(dispatcher === undefined ? {} : { dispatcher }) }).catch(
+      (thrown) => {
+        request.signal.throwIfAborted()
+        const why = messageOf((thrown as Error).cause ?? thrown)
+        throw new Failure({ what: `Cannot reach the API server at ${cluster.server}`, why, next: 'See that the cluster runs' }, thrown)
+      },
+    )
   }
 
   async #watchForever(ref: ListRef, { onEvent, signal }: { onEvent: (event: WatchEvent) => void; signal: AbortSignal }): Promise<void> {
@@ -253,6 +275,13 @@ export class Kube {
       throw thrown
     }
   }
+}
+
+interface Asked {
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+  readonly signal: AbortSignal
 }
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'

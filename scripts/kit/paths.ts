@@ -13,14 +13,17 @@ export const cacheDir = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cac
 /** What is known about this machine (the engine we started, locks), shared by every clone. */
 export const machineDir = join(process.env.XDG_STATE_HOME ?? join(homedir(), '.local', 'state'), 'holdfast')
 
-/** What belongs to one cluster of this clone: kubeconfig, records. Git ignores it. */
+/** What belongs to this clone. Git ignores it. A rehearsal has another one, so that it never meets an environment that is real. */
+export const ownDir = () => process.env.HOLDFAST_DIR ?? join(root, '.holdfast')
+
+/** What belongs to one cluster of this clone: kubeconfig, records. */
 export function clusterDir(cluster: string): string {
-  return ensureDir(join(root, '.holdfast', cluster))
+  return ensureDir(join(ownDir(), cluster))
 }
 
 /** Records and reports of runs: they outlive the clusters that they are about. */
 export function reportsDir(): string {
-  return ensureDir(join(root, '.holdfast', 'reports'))
+  return ensureDir(join(ownDir(), 'reports'))
 }
 
 /** Makes a folder that only its owner can read, and returns its path. */

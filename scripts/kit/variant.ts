@@ -13,11 +13,12 @@ const ACCEPT = 'application/vnd.oci.image.manifest.v1+json, application/vnd.dock
 const WHAT = 'Cannot make a variant of an image'
 
 /**
- * Puts a variant beside an image, under a tag of its own so that the registry keeps it.
+ * Puts a variant beside an image.
+ * @param tag by which a registry keeps it that collects what has none; undefined where tags never move, or are counted
  * @returns its digest, which differs from the image's wherever the configuration does.
  * @throws Failure where the registry does not have the image, or refuses.
  */
-export async function pushVariant(image: ImageRef, tag: string, change: (config: ImageConfig) => ImageConfig): Promise<string> {
+export async function pushVariant(image: ImageRef, tag: string | undefined, change: (config: ImageConfig) => ImageConfig): Promise<string> {
   const repository = `http://${image.registry}/v2/${image.name}`
   const found = await askRegistry(WHAT, `${repository}/manifests/${image.digest}`, { headers: { accept: ACCEPT } })
   const manifest = (await found.json()) as { mediaType?: string; config: { digest: string } }
@@ -26,6 +27,7 @@ export async function pushVariant(image: ImageRef, tag: string, change: (config:
   const digest = await pushBlob(WHAT, image, config)
   const variant = JSON.stringify({ ...manifest, config: { ...manifest.config, digest, size: Buffer.byteLength(config) } })
   const type = found.headers.get('content-type') ?? manifest.mediaType ?? ''
-  await askRegistry(WHAT, `${repository}/manifests/${tag}`, { method: 'PUT', headers: { 'content-type': type }, body: variant })
-  return digestOfText(variant)
+  const made = digestOfText(variant)
+  await askRegistry(WHAT, `${repository}/manifests/${tag ?? made}`, { method: 'PUT', headers: { 'content-type': type }, body: variant })
+  return made
 }

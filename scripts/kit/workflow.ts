@@ -46,7 +46,7 @@ export type Condition = (typeof CONDITIONS)[number]
 /** What is executed off GitHub too. Any other key would make a job do there what nobody can try here. */
 const KEYS = {
   workflow: ['name', 'on', 'permissions', 'concurrency', 'defaults', 'env', 'jobs'],
-  job: ['name', 'if', 'runs-on', 'timeout-minutes', 'env', 'steps'],
+  job: ['name', 'if', 'needs', 'environment', 'permissions', 'runs-on', 'timeout-minutes', 'env', 'steps'],
   step: ['name', 'id', 'if', 'uses', 'with', 'run', 'env', 'timeout-minutes'],
 }
 const MINUTE_MS = 60_000
@@ -152,11 +152,22 @@ function checkHead(source: Source): string[] {
   ]
 }
 
+/** What a job may have beyond reading: a token of GitHub's that somebody else takes for a key. Nothing here can be tried off GitHub. */
+const OIDC = '{"contents":"read","id-token":"write"}'
+/** All that is tried here runs without a condition, and nobody waits for an approval here. */
+const ON_GITHUB = ['needs', 'environment', 'permissions']
+
 function checkJob(source: Source, keys: Keys): string[] {
   const job = source.fields(keys)
   const limit = [...keys, 'timeout-minutes']
+  const { permissions } = job
+  const isLeast = permissions === undefined || JSON.stringify(permissions) === OIDC
+  const remedy = "write 'permissions: {contents: read, id-token: write}'"
+  const hidden = job.if === undefined ? ON_GITHUB.filter((key) => key in job && (key !== 'permissions' || isLeast)) : []
   return [
     ...checkFields(source, keys, KEYS.job),
+    ...when(!isLeast, source.problem([...keys, 'permissions'], 'permits a job more than to read and to prove who it is', remedy)),
+    ...hidden.map((key) => source.problem([...keys, key], `'${key}' is not executed off GitHub`, 'give the job a condition')),
     ...when(!isTimeLimit(job['timeout-minutes']), source.problem(limit, 'has no time limit', `write timeout-minutes, ${LIMITS}`)),
     ...when(listOf(job.steps).length === 0, source.problem([...keys, 'steps'], 'has no step', 'give it one')),
   ]

@@ -13,7 +13,7 @@ async function loadPolicies(): Promise<readonly KubeObject[]> {
   const images = new Map(
     load.images.map((spec): [string, StoredImage] => [spec.name, { spec, key: 'k', digest: 'sha256:aa', way: 'built' }]),
   )
-  const rendered = (await load.rendered?.({ environment: 'dev', images } as unknown as Target)) ?? []
+  const rendered = (await load.rendered?.({ cluster: {}, environment: 'dev', images } as unknown as Target)) ?? []
   return rendered.filter(({ kind }) => kind === 'NetworkPolicy')
 }
 

@@ -21,7 +21,7 @@ async function definitions(): Promise<readonly KubeObject[]> {
   const stored = parts
     .flatMap(({ images }) => images)
     .map((spec): [string, StoredImage] => [spec.name, { spec, key: 'k', digest: 'sha256:aa', way: 'built' }])
-  const target = { images: new Map(stored), timing: { speedup: 1 } } as unknown as Target
+  const target = { cluster: {}, images: new Map(stored), timing: { speedup: 1 } } as unknown as Target
   const objects = await Promise.all(parts.map(async (part) => (await part.rendered?.(target)) ?? []))
   return objects.flat().filter(({ kind }) => kind === 'CustomResourceDefinition')
 }

@@ -1,8 +1,8 @@
 /** The running stack that live tests are about; the runner brings it up before. */
 
-import { type Cluster, checkAnswering, noCluster, type ServiceName } from '#core'
+import { type Cluster, checkAnswering, findCluster, noCluster, type ServiceName } from '#core'
 import { Failure } from '#kit/errors'
-import type { KubeObject, ObjectRef } from '#kit/kube'
+import { type ObjectRef, saysReady } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import { stack } from '../../holdfast.config.ts'
 import { assert } from '../suite.ts'
@@ -14,7 +14,7 @@ export const clusterName = process.env.HOLDFAST_CLUSTER ?? 'local'
 
 /** @throws Failure where no cluster runs. */
 export async function runningCluster(): Promise<Cluster> {
-  const cluster = await stack.clusters.local.find(clusterName)
+  const cluster = await findCluster(stack, clusterName)
   if (cluster === undefined) throw new Failure(noCluster('Cannot test', clusterName))
   return cluster
 }
@@ -36,7 +36,7 @@ export async function replacePod(cluster: Cluster, { name, namespace, service }:
     const pods = await cluster.kube.list({ apiVersion: 'v1', kind: 'Pod', namespace })
     const sameApp = pods.filter((pod) => pod.metadata.name.startsWith(name.replace(/-[a-z0-9]+$/, '')))
     const others = sameApp.filter(({ metadata }) => metadata.uid !== uid)
-    return others.length === sameApp.length && others.some(isReady) ? ready(undefined) : pending(`${others.length} new pods`)
+    return others.length === sameApp.length && others.some(saysReady) ? ready(undefined) : pending(`${others.length} new pods`)
   }
   await waitFor(`another pod instead of ${name}`, look, { timeoutMs: REPLACED_TIMEOUT_MS, signal })
   await waitFor(`${service} to answer`, async () => ready(await checkAnswering(cluster, [service])), {
@@ -44,12 +44,4 @@ export async function replacePod(cluster: Cluster, { name, namespace, service }:
     everyMs: 100,
     signal,
   })
-}
-
-function isReady({ status }: KubeObject): boolean {
-  return (
-    (status?.conditions as { type: string; status: string }[] | undefined)?.some(
-      (each) => each.type === 'Ready' && each.status === 'True',
-    ) ?? false
-  )
 }

@@ -63,7 +63,7 @@ test(
   async ({ signal }) => {
     const nodeImages = new Map([...NODE_IMAGES, [cannotStart.tag, cannotStart]])
     const local = localClusters({ serverArgs: [], nodeImages })
-    const { why, after, back } = await move({ ...brief, clusters: { local } }, cannotStart.tag, { signal })
+    const { why, after, back } = await move({ ...brief, clusters: { ...stack.clusters, local } }, cannotStart.tag, { signal })
     assert.match(why ?? '', /^Cannot start the node: it ended with exit code 1/)
     assert.equal([after, back?.proofs.length], [[], 1])
   },

@@ -39,7 +39,7 @@ export function createEngine(second: LoadSecond): Engine {
     watch: () => ({ [Symbol.dispose]() {} }),
   }
   const context = {
-    cluster: { name: 'fake', kind: 'k3s', kube },
+    cluster: { name: 'fake', kind: 'k3s', timing: 'local', kube },
     environment: 'dev',
     timing: stack.timing.local,
     signal: abort.signal,

@@ -20,7 +20,7 @@ const NAME = `unit-grafana-${process.pid}`
 test.after(() => rmSync(clusterDir(NAME), { recursive: true, force: true }))
 
 async function rendered(timing: 'local' | 'production'): Promise<readonly KubeObject[]> {
-  return (await grafana.rendered?.({ timing: stack.timing[timing], images: STORED } as unknown as Target)) ?? []
+  return (await grafana.rendered?.({ cluster: {}, timing: stack.timing[timing], images: STORED } as unknown as Target)) ?? []
 }
 
 async function dataOf(name: string, timing: 'local' | 'production' = 'local'): Promise<Record<string, string>> {

@@ -58,7 +58,10 @@ test('the cluster of its own has a name that commands take', async () => {
 
 test('a version that is missing, unknown or the oldest is refused with one sentence', async () => {
   const { stack: fake } = await createWorld()
-  const oldest = { ...fake, clusters: { local: { ...fake.clusters.local, kubernetes: { pinned: '1.36.2', known: ['1.36.2'] } } } }
+  const oldest = {
+    ...fake,
+    clusters: { ...fake.clusters, local: { ...fake.clusters.local, kubernetes: { pinned: '1.36.2', known: ['1.36.2'] } } },
+  }
   for (const [given, to, sentence] of [
     [fake, undefined, "Cannot upgrade 'kubernetes': no version is named. Add --to 1.36.2 or --to 1.36.3 or --to 1.36.4"],
     [

@@ -6,6 +6,7 @@ import { apiServerKilled } from '../../local/scenarios/api-server.ts'
 import { nodeDrained } from '../../local/scenarios/drained.ts'
 import { nodeLost } from '../../local/scenarios/lost.ts'
 import { nodeRestarted } from '../../local/scenarios/restarted.ts'
+import { spotInterrupted } from '../../local/scenarios/spot.ts'
 import { assert, suite } from '../suite.ts'
 
 const test = suite('node scenarios')
@@ -122,6 +123,29 @@ test('a drain under which a request fails is violated, and so is one that takes 
 test('without the drain nothing is injected', () => {
   const events = drained().filter((event) => !('object' in event && event.object === endingPod))
   assert.match(verdictOf(nodeDrained, events, 'not-drained'), /^not injected: /)
+})
+
+// ── spot-interrupted ────────────────────────────────────────────────────────────────────────────────────────────────
+
+const interrupted = (story?: Drained) => [...act('AWS gives notice', 1_900), ...drained(story)]
+
+test('a Spot node holds where it is empty within its two minutes and no request failed', () => {
+  assert.is(verdictOf(spotInterrupted, interrupted()), 'held: 1 of 1 round within bounds')
+  assert.is(verdictOf(spotInterrupted, interrupted({ emptyAtMs: 55_000 })), 'held: 1 of 1 round within bounds')
+})
+
+test('a Spot node that AWS ends before it is empty is violated, and so is one whose drain costs a request', () => {
+  assert.match(verdictOf(spotInterrupted, interrupted({ emptyAtMs: 123_000 })), /^violated: /)
+  assert.match(
+    verdictOf(spotInterrupted, interrupted({ failed: (atMs) => (atMs === 5_200 ? 1 : 0) })),
+    /^violated: no request failed: 1 of 600/,
+  )
+})
+
+test('both mutants of a Spot node turn its verdict red', () => {
+  assert.match(verdictOf(spotInterrupted, interrupted({ between: endpoints() }), 'without-budget'), /^violated: never fewer than 1 pods/)
+  const events = interrupted().filter((event) => !('object' in event && event.object === endingPod))
+  assert.match(verdictOf(spotInterrupted, events, 'not-drained'), /^not injected: /)
 })
 
 // ── node-lost ───────────────────────────────────────────────────────────────────────────────────────────────────────

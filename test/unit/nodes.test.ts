@@ -142,7 +142,11 @@ test('no cluster’s containers and volumes have the name of another one’s nod
 
 test('an agent’s container publishes nothing and is not tied to the command that starts it', () => {
   const config = { image: 'x', args: ['agent'], ports: [], privileges: 'capabilities' } as const
-  const agent = new HoldfastAgent('holdfast-x.2', { cluster: 'x', config, nameservers: [] }, 'token') as unknown as {
+  const agent = new HoldfastAgent(
+    'holdfast-x.2',
+    { cluster: 'x', config, nameservers: [], files: [], mirrors: [] },
+    'token',
+  ) as unknown as {
     readonly hostConfig: { readonly PortBindings?: object; readonly Binds: string[]; readonly Privileged: boolean }
     readonly autoCleanup: boolean
     readonly contentsToCopy: { readonly target: string; readonly mode: number }[]

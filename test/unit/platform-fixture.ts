@@ -52,7 +52,7 @@ export function createPlatform({ registry = '127.0.0.1:1', stack: changes = {} }
   const files = () => commits.at(-1)?.files ?? new Map<string, string>()
   const application = (name: string) => files().get(applicationPath(name))
   const state = { files, broken, bad, badCharts, sha: () => commits.at(-1)?.sha ?? '' }
-  const cluster = { name: 'fake', kind: 'k3s', registry, kube: fakeKube(state) } as unknown as Cluster
+  const cluster = { name: 'fake', kind: 'k3s', timing: 'local', registry, kube: fakeKube(state) } as unknown as Cluster
   const load = fakeLoad(asked)
   const stack = { parts: [service()], timing: TIMING, load, evidence: { dev: [], staging: [], prod: [] }, ...changes } as unknown as Stack
   const remote = fakeRemote(commits)

@@ -232,7 +232,12 @@ test('the client says in one sentence why it has no answer, and gives an abort o
 
 function targetWith(speedup: number): Target {
   const image: StoredImage = { spec: alertSink.images[0] as StoredImage['spec'], key: 'k', digest: 'sha256:ab' as Digest, way: 'built' }
-  return { timing: { speedup }, images: new Map([[image.spec.name, image]]), repoUrl: 'http://git.test/x.git' } as unknown as Target
+  return {
+    cluster: {},
+    timing: { speedup },
+    images: new Map([[image.spec.name, image]]),
+    repoUrl: 'http://git.test/x.git',
+  } as unknown as Target
 }
 
 async function rendered(kind: string, speedup = 1): Promise<KubeObject> {

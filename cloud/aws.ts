@@ -1,0 +1,79 @@
+/** The clients of AWS's API, each made when it is first asked: credentials and endpoints come from the environment, as AWS's own tools read them. */
+import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs'
+import { EC2Client } from '@aws-sdk/client-ec2'
+import { ECRClient } from '@aws-sdk/client-ecr'
+import { EKSClient } from '@aws-sdk/client-eks'
+import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2'
+import { ResourceGroupsTaggingAPIClient } from '@aws-sdk/client-resource-groups-tagging-api'
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
+import { ServiceQuotasClient } from '@aws-sdk/client-service-quotas'
+import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts'
+import { messageOf, UserError } from '#kit/errors'
+
+export class Aws {
+  readonly region: string
+  readonly #made = new Map<unknown, unknown>()
+
+  constructor(region: string) {
+    this.region = region
+  }
+
+  get ec2(): EC2Client {
+    return this.#client(EC2Client)
+  }
+  get ecr(): ECRClient {
+    return this.#client(ECRClient)
+  }
+  get eks(): EKSClient {
+    return this.#client(EKSClient)
+  }
+  get loadBalancers(): ElasticLoadBalancingV2Client {
+    return this.#client(ElasticLoadBalancingV2Client)
+  }
+  get logs(): CloudWatchLogsClient {
+    return this.#client(CloudWatchLogsClient)
+  }
+  get quotas(): ServiceQuotasClient {
+    return this.#client(ServiceQuotasClient)
+  }
+  get secrets(): SecretsManagerClient {
+    return this.#client(SecretsManagerClient)
+  }
+  get sts(): STSClient {
+    return this.#client(STSClient)
+  }
+  get tags(): ResourceGroupsTaggingAPIClient {
+    return this.#client(ResourceGroupsTaggingAPIClient)
+  }
+
+  #client<T>(kind: new (settings: { region: string; maxAttempts: number }) => T): T {
+    const made = (this.#made.get(kind) as T | undefined) ?? new kind({ region: this.region, maxAttempts: MAX_ATTEMPTS })
+    this.#made.set(kind, made)
+    return made
+  }
+}
+
+const MAX_ATTEMPTS = 5
+
+export interface Caller {
+  readonly account: string
+  /** Of the role or user, as an access entry names it: a session's own ARN is of no use there. */
+  readonly arn: string
+}
+
+/** @throws UserError where there are no credentials, or none that AWS takes. */
+export async function callerOf(aws: Aws): Promise<Caller> {
+  try {
+    const { Account = '', Arn = '' } = await aws.sts.send(new GetCallerIdentityCommand({}))
+    return { account: Account, arn: principalOf(Arn) }
+  } catch (thrown) {
+    const next = 'Log in as you do for the AWS CLI, and try: aws sts get-caller-identity'
+    throw new UserError({ what: 'Cannot use AWS', why: messageOf(thrown), next }, thrown)
+  }
+}
+
+/** `arn:aws:sts::1:assumed-role/operator/session` is a session of `arn:aws:iam::1:role/operator`; a path of the role is not in it. */
+export function principalOf(arn: string): string {
+  const [, partition, account, role] = /^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(arn) ?? []
+  return role === undefined ? arn : `arn:${partition}:iam::${account}:role/${role}`
+}

@@ -1,0 +1,39 @@
+/** `npm run cloud:down`: takes an environment away, and proves that nothing of it is left. */
+
+import { confirm } from '#kit/confirm'
+import { UserError } from '#kit/errors'
+import { type CloudPlaceFlags, withCloud } from '#kit/flags'
+import { main } from '#kit/main'
+import { cloud, stack } from '../holdfast.config.ts'
+
+interface Flags extends CloudPlaceFlags {
+  readonly confirm?: string
+  readonly evenProd?: boolean
+}
+
+await main<Flags>({
+  name: 'cloud:down',
+  summary: 'Empties the cluster, destroys the environment, sweeps what is left by its tags, and fails where anything stays.',
+  example: 'npm run cloud:down -- --env dev --confirm dev',
+  declare: (command) =>
+    withCloud(command)
+      .option('--confirm <environment>', 'the name of the environment, in place of the question')
+      .option('--even-prod', 'needed for prod besides'),
+  async run({ flags, progress, signal }) {
+    const what = `Cannot take ${flags.env} down`
+    const request = cloud.parse(flags, what)
+    const { environment } = request
+    if (environment === 'prod' && !flags.evenProd)
+      throw new UserError({ what, why: 'it is prod', next: 'Add --even-prod, if that is what you want' })
+    if (flags.confirm === undefined)
+      await confirm({ answer: environment, text: `All of ${environment} goes`, what, flag: `--confirm ${environment}`, signal })
+    else if (flags.confirm !== environment)
+      throw new UserError({ what, why: `'${flags.confirm}' is not '${environment}'`, next: 'Nothing was changed' })
+    await using _lock = await stack.clusters.local.lock(cloud.nameOf(environment), 'cloud:down')
+    await using place = await cloud.open(request, { make: 'never', what, progress, signal })
+    const down = await cloud.takeDown(place)
+    process.stdout.write(`${flags.json ? JSON.stringify(down) : cloud.renderDown(down).join('\n')}\n`)
+    cloud.mustBeGone(down, environment)
+    return 0
+  },
+})
