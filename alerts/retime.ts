@@ -9,6 +9,8 @@ export const PRODUCTION = {
   scrapeInterval: '15s',
   /** How often Prometheus sends an alert again. It names an end four times as far away: then Alertmanager takes it for resolved. */
   resendDelay: '1m',
+  /** For how long a series without a last word is still there: of one whose Prometheus was killed nobody says that it ended. */
+  lookback: '5m',
 } as const
 
 export interface RuleGroup {

@@ -58,6 +58,7 @@ function adapt(object: KubeObject, target: Target): KubeObject {
     externalLabels: { cluster: cluster.name },
     scrapeInterval: interval,
     evaluationInterval: interval,
+    query: { ...object.spec.query, lookbackDelta: sped(PRODUCTION.lookback, timing.speedup) },
     additionalArgs: [{ name: 'rules.alert.resend-delay', value: sped(PRODUCTION.resendDelay, timing.speedup) }],
   }
   return { ...object, spec: { ...object.spec, ...own } }

@@ -100,6 +100,16 @@ test('scrapes are as many times as fast as the clock, and none may take longer t
 })
 
 /** Every scrape that a monitor or Prometheus' own list asks for. */
+test('a series is forgotten as many times as fast as the clock, and not between two scrapes of it', async () => {
+  for (const timing of ['production', 'local'] as const) {
+    const [prometheus] = ofKind(await rendered('prometheus', target({ timing })), 'Prometheus')
+    const lookbackMs = parseDuration(prometheus?.spec.query.lookbackDelta)
+    assert.is(lookbackMs, parseDuration('5m') / stack.timing[timing].speedup)
+    const slowestMs = Math.max(...(await scrapes(timing)).map(({ intervalMs }) => intervalMs))
+    assert.ok(lookbackMs >= 2 * slowestMs, `${lookbackMs} ms of scrapes every ${slowestMs} ms`)
+  }
+})
+
 async function scrapes(timing: 'local' | 'production'): Promise<{ intervalMs: number; timeoutMs: number }[]> {
   const objects = await all(target({ timing }))
   const own = objects.find(({ metadata }) => metadata.name === 'prometheus-scrapes')
