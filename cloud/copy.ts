@@ -2,7 +2,7 @@
 import type { Stack, StoredImage } from '#core'
 import { digestOf } from '#kit/images'
 import { createLimit } from '#kit/limit'
-import { askRegistry, MANIFEST_TYPES, type Repository } from '#kit/registry'
+import { askRegistry, MANIFEST_TYPES, putManifest, type Repository, uploadBlob, urlOf } from '#kit/registry'
 
 export interface Copy {
   /** Host and port of the store. */
@@ -19,7 +19,6 @@ interface Manifest {
 }
 
 const SIDE_BY_SIDE = 4
-const url = ({ registry, name }: Repository) => `http://${registry}/v2/${name}`
 
 /** Copies what is not there yet. A tag never moves in ECR, so each image has the key of its inputs for one. @returns how many were copied */
 export async function copyImages(images: Iterable<StoredImage>, copy: Copy): Promise<number> {
@@ -42,14 +41,13 @@ async function copyManifest(name: string, { digest, reference }: { digest: strin
     { registry: copy.from, name },
     { registry: copy.to, name },
   ]
-  const found = await askRegistry(what, `${url(from)}/manifests/${digest}`, { headers: { accept: MANIFEST_TYPES } })
+  const found = await askRegistry(what, `${urlOf(from)}/manifests/${digest}`, { headers: { accept: MANIFEST_TYPES } })
   const body = await found.text()
   const { config, layers = [], manifests = [] } = JSON.parse(body) as Manifest
   for (const { digest: each } of manifests) await copyManifest(name, { digest: each, reference: each }, copy)
   for (const blob of new Set([...(config === undefined ? [] : [config.digest]), ...layers.map((layer) => layer.digest)]))
     await copyBlob(what, { from, to, blob, signal: copy.signal })
-  const type = found.headers.get('content-type') ?? ''
-  await askRegistry(what, `${url(to)}/manifests/${reference}`, { method: 'PUT', headers: { 'content-type': type }, body })
+  await putManifest(what, to, { reference, type: found.headers.get('content-type') ?? '', body })
 }
 
 interface BlobCopy {
@@ -60,15 +58,12 @@ interface BlobCopy {
 }
 
 async function copyBlob(what: string, { from, to, blob, signal }: BlobCopy): Promise<void> {
-  const there = await askRegistry(what, `${url(to)}/blobs/${blob}`, { method: 'HEAD', accept: 404, signal })
+  const there = await askRegistry(what, `${urlOf(to)}/blobs/${blob}`, { method: 'HEAD', accept: 404, signal })
   if (there.ok) return
-  const found = await askRegistry(what, `${url(from)}/blobs/${blob}`, { signal })
-  const started = await askRegistry(what, `${url(to)}/blobs/uploads/`, { method: 'POST', signal })
-  const place = new URL(started.headers.get('location') ?? '', url(to))
-  place.searchParams.set('digest', blob)
+  const found = await askRegistry(what, `${urlOf(from)}/blobs/${blob}`, { signal })
   const length = found.headers.get('content-length')
-  const headers = { 'content-type': 'application/octet-stream', ...(length === null ? {} : { 'content-length': length }) }
-  await askRegistry(what, place.href, { method: 'PUT', headers, body: found.body, duplex: 'half', signal } as RequestInit)
+  const headers: Record<string, string> = length === null ? {} : { 'content-length': length }
+  await uploadBlob(what, { ...to, digest: blob }, { headers, body: found.body, duplex: 'half', signal } as RequestInit)
 }
 
 /** The names of all images that a stack may run: a repository each. */
