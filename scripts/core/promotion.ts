@@ -6,7 +6,7 @@ import { attachArtifact, readBlob } from '#kit/registry'
 import { type Delivery, deliver, deliverAgain, releasePart } from './deliver.ts'
 import { sourceRevisionIn } from './delivery.ts'
 import { ENVIRONMENTS, type Environment, environmentBefore, parseEnvironment } from './environments.ts'
-import { digestIn, OWN_REFS } from './gitops.ts'
+import { digestIn } from './gitops.ts'
 import { shortDigest } from './history.ts'
 import type { Result } from './render.ts'
 import type { OpenRun } from './run.ts'
@@ -97,7 +97,7 @@ async function keptRevision(
   { files, from }: { files: ReadonlyMap<string, string>; from: Environment },
 ): Promise<string> {
   const remote = await git()
-  const { source } = remote.refs ?? OWN_REFS
+  const { source } = remote.refs
   const named = sourceRevisionIn(files, { part: part.name, environment: from }) ?? source
   return named === source ? remote.keepSource() : named
 }

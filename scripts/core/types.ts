@@ -213,8 +213,7 @@ export interface Refs {
 export interface GitRemote {
   /** As Argo CD sees it. */
   readonly url: string
-  /** @default `source` and `deploy` */
-  readonly refs?: Refs
+  readonly refs: Refs
   /**
    * Pushes the working tree as one snapshot commit; the user's branch, index and stash are never written. In a remote of the user's own
    * the branch is theirs to push: it must hold what stands here.
