@@ -9,6 +9,7 @@ import { type ClusterSettings, ensureCluster, findCluster } from './k3s.ts'
 import { takeLock } from './lock.ts'
 import { checkMachine, ensureEngine, failIfRemoteEngine, mustAnswer, stopEngine } from './machine.ts'
 import { imageOf, NODE_IMAGES, versionsOf } from './node/image.ts'
+import { STOP_S } from './node-container.ts'
 import { ensureRegistry, removeRegistry } from './registry/registry.ts'
 
 export type LocalOptions = Pick<ClusterSettings, 'serverArgs'> & Partial<ClusterSettings>
@@ -70,8 +71,6 @@ async function down({ name, all, progress }: DownRequest): Promise<string[]> {
   if (await stopEngine()) removed.push('the Docker Engine that local:up had started (stopped; its package stays)')
   return removed
 }
-
-const STOP_S = '20'
 
 async function pause(name: string): Promise<AsyncDisposable> {
   const { stdout } = await docker(['ps', '--filter', `label=${CLUSTER_LABEL}=${name}`, '--format', '{{.Names}}'])

@@ -25,10 +25,8 @@ await main<Flags>({
     const { environment } = request
     if (environment === 'prod' && !flags.evenProd)
       throw new UserError({ what, why: 'it is prod', next: 'Add --even-prod, if that is what you want' })
-    if (flags.confirm === undefined)
-      await confirm({ answer: environment, text: `All of ${environment} goes`, what, flag: `--confirm ${environment}`, signal })
-    else if (flags.confirm !== environment)
-      throw new UserError({ what, why: `'${flags.confirm}' is not '${environment}'`, next: 'Nothing was changed' })
+    const flag = `--confirm ${environment}`
+    await confirm({ answer: environment, text: `All of ${environment} goes`, what, flag, given: flags.confirm, signal })
     await using _lock = await stack.clusters.local.lock(cloud.nameOf(environment), 'cloud:down')
     await using place = await cloud.open(request, { make: 'never', what, progress, signal })
     const down = await cloud.takeDown(place)
