@@ -10,8 +10,8 @@ import { readStatus, unhealthy } from './status.ts'
 import type { Run, Stack } from './types.ts'
 
 const WHAT = 'Cannot begin with chaos'
-/** For what ends by itself, such as a pod that is just replaced. */
-const CALM_MS = 20_000
+/** For what ends by itself: an HPA that met no ready pod says so until its next look, and Argo CD calls it Degraded for some 25 s. */
+const CALM_MS = 60_000
 /** After an undo some pods may still come. */
 const UNDONE_MS = 120_000
 

@@ -24,16 +24,25 @@ test.before(async () => {
 })
 
 /** A command of ours that runs; whatever becomes of its test, it ends with it. */
-type Running = Disposable & { readonly child: ChildProcess }
-
-function start(): Running {
-  const child = spawn(process.execPath, [...COMMAND, EXPERIMENT], { stdio: 'ignore' })
-  return { child, [Symbol.dispose]: () => void child.kill('SIGKILL') }
+interface Running extends Disposable {
+  readonly child: ChildProcess
+  /** What it has printed so far. */
+  printed(): string
 }
 
-async function untilBroken({ child }: Running, signal: AbortSignal): Promise<void> {
+function start(): Running {
+  const child = spawn(process.execPath, [...COMMAND, EXPERIMENT], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let printed = ''
+  const keep = (text: string) => {
+    printed += text
+  }
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', keep)
+  return { child, printed: () => printed, [Symbol.dispose]: () => void child.kill('SIGKILL') }
+}
+
+async function untilBroken({ child, printed }: Running, signal: AbortSignal): Promise<void> {
   const look = async () => {
-    if (child.exitCode !== null) return terminal(`the command ended with exit code ${child.exitCode}`)
+    if (child.exitCode !== null) return terminal(`the command ended with exit code ${child.exitCode}:\n${printed()}`)
     const pods = await cluster.kube.list(WORKLOAD_PODS)
     const waiting = pods.map((pod) => containerOf(pod)?.state?.waiting?.reason ?? 'running')
     return waiting.some((reason) => /ImagePull/.test(reason)) ? ready(undefined) : pending(waiting.join(', '))
