@@ -13,6 +13,7 @@ import { stack } from '../holdfast.config.ts'
 
 interface Flags {
   readonly dryRun?: boolean
+  readonly page: string
   readonly cloud: boolean
 }
 
@@ -26,6 +27,7 @@ await main<Flags>({
   declare: (command) =>
     command
       .option('--dry-run', 'print which commands would be run, in which order, and why the others are not')
+      .option('--page <path>', 'only pages whose path contains this', '')
       .option('--no-cloud', 'leave the rehearsal of the cloud commands out'),
   run,
 })
@@ -33,7 +35,7 @@ await main<Flags>({
 async function run({ flags, progress, signal }: Invocation<Flags>): Promise<number> {
   const problems = await checkDocs(root)
   if (problems.length > 0) throw new UserError({ what: 'Cannot test the documentation', why: problems.join('\n'), next: 'npm run docs' })
-  const pages = await readPages(root)
+  const pages = (await readPages(root)).filter(({ path }) => path.includes(flags.page))
   const found = await Promise.all(programsIn(pages).map(async (program) => ((await hasProgram(program)) ? [program] : [])))
   const plan = planShown(pages, { order: await siteOrder(), has: (program) => found.flat().includes(program) })
   if (flags.dryRun) return print(renderShown(plan))
@@ -48,6 +50,7 @@ async function run({ flags, progress, signal }: Invocation<Flags>): Promise<numb
 /** With the stack that runs stopped for so long: the rehearsal brings up a cluster of its own. */
 async function rehearse(plan: readonly ShownCommand[], { progress, signal }: Pick<Invocation<Flags>, 'progress' | 'signal'>) {
   const lines = plan.filter(({ fate }) => fate === 'rehearsed').map(({ command }) => command)
+  if (lines.length === 0) return true
   const { local } = stack.clusters
   await using _lock = await local.lock(CLUSTER, 'test:docs')
   await using _paused = await local.pause(CLUSTER)

@@ -50,7 +50,7 @@ function problemIn({ path }: Page, { line }: Place, problem: string | undefined)
 function linkProblem(page: Page, href: string, tree: Tree): string | undefined {
   if (EXTERNAL.test(href)) return undefined
   const [path = '', anchor] = href.split('#')
-  const target = path === '' ? page.path : normalize(join(dirname(page.path), decodeURI(path)))
+  const target = path === '' ? page.path : normalize(join(dirname(page.path), decodeURI(path))).replace(/\/$/, '')
   if (!isThere(target, tree)) return `links to '${target}', which is not there — mend the link`
   if (page.path.startsWith(SITE) && !target.startsWith(SITE)) return `links to '${target}', which the site lacks — name the path instead`
   if (anchor === undefined) return undefined

@@ -60,7 +60,7 @@ interface Within {
   readonly path: string
   /** The whole page. */
   readonly text: string
-  /** Where the tokens begin in it, or an earlier place: what is indented is not found again letter by letter. */
+  /** Where the tokens begin in it, or an earlier place: what is indented there has lost its indentation. */
   readonly from: number
 }
 
@@ -68,11 +68,11 @@ function collect(tokens: readonly Token[], within: Within, found: Found): void {
   let { from } = within
   const said = tokens.filter(({ type }) => type !== 'space')
   for (const [i, token] of said.entries()) {
-    const at = within.text.indexOf(token.raw, from)
-    const start = Math.max(at, from)
+    const [head = ''] = token.raw.trimStart().split('\n')
+    const start = Math.max(within.text.indexOf(head, from), from)
     take(token, { line: lineAt(within.text, start), before: said[i - 1] }, found)
     for (const inner of childrenOf(token)) collect(inner, { ...within, from: start }, found)
-    if (at !== -1) from = at + token.raw.length
+    from = start + token.raw.trimStart().length
   }
 }
 

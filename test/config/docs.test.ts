@@ -19,6 +19,7 @@ import { parserOf } from '#kit/main'
 import { root } from '#kit/paths'
 import { buildSite, generatedDocs, siteOrder, staleDocs } from '#kit/site'
 import { groupsOf } from '../../alerts/retime.ts'
+import { readPromql } from '../../alerts/rules/promql.ts'
 import { readRules } from '../../alerts/rules.ts'
 import { heartbeat } from '../../alerts/scenarios/observers.ts'
 import { stack } from '../../holdfast.config.ts'
@@ -99,6 +100,14 @@ test('every scenario, alert and load that is shown with a command is there', () 
     }),
   )
   assert.equal(wrong, [])
+})
+
+test('every query that is shown is PromQL, and a recorded series in it is recorded', () => {
+  const chart = textOf('chart/templates/replicas.yaml')
+  const queries = pages.flatMap(({ commands }) => commands.flatMap(({ text }) => /'query=(.+)'$/.exec(text)?.[1] ?? []))
+  for (const metric of queries.flatMap((query) => readPromql(query).metrics.filter((name) => name.includes(':'))))
+    assert.ok(rules.some(({ record }) => record === metric) || chart.includes(`record: ${metric}`), metric)
+  assert.ok(queries.length > 20, `only ${queries.length} were found`)
 })
 
 test('every alert has its runbook, every runbook its alert, and both stand in the list', () => {

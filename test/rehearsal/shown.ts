@@ -18,8 +18,12 @@ await main({
     const results: { line: string; exitCode: number | undefined }[] = []
     if (why === undefined) {
       await using place = await openPlace({ progress, signal })
+      const seen = new Set<string>()
       for (const line of args) {
         const { file, args: given } = rehearsedArgs(line, place.upArgs)
+        // What is added may make two lines one: the second would look for what the first took away.
+        if (seen.has([file, ...given].join(' '))) continue
+        seen.add([file, ...given].join(' '))
         progress.say(`${line} as ${file} ${given.join(' ')}`)
         const { exitCode } = await command(file, given, { env: place.env, signal, onLine: (said) => progress.say(`  ${said}`) })
         results.push({ line, exitCode })
