@@ -6,9 +6,9 @@ import { checkDocs, readPages } from '#kit/docs'
 import { UserError } from '#kit/errors'
 import { type Invocation, main } from '#kit/main'
 import { root } from '#kit/paths'
-import { countShown, jobOf, planShown, programsIn, renderShown, type ShownCommand } from '#kit/shown'
+import { countShown, jobOf, planShown, programsIn, renderRan, renderShown, type ShownCommand } from '#kit/shown'
 import { siteOrder } from '#kit/site'
-import { renderResults, runJob } from '#kit/workflow-run'
+import { runJob } from '#kit/workflow-run'
 import { stack } from '../holdfast.config.ts'
 
 interface Flags {
@@ -40,7 +40,7 @@ async function run({ flags, progress, signal }: Invocation<Flags>): Promise<numb
   const plan = planShown(pages, { order: await siteOrder(), has: (program) => found.flat().includes(program) })
   if (flags.dryRun) return print(renderShown(plan))
   const result = await runJob(jobOf(plan), { root, progress, signal })
-  print(renderResults([result]))
+  print(renderRan(result))
   const isRehearsed = flags.cloud ? await rehearse(plan, { progress, signal }) : true
   print(countShown(plan))
   if (!flags.cloud) print('The cloud commands were left out: --no-cloud')

@@ -1,6 +1,7 @@
 /** The commands that the documentation shows, as a plan: which are run, in which order, and why the others are not. Pure. */
 import type { Fence, Page } from './markdown.ts'
 import type { Job, ScriptStep } from './workflow.ts'
+import type { JobResult } from './workflow-run.ts'
 
 export interface ShownCommand {
   readonly command: string
@@ -110,6 +111,11 @@ export function jobOf(plan: readonly ShownCommand[]): Job {
   const inputs = { 'fetch-depth': '0' }
   const clone = { kind: 'action', title: 'Clone', if: 'success()', action: 'actions/checkout', inputs } as const
   return { name: 'docs', workflow: 'README.md and docs', timeoutMs: (lines.length + 1) * LINE_TIMEOUT_MS, steps: [clone, ...steps] }
+}
+
+/** What became of the lines that were run. */
+export function renderRan({ steps }: JobResult): string {
+  return steps.map(({ ok, step, detail }) => (ok ? `✓ ${step}` : `✗ ${step}\n    ${detail}`)).join('\n')
 }
 
 /** The plan for a person: every command with its place, and the counts. */

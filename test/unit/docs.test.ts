@@ -4,7 +4,7 @@ import { commandPages, type DescribedCommand } from '#kit/commands'
 import { checkDocs, externalLinks, readPages } from '#kit/docs'
 import { describeCommand, main } from '#kit/main'
 import { readPage } from '#kit/markdown'
-import { countShown, jobOf, planShown, renderShown, type ShownOptions } from '#kit/shown'
+import { countShown, jobOf, planShown, renderRan, renderShown, type ShownOptions } from '#kit/shown'
 import { rehearsedArgs } from '../rehearsal/shown-args.ts'
 import { assert, suite } from '../suite.ts'
 import { createRepository } from './tree-fixture.ts'
@@ -172,6 +172,12 @@ test('what is run is a job: a clone with its history, then each line, also after
     steps.map((step) => (step.kind === 'script' ? `${step.if} ${step.script}` : step.action)),
     ['actions/checkout', '!cancelled() npm run a', '!cancelled() npm run b'],
   )
+})
+
+test('what became of each line is printed, and what failed says how', () => {
+  const step = (name: string, ok: boolean) => ({ step: name, outcome: 'ran' as const, ok, detail: 'npm run b: ended with exit code 1' })
+  const result = { name: 'docs', workflow: '', steps: [step('docs/it.md:2: npm run a', true), step('docs/it.md:3: npm run b', false)] }
+  assert.is(renderRan(result), '✓ docs/it.md:2: npm run a\n✗ docs/it.md:3: npm run b\n    npm run b: ended with exit code 1')
 })
 
 test('a cloud command is rehearsed with what the rehearsal has in place of the example', () => {
