@@ -158,7 +158,7 @@ test('each alert says how severe it is, what it means and where its runbook and 
     if (alert === undefined) continue
     assert.ok(['critical', 'warning', 'none'].includes(labels?.severity ?? ''), alert)
     assert.ok(annotations?.summary && annotations.description, alert)
-    assert.is(annotations?.runbook, `alerts/runbooks/${alert}.md`)
+    assert.is(annotations?.runbook, `docs/runbooks/${alert}.md`)
     assert.ok(existsSync(join(root, annotations?.runbook ?? '')), `${annotations?.runbook} exists`)
     assert.match(annotations?.dashboard ?? '', /^alerts\/dashboards\/\w+\.json$/)
     assert.ok(existsSync(join(root, annotations?.dashboard ?? '')), `${annotations?.dashboard} exists`)
