@@ -1,12 +1,12 @@
 /** EKS as the cloud of the stack: what the cloud commands are made of. */
-import type { CloudProvider, Cluster, Environment, GitRemote, Part, Refs, Run, Stack, StoredImage } from '#core'
+import type { CloudProvider, Cluster, Digest, Environment, GitRemote, Part, Refs, Run, Stack, StoredImage } from '#core'
 import { stackOn, storeImages } from '#core'
 import { Failure, UserError } from '#kit/errors'
 import type { Images } from '#kit/images'
 import { type Kube, KubeError } from '#kit/kube'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
 import { Aws, callerOf } from './aws.ts'
-import { copyImages } from './copy.ts'
+import { copyImages, copyPromoted } from './copy.ts'
 import { type Down, mustBeGone, takeDown } from './down.ts'
 import { describeCluster, findEks, kubeOf, openEks } from './eks.ts'
 import type { PlatformOutputs } from './outputs.ts'
@@ -49,6 +49,13 @@ export class Cloud implements CloudProvider {
     const aws = new Aws(regionHere())
     await callerOf(aws) // the one error for credentials that are missing
     return findEks(aws, name)
+  }
+
+  async copyImage(
+    image: { readonly name: string; readonly digest: Digest },
+    { from, to, signal }: { readonly from: Cluster; readonly to: Cluster; readonly signal: AbortSignal },
+  ): Promise<void> {
+    await copyPromoted(image, { from: from.registry, to: to.registry, signal })
   }
 
   /** The remote that the cluster's Argo CD reads. */
@@ -120,8 +127,7 @@ export class Cloud implements CloudProvider {
   /** What Argo CD will read is there, is what stands here, and can be read by its key. @throws UserError where not */
   async checkSource(request: CloudRequest, source: Source, signal: AbortSignal): Promise<void> {
     if (request.repoSecret !== undefined) await readKey(new Aws(request.region), { repoSecret: request.repoSecret })
-    if (process.env.ZZ === undefined)
-      await this.#options.openRemote({ url: source.repo, refs: refsOf(source, request.environment), signal }).pushSource()
+    await this.#options.openRemote({ url: source.repo, refs: refsOf(source, request.environment), signal }).pushSource()
   }
 
   /** The cluster that was made, once its API takes us, with our settings in it. */

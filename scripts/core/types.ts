@@ -115,6 +115,11 @@ export interface CloudProvider {
   nameOf(environment: Environment): string
   /** The running cluster of that name. @throws UserError where AWS cannot be asked */
   find(name: string): Promise<Cluster | undefined>
+  /** An image, by its digest, from the registry of one cluster to that of another. */
+  copyImage(
+    image: { readonly name: string; readonly digest: Digest },
+    to: { readonly from: Cluster; readonly to: Cluster; readonly signal: AbortSignal },
+  ): Promise<void>
 }
 
 export interface UpRequest extends Run {
