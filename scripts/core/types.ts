@@ -26,6 +26,8 @@ export interface Cluster {
   readonly registry: string
   /** Where the nodes find an image, by its name, where that is not under the names that manifests have. */
   readonly repositories?: Readonly<Record<string, string>>
+  /** What its service is public as, with the certificate of ACM. @default nothing of it is public */
+  readonly ingress?: Readonly<Record<'host' | 'certificateArn', string>>
   /** Which durations hold on it. */
   readonly timing: TimingProfile['name']
   /** The environment that it is for. @default all of them, and the first follows the working tree */
