@@ -93,11 +93,12 @@ export async function callerOf(aws: Aws): Promise<Caller> {
     const { Account = '', Arn = '' } = await aws.sts.send(new GetCallerIdentityCommand({}))
     return { account: Account, arn: principalOf(Arn) }
   } catch (thrown) {
-    const isNowhere = /ENOTFOUND|EAI_AGAIN/.test(messageOf(thrown))
+    const why = messageOf(thrown instanceof Failure ? thrown.cause : thrown)
+    const isNowhere = /ENOTFOUND|EAI_AGAIN/.test(why)
     const next = isNowhere
       ? `Is there a network, and a region '${aws.region}'?`
       : 'Log in as you do for the AWS CLI, and try: aws sts get-caller-identity'
-    throw new UserError({ what: 'Cannot use AWS', why: messageOf(thrown), next }, thrown)
+    throw new UserError({ what: 'Cannot use AWS', why, next }, thrown)
   }
 }
 
