@@ -1,5 +1,5 @@
 /** Images from the store on this machine to the registry of a cluster, by their API: the same digest here and there. */
-import type { Stack, StoredImage } from '#core'
+import type { Digest, Stack, StoredImage } from '#core'
 import { digestOf } from '#kit/images'
 import { createLimit } from '#kit/limit'
 import { askRegistry, MANIFEST_TYPES, type Repository } from '#kit/registry'
@@ -29,9 +29,17 @@ export async function copyImages(images: Iterable<StoredImage>, copy: Copy): Pro
 }
 
 async function copyImage({ spec, key, way, digest }: StoredImage, copy: Copy): Promise<boolean> {
-  const tag = `${way}-${key}`
-  if ((await digestOf(copy.to, spec.name, tag)) === digest) return false
-  await copyManifest(spec.name, { digest, reference: tag }, copy)
+  return copyAs(`${way}-${key}`, { name: spec.name, digest }, copy)
+}
+
+/** One that was promoted: nobody knows here what it was built of. */
+export async function copyPromoted(image: { readonly name: string; readonly digest: Digest }, copy: Copy): Promise<void> {
+  await copyAs(`promoted-${image.digest.slice('sha256:'.length)}`, image, copy)
+}
+
+async function copyAs(tag: string, { name, digest }: { readonly name: string; readonly digest: Digest }, copy: Copy): Promise<boolean> {
+  if ((await digestOf(copy.to, name, tag)) === digest) return false
+  await copyManifest(name, { digest, reference: tag }, copy)
   return true
 }
 

@@ -3,7 +3,7 @@ import { link, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UserError } from '#kit/errors'
 import { ensureDir, machineDir } from '#kit/paths'
-import { isAlive } from '#kit/process'
+import { startTime } from '#kit/process'
 
 interface Holder {
   readonly pid: number
@@ -59,11 +59,4 @@ async function write(path: string, content: string): Promise<boolean> {
   } finally {
     await rm(draft, { force: true })
   }
-}
-
-/** Tells a process from a later one with the same number; `ended` where there is none. */
-async function startTime(pid: number): Promise<string> {
-  if (process.platform !== 'linux') return isAlive(pid) ? 'alive' : 'ended'
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  return stat?.slice(stat.lastIndexOf(')')).split(' ')[20] ?? 'ended'
 }

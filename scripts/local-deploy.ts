@@ -17,7 +17,7 @@ await main<ClusterFlags & RevertFlags>({
     const started = performance.now()
     await using _lock = await stack.clusters.local.lock(name, 'local:deploy')
     const cluster = await stack.clusters.local.find(name)
-    if (cluster === undefined) throw new UserError(noCluster('Cannot deploy', name))
+    if (cluster === undefined) throw new UserError(noCluster(stack, { what: 'Cannot deploy', name }))
     const images = new Images({ progress, signal })
     const { registry } = await stack.clusters.local.prepare({ name, images, progress, signal })
     const stored = await storeImages(stack, { images, registry })

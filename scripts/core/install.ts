@@ -10,6 +10,7 @@ import {
   ARGOCD_NAMESPACE,
   applicationNames,
   composeDeploy,
+  followsTree,
   moveDigest,
   namespaceObjects,
   ROOT_APPLICATION,
@@ -129,13 +130,15 @@ async function factsNow(stack: Stack, { cluster, images }: Target): Promise<Depl
 
 async function push(stack: Stack, target: Target, { git, facts }: { git: GitRemote; facts: DeployFacts }): Promise<Installed> {
   const rendered = await renderObjects(stack, target)
+  const { environment } = target
+  const what = environment === FIRST_ENVIRONMENT ? `Render the stack and deploy the working tree to ${environment}` : 'Render the stack'
   let applications: string[] = []
   const [source, deploy] = await Promise.all([
     git.pushSource(),
-    git.updateDeploy(withFacts(`Render the stack and deploy the working tree to ${target.environment}`, facts), (files) => {
+    git.updateDeploy(withFacts(what, facts), (files) => {
       for (const part of stack.parts) {
         const image = part.release === undefined ? undefined : target.images.get(part.release.name)
-        if (image !== undefined) moveDigest(files, part, { environment: target.environment, image })
+        if (image !== undefined && followsTree(part, environment)) moveDigest(files, part, { environment, image })
       }
       composeDeploy(files, stack, { target, rendered })
       applications = [ROOT_APPLICATION, ...applicationNames(files)]

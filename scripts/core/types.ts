@@ -26,6 +26,8 @@ export interface Cluster {
   readonly registry: string
   /** Where the nodes find an image, by its name, where that is not under the names that manifests have. */
   readonly repositories?: Readonly<Record<string, string>>
+  /** What its service is public as, with the certificate of ACM. @default nothing of it is public */
+  readonly ingress?: Readonly<Record<'host' | 'certificateArn', string>>
   /** Which durations hold on it. */
   readonly timing: TimingProfile['name']
   /** The environment that it is for. @default all of them, and the first follows the working tree */
@@ -115,6 +117,11 @@ export interface CloudProvider {
   nameOf(environment: Environment): string
   /** The running cluster of that name. @throws UserError where AWS cannot be asked */
   find(name: string): Promise<Cluster | undefined>
+  /** An image, by its digest, from the registry of one cluster to that of another. */
+  copyImage(
+    image: { readonly name: string; readonly digest: Digest },
+    to: { readonly from: Cluster; readonly to: Cluster; readonly signal: AbortSignal },
+  ): Promise<void>
 }
 
 export interface UpRequest extends Run {

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+
 /** Whether a process with this number runs on this machine; one of another user's counts. */
 export function isAlive(pid: number): boolean {
   try {
@@ -5,4 +7,11 @@ export function isAlive(pid: number): boolean {
   } catch (thrown) {
     return (thrown as NodeJS.ErrnoException).code === 'EPERM'
   }
+}
+
+/** Tells a process from a later one with the same number; `ended` where there is none. */
+export async function startTime(pid: number): Promise<string> {
+  if (process.platform !== 'linux') return isAlive(pid) ? 'alive' : 'ended'
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+  return stat?.slice(stat.lastIndexOf(')')).split(' ')[20] ?? 'ended'
 }

@@ -57,6 +57,13 @@ test('the Service is valid as a load balancer', async () => {
   assert.equal(await problemsOf(await renderedObjects(...WITH_DIGEST, '--set-json', `service=${JSON.stringify(BALANCED)}`)), [])
 })
 
+test('the Ingress is valid', async () => {
+  const ingress = 'ingress.host=shop.example.org,ingress.certificateArn=arn:aws:acm:us-east-2:111122223333:certificate/a-1'
+  const rendered = await renderedObjects(...WITH_DIGEST, '--set', ingress)
+  assert.ok(rendered.some(({ kind }) => kind === 'Ingress'))
+  assert.equal(await problemsOf(rendered), [])
+})
+
 test('the policies are valid', async () => {
   const objects = (await policies.rendered?.({} as Target)) ?? []
   assert.ok(objects.length >= 6, 'there is something to validate')

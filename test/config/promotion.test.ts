@@ -4,17 +4,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   askForCommit,
+  type CloudProvider,
+  type Delivery,
   type DeployFacts,
   type Digest,
   deliver,
   evidencePath,
   keepEvidence,
   type OpenRun,
+  openOrigin,
   type Promotion,
   promote,
   type Result,
   rollback,
   type SourceTree,
+  type Stack,
   sourceRevisionIn,
   storeImages,
   type Verdict,
@@ -22,6 +26,7 @@ import {
 import { UserError } from '#kit/errors'
 import { digestOf, type Images } from '#kit/images'
 import { attachArtifact, digestOfText, type ImageRef, listReferrers, readBlob, tagImage } from '#kit/registry'
+import { copyPromoted } from '../../cloud/copy.ts'
 import { assert, suite } from '../suite.ts'
 import { createPlatform, KEPT, type Platform } from '../unit/platform-fixture.ts'
 import { BUILD, lyingRegistry, pushImage, startRegistry, type TestRegistry } from './registry-fixture.ts'
@@ -212,6 +217,60 @@ test('a statement that the registry does not have, and an image that it does not
     await refusedWith(platform),
     `Cannot promote ${short(digest)} to 'staging': the registry does not have it any more. Run npm run local:deploy`,
   )
+})
+
+// ── From cluster to cluster ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** dev and staging with a cluster, a registry and a `deploy` each, as in the cloud. */
+async function twoClusters(label: string, registryThere: string) {
+  const dev = await running(label)
+  const staging = createPlatform({ registry: registryThere })
+  const clusterOf = ({ delivery }: Platform, environment: 'dev' | 'staging') => ({
+    ...delivery.cluster,
+    name: `holdfast-${environment}`,
+    environment,
+  })
+  const devCluster = clusterOf(dev, 'dev')
+  const eks: CloudProvider = {
+    nameOf: (environment) => `holdfast-${environment}`,
+    find: async (name) => (name === devCluster.name ? devCluster : undefined),
+    copyImage: (image, { from, to, signal }) => copyPromoted(image, { from: from.registry, to: to.registry, signal }),
+  }
+  const stack = { ...dev.delivery.stack, clusters: { eks }, git: dev.delivery.git } as unknown as Stack
+  return { dev, staging, delivery: { ...staging.delivery, stack, cluster: clusterOf(staging, 'staging') } }
+}
+
+test('in the cloud a digest goes from cluster to cluster, on the same evidence: the image first, then the commit', async () => {
+  await using there = await startRegistry()
+  const { dev, staging, delivery } = await twoClusters('clusters', there.address)
+  const { digest } = dev.image
+  const promoteIt = async () => promote(delivery, TO_STAGING, { revert: true, origin: await openOrigin(delivery, TO_STAGING) })
+  const refused = await assert.rejects(promoteIt(), 'have not held')
+  assert.is(refused.message, missing(digest, 'x, y').replace(/$/, ' --name holdfast-dev'))
+  assert.is(await digestOf(there.address, NAME, digest), undefined, 'it was copied without evidence')
+  await prove(dev, { x: 'held', y: 'held' })
+  const before = dev.commits.length
+  const { sha } = await promoteIt()
+  assert.equal([sha, staging.digestOf('staging')], [staging.commits.at(-1)?.sha, digest])
+  assert.equal([staging.digestOf('dev'), dev.digestOf('staging'), dev.commits.length], [undefined, undefined, before])
+  assert.is(await digestOf(there.address, NAME, digest), digest)
+  const { files } = await (await delivery.git()).readDeploy()
+  assert.is(sourceRevisionIn(files, { part: 'service', environment: 'staging' }), KEPT)
+  assert.equal(await promoteIt(), { digest }, 'once more changes nothing')
+})
+
+test('a promotion in the cloud is refused at another environment’s cluster, without the one before, and from another repository', async () => {
+  const { delivery } = await twoClusters('refused', registry.address)
+  const told = async (given: Delivery, promotion = TO_STAGING) => (await assert.rejects(openOrigin(given, promotion), 'Cannot')).message
+  assert.is(
+    await told(delivery, { from: 'staging', to: 'prod' }),
+    "Cannot promote to 'prod': 'holdfast-staging' is the cluster of staging. Add --name holdfast-prod",
+  )
+  const eks = { ...delivery.stack.clusters.eks, find: async () => undefined }
+  const without = { ...delivery, stack: { ...delivery.stack, clusters: { ...delivery.stack.clusters, eks } } }
+  assert.is(await told(without), "Cannot promote to 'staging': no cluster 'holdfast-dev' runs. Run npm run cloud:up -- --env dev")
+  const git = async () => ({ ...(await delivery.git()), url: 'http://git/y.git' })
+  assert.match(await told({ ...delivery, git }), 'dev is read from http://git/x.git, and staging from http://git/y.git')
 })
 
 // ── Tags ────────────────────────────────────────────────────────────────────────────────────────────────────────────
