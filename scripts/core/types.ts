@@ -4,6 +4,7 @@ import type { Kube, KubeObject } from '#kit/kube'
 import type { Progress } from '#kit/progress'
 import type { Condition } from '#kit/wait'
 import type { Alerting } from './alerting.ts'
+import type { Check } from './doctor.ts'
 import type { Environment } from './environments.ts'
 import type { LoadGenerator } from './load.ts'
 import type { FaultSwitch, NetworkSwitch, Scenario } from './scenario.ts'
@@ -85,6 +86,8 @@ export type ServiceName = (typeof SERVICE_NAMES)[number]
 /** What a command needs to get a cluster, whatever stands behind it. */
 export interface ClusterProvider {
   readonly kubernetes: KubernetesVersions
+  /** What the machine must have for a cluster. @param name @default the one that commands take without a name */
+  checks(name?: string): readonly Check[]
   /** Makes the machine ready. @returns where images are pushed, so that they can be made while the cluster starts. */
   prepare(request: UpRequest): Promise<{ readonly registry: string }>
   /** Starts the cluster, or continues with the one that is there. */

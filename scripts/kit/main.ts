@@ -18,6 +18,8 @@ export interface CommandSpec<Flags> {
   readonly example: string
   /** Adds flags and arguments to the parser. */
   readonly declare?: (command: Command) => Command
+  /** Lines for below the message of a failure; a UserError has said its next step itself. */
+  readonly explain?: (message: string) => readonly string[]
   /** @returns the exit code; nothing means 0. */
   readonly run: (invocation: Invocation<Flags>) => Promise<number | undefined>
 }
@@ -38,7 +40,10 @@ async function runGuarded<Flags>(spec: CommandSpec<Flags>, progress: Progress): 
     listenForSignals(abort, progress)
     return (await spec.run({ flags, args, signal: abort.signal, progress })) ?? 0
   } catch (thrown) {
-    return report(abort.signal.aborted ? abort.signal.reason : thrown, progress)
+    const reason: unknown = abort.signal.aborted ? abort.signal.reason : thrown
+    const code = report(reason, progress)
+    if (code === 1) for (const line of spec.explain?.(messageOf(reason)) ?? []) progress.say(line)
+    return code
   }
 }
 
