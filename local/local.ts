@@ -31,10 +31,10 @@ export function localClusters(options: LocalOptions): ClusterProvider {
   }
 }
 
-async function prepare({ images, ...run }: UpRequest, nodeImage: ImageSpec): Promise<{ registry: string }> {
-  await readyMachine(run)
+async function prepare(request: UpRequest, nodeImage: ImageSpec): Promise<{ registry: string }> {
+  await readyMachine(request, request)
   // The node's image is the longest build of all: it begins while the registry's own is still made.
-  const [registry] = await Promise.all([startRegistry({ images, ...run }), images.local(nodeImage)])
+  const [registry] = await Promise.all([startRegistry(request), request.images.local(nodeImage)])
   return { registry }
 }
 

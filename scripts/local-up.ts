@@ -11,7 +11,7 @@ await main<UpFlags>({
   summary: 'Brings the platform up on this machine from the working tree; run again, it repairs and syncs what is there.',
   example: 'npm run local:up -- --name demo --ports-from 17440',
   declare: withUp,
-  explain: (message) => explainFailure(stack.clusters.local.checks(), message),
+  explain: (message, flags) => explainFailure(stack.clusters.local.checks(flags), message),
   async run({ flags, progress, signal }) {
     const started = performance.now()
     const { name, portsFrom, nodes, images: way } = flags

@@ -69,7 +69,10 @@ export const engineAddress: Entry<string> = {
     const args = ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}']
     return (await run('docker', args)).trim()
   },
-  judge: (host) => (/^(tcp|ssh|https?):/.test(host) ? bad(host) : fine(host)),
+  judge(host) {
+    if (/^tcp:\/\/(127\.0\.0\.1|localhost|\[::1\])(:|\/|$)/.test(host)) return warn(host, 'Nothing, unless it is the end of a tunnel')
+    return /^(tcp|ssh|https?):/.test(host) ? bad(host) : fine(host)
+  },
 }
 
 interface SnapRaw {

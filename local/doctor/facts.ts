@@ -3,7 +3,8 @@ import { accessSync, constants } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { release } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { inspect } from '#kit/docker'
+import type { ClusterPlace } from '#core'
+import { inspect, ROLE_LABEL } from '#kit/docker'
 import { exec } from '#kit/exec'
 import { whyNoRegistry } from '#kit/hub'
 import { type EngineAnswer, engineAnswer } from '../engine.ts'
@@ -29,9 +30,8 @@ export interface EngineInfo {
 }
 
 export interface Facts {
-  readonly cluster: string
-  /** What a program or request gets by itself. */
-  readonly askMs: number
+  /** Of the cluster that is, or will be, here. */
+  readonly place: ClusterPlace
   readonly platform: NodeJS.Platform
   readonly env: Readonly<Record<string, string | undefined>>
   /** What a program prints. @throws where it is not there, fails, or does not end in time */
@@ -43,6 +43,8 @@ export interface Facts {
   engine(): Promise<EngineAnswer>
   /** @throws where the engine does not answer */
   info(): Promise<EngineInfo>
+  /** Containers of nodes of ours that run; none where no engine answers. */
+  nodes(): Promise<readonly string[]>
   /** Whether the engine's containers run on the kernel that this process sees: then its files and limits are the engine's too. */
   sharesKernel(): Promise<boolean>
   /** Why no container registry answers; undefined where one does. */
@@ -55,8 +57,8 @@ export interface Facts {
 
 export const NO_ENGINE = 'no engine answers'
 
-/** This machine, for a cluster of that name. */
-export function createFacts({ cluster, askMs }: Pick<Facts, 'cluster' | 'askMs'>): Facts {
+/** This machine. @param askMs what a program gets by itself */
+export function createFacts({ place, askMs }: { place: ClusterPlace; askMs: number }): Facts {
   const known = new Map<string, Promise<unknown>>()
   const once = <T>(key: string, ask: () => Promise<T>): Promise<T> => {
     const asked = (known.get(key) as Promise<T> | undefined) ?? ask()
@@ -67,9 +69,9 @@ export function createFacts({ cluster, askMs }: Pick<Facts, 'cluster' | 'askMs'>
   const engine = () => once('engine', () => engineAnswer(askMs))
   const askInfo = async () => JSON.parse(await run('docker', ['info', '--format', '{{json .}}'])) as EngineInfo
   const info = () => once('info', async () => ((await engine()).running ? askInfo() : Promise.reject(new Error(NO_ENGINE))))
+  const nodes = () => run('docker', ['ps', '--filter', `label=${ROLE_LABEL}=node`, '--format', '{{.Names}}'])
   return {
-    cluster,
-    askMs,
+    place,
     platform: process.platform,
     env: process.env,
     run,
@@ -77,8 +79,15 @@ export function createFacts({ cluster, askMs }: Pick<Facts, 'cluster' | 'askMs'>
     text: (path) => readFile(path, 'utf8').catch(() => undefined),
     engine,
     info,
+    nodes: () =>
+      once('nodes', () =>
+        nodes().then(
+          (names) => names.split('\n').filter(Boolean),
+          () => [],
+        ),
+      ),
     sharesKernel: async () => (await info()).KernelVersion === release(),
-    whyNoRegistry: () => once('registry', () => whyNoRegistry(askMs)),
+    whyNoRegistry: () => once('registry', () => whyNoRegistry()),
     hasImages: () => once('images', async () => (await engine()).running && (await inspect('volume', IMAGE_VOLUME)) !== undefined),
     forget: () => known.clear(),
   }

@@ -123,6 +123,8 @@ interface PrivilegesRaw {
 /** What a node cannot do without: mounts and networks of its own. */
 const NEEDED = ['CAP_SYS_ADMIN', 'CAP_NET_ADMIN'] as const
 
+const OUTSIDE = 'Run commands where the engine runs, not in a container beside it: what is published on its 127.0.0.1 is not on yours'
+
 export const privileges: Entry<PrivilegesRaw> = {
   name: 'privileges',
   minimum: 'root, CAP_SYS_ADMIN, CAP_NET_ADMIN',
@@ -139,7 +141,8 @@ export const privileges: Entry<PrivilegesRaw> = {
     if (refused !== undefined) return bad(`the engine is ${refused.replace('name=', '').split(',')[0]}`)
     if (status === undefined) return fine('a rootful engine in a virtual machine')
     const missing = NEEDED.filter((each) => !hasCapability(status, each))
-    if (missing.length > 0) return bad(`${missing.join(', ')} withheld from this machine`)
+    // The engine runs on this kernel, and could not run itself without them.
+    if (missing.length > 0) return warn(`${missing.join(', ')} withheld here, but not from the engine`, OUTSIDE)
     return fine(hasCapability(status, 'CAP_SYS_RESOURCE') ? 'privileged containers' : 'all but privileged: no CAP_SYS_RESOURCE')
   },
 }

@@ -3,9 +3,9 @@ import { X509Certificate } from 'node:crypto'
 import { bad, type Finding, fine, unknown, warn } from '#core'
 import { type ContainerInfo, inspect } from '#kit/docker'
 import { pullsLeft } from '#kit/hub'
-import { labelledConfig } from '../config.ts'
+import { portsOf } from '../config.ts'
 import { CA_VARIABLES, containerName, networkName } from '../node-container.ts'
-import { defaultPortsFrom, portBlock, type TakenPort, takenPorts } from '../ports.ts'
+import { type TakenPort, takenPorts } from '../ports.ts'
 import type { Entry } from './entry.ts'
 import { type EngineInfo, type Facts, NO_ENGINE } from './facts.ts'
 import { holds, isHalf, overlaps, type Route, routesIn, type Subnet, split, subnetOf } from './subnets.ts'
@@ -24,9 +24,9 @@ export const ports: Entry<PortsRaw> = {
   why: 'A cluster’s addresses stay the same for its life, so that they can be remembered: it takes no other ports by itself',
   fix: 'Stop what holds them, or choose another block with npm run local:up -- --ports-from 17440',
   symptoms: /port is already allocated|127\.0\.0\.1:\d+: bind: address already in use|EADDRINUSE.*127\.0\.0\.1/i,
-  async read({ cluster, engine }) {
-    const found = (await engine()).running ? await inspect<ContainerInfo>('container', containerName(cluster)) : undefined
-    const block = found === undefined ? portBlock(await defaultPortsFrom(cluster)) : labelledConfig(found).ports
+  async read({ place, engine }) {
+    const found = (await engine()).running ? await inspect<ContainerInfo>('container', containerName(place.name)) : undefined
+    const block = await portsOf(place, found)
     const numbers = block.map(({ host }) => host)
     const isOwn = found?.State.Running === true
     return { first: Math.min(...numbers), last: Math.max(...numbers), isOwn, taken: isOwn ? [] : await takenPorts(block) }
@@ -43,8 +43,8 @@ interface SubnetsRaw {
   readonly routes: string
   readonly networks: readonly { readonly name: string; readonly subnets: readonly string[] }[]
   readonly pools: EngineInfo['DefaultAddressPools']
-  /** Whether the cluster's network has to be made yet. */
-  readonly isNew: boolean
+  /** The cluster's network, which perhaps has to be made yet. */
+  readonly own: string
 }
 
 /** As k3s has them by default, and the node that is built here. */
@@ -71,29 +71,32 @@ export const subnets: Entry<SubnetsRaw> = {
     if (routes === undefined) throw new Error('only the routes of Linux can be read')
     const { DefaultAddressPools: pools } = await facts.info()
     const networks = await engineNetworks(facts)
-    return { routes, networks, pools, isNew: !networks.some(({ name }) => name === networkName(facts.cluster)) }
+    return { routes, networks, pools, own: networkName(facts.place.name) }
   },
-  judge({ routes, networks, pools, isNew }) {
-    const own = networks.flatMap(({ name, subnets: texts }) =>
+  judge({ routes, networks, pools, own }) {
+    const known = networks.flatMap(({ name, subnets: texts }) =>
       texts.flatMap((text) => subnetOf(text) ?? []).map((subnet) => ({ name, subnet })),
     )
-    const foreign = routesIn(routes).filter(({ to }) => !own.some(({ subnet }) => subnet.first === to.first && subnet.last === to.last))
+    const foreign = routesIn(routes).filter(({ to }) => !known.some(({ subnet }) => subnet.first === to.first && subnet.last === to.last))
     const near = foreign.filter(({ to }) => !isHalf(to))
-    const stolen = own.flatMap(({ name, subnet }) =>
-      near.filter(({ to }) => takesContainers(to, subnet)).map((route) => clash(route, `the network '${name}'`)),
-    )
+    const stolen = known
+      .filter(({ name }) => name === own || name === REGISTRY_NETWORK)
+      .flatMap(({ name, subnet }) => near.filter(({ to }) => takesContainers(to, subnet)).map((route) => clash(route, name)))
     if (stolen.length > 0) return bad(stolen.join(', '))
+    const isNew = !networks.some(({ name }) => name === own)
     const isFull = (routed: readonly Route[]) =>
-      isNew && isExhausted(pools ?? USUAL_POOLS, [...own.map(({ subnet }) => subnet), ...routed.map(({ to }) => to)])
+      isNew && isExhausted(pools ?? USUAL_POOLS, [...known.map(({ subnet }) => subnet), ...routed.map(({ to }) => to)])
     if (isFull(near)) return bad('no addresses are left for a network of the cluster', FREE_POOL)
     if (isFull(foreign)) return warn('a VPN routes all addresses, and older engines then find none for a network', FREE_POOL)
-    return judgeReach(near, own)
+    return judgeReach(near, known)
   },
 }
 
 const FREE_POOL =
   'Remove networks that are not used (docker network ls), leave the VPN, or add default-address-pools in /etc/docker/daemon.json'
-const clash = ({ to, device }: Route, what: string) => `${to.text} by ${device} is in ${what}`
+/** The engine's usual one, in which our registry begins. */
+const REGISTRY_NETWORK = 'bridge'
+const clash = ({ to, device }: Route, network: string) => `${to.text} by ${device} is in the network '${network}'`
 
 /** The more specific route wins; an engine gives addresses from the lowest on. */
 function takesContainers(to: Subnet, network: Subnet): boolean {
@@ -109,12 +112,12 @@ function isExhausted(pools: NonNullable<EngineInfo['DefaultAddressPools']>, take
 }
 
 /** Nothing of ours breaks, but pods do not reach what is behind these routes. */
-function judgeReach(foreign: readonly Route[], own: readonly { readonly name: string; readonly subnet: Subnet }[]): Finding {
+function judgeReach(foreign: readonly Route[], known: readonly { readonly name: string; readonly subnet: Subnet }[]): Finding {
   const cluster = Object.entries(CLUSTER_SUBNETS).flatMap(([what, text]) => {
     const subnet = subnetOf(text)
     return subnet === undefined ? [] : [{ name: `the ${what}’ own ${text}`, subnet }]
   })
-  const hidden = [...cluster, ...own.map(({ name, subnet }) => ({ name: `the network '${name}'`, subnet }))].flatMap(({ name, subnet }) =>
+  const hidden = [...cluster, ...known.map(({ name, subnet }) => ({ name: `the network '${name}'`, subnet }))].flatMap(({ name, subnet }) =>
     foreign.filter(({ to }) => overlaps(to, subnet)).map(({ to, device }) => `${to.text} by ${device} meets ${name}`),
   )
   if (hidden.length > 0) return warn(hidden.join(', '), 'Nothing, unless pods must reach addresses behind that route: then leave the VPN')
@@ -125,10 +128,10 @@ async function engineNetworks({ run }: Facts): Promise<SubnetsRaw['networks']> {
   const ids = (await run('docker', ['network', 'ls', '--quiet', '--filter', 'driver=bridge'])).split('\n').filter(Boolean)
   if (ids.length === 0) return []
   const networks = JSON.parse(await run('docker', ['network', 'inspect', ...ids])) as {
-    Name: string
-    IPAM: { Config: { Subnet?: string }[] | null }
-  }[]
-  return networks.map(({ Name, IPAM }) => ({ name: Name, subnets: (IPAM.Config ?? []).flatMap(({ Subnet }) => Subnet ?? []) }))
+    Name?: string
+    IPAM?: { Config?: { Subnet?: string }[] | null }
+  }[] // Podman in Docker's place writes them another way
+  return networks.map(({ Name = '', IPAM }) => ({ name: Name, subnets: (IPAM?.Config ?? []).flatMap(({ Subnet }) => Subnet ?? []) }))
 }
 
 interface ProxyRaw {
@@ -235,6 +238,8 @@ interface RegistryRaw {
 
 /** As many as a bare machine pulls from Docker Hub. */
 const FEW_PULLS = 10
+/** Beside what is asked before it, within what a look gets. */
+const PULLS_MS = 1_500
 
 export const registry: Entry<RegistryRaw> = {
   name: 'registry',
@@ -246,7 +251,7 @@ export const registry: Entry<RegistryRaw> = {
     const why = await facts.whyNoRegistry()
     return {
       why,
-      remaining: why === undefined ? await pullsLeft(facts.askMs / 2).catch(() => undefined) : undefined,
+      remaining: why === undefined ? await pullsLeft(PULLS_MS).catch(() => undefined) : undefined,
       hasImages: await facts.hasImages(),
     }
   },

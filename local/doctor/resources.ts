@@ -3,10 +3,9 @@ import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { availableParallelism, freemem, homedir } from 'node:os'
 import { bad, fine, unknown, warn } from '#core'
-import { ROLE_LABEL } from '#kit/docker'
 import { cacheDir, root } from '#kit/paths'
 import type { Entry } from './entry.ts'
-import { type Facts, NO_ENGINE } from './facts.ts'
+import { NO_ENGINE } from './facts.ts'
 import { formatGb } from './numbers.ts'
 
 /** What everything that was measured was measured on. */
@@ -15,6 +14,8 @@ const MIN_MEMORY_GB = 3
 /** Compiling Kubernetes and Argo CD fills Go's caches with about 8 GB, the images take 3 GB. */
 const MIN_FREE_TO_BUILD_GB = 12
 const MIN_FREE_GB = 3
+/** For what a clone keeps: packages are there already, records and reports take some tens of MB. */
+const MIN_FREE_OF_CLONE_GB = 1
 
 export const cpu: Entry<{ readonly machine: number; readonly engine: number | undefined }> = {
   name: 'cpu',
@@ -45,22 +46,13 @@ export const memory: Entry<MemoryRaw> = {
   async read(facts) {
     // Elsewhere it leaves out what the system would give up, and the engine has memory of its own.
     if (facts.platform !== 'linux') throw new Error('only Linux says what can be had')
-    return { availableGb: freemem() / 1e9, nodes: await runningNodes(facts) }
+    return { availableGb: freemem() / 1e9, nodes: await facts.nodes() }
   },
   judge({ availableGb, nodes }) {
     const found = `${formatGb(availableGb)} free`
     if (availableGb >= MIN_MEMORY_GB) return fine(found)
     return nodes.length > 0 ? fine(`${found}, ${nodes.join(', ')} running`) : bad(found)
   },
-}
-
-/** None where no engine answers. */
-async function runningNodes({ run }: Facts): Promise<string[]> {
-  const args = ['ps', '--filter', `label=${ROLE_LABEL}=node`, '--format', '{{.Names}}']
-  return run('docker', args).then(
-    (names) => names.split('\n').filter(Boolean),
-    () => [],
-  )
 }
 
 export const engineMemory: Entry<number | undefined> = {
@@ -76,26 +68,29 @@ export const engineMemory: Entry<number | undefined> = {
   },
 }
 
-interface DiskRaw {
-  readonly free: readonly { readonly path: string; readonly gb: number }[]
-  /** Whether programs were compiled here before. */
-  readonly isBuilt: boolean
+interface Room {
+  readonly path: string
+  readonly gb: number
+  readonly neededGb: number
 }
 
-export const disk: Entry<DiskRaw> = {
+export const disk: Entry<readonly Room[]> = {
   name: 'disk',
   minimum: `${MIN_FREE_TO_BUILD_GB} GB before the first build, then ${MIN_FREE_GB} GB`,
   why: 'Compiling fills Go’s caches with about 8 GB and images take 3 GB; a full disk breaks builds and databases in the middle',
   fix: 'Free some space and run this again',
   symptoms: /no space left on device|ENOSPC|disk quota exceeded/i,
   async read() {
-    const paths = [homedir(), ...(existsSync(cacheDir) ? [cacheDir] : []), root]
-    return { free: await Promise.all(paths.map(async (path) => ({ path, gb: await freeGb(path) }))), isBuilt: existsSync(cacheDir) }
+    const isBuilt = existsSync(cacheDir)
+    const neededGb = isBuilt ? MIN_FREE_GB : MIN_FREE_TO_BUILD_GB
+    const rooms = [homedir(), ...(isBuilt ? [cacheDir] : [])].map((path) => ({ path, neededGb }))
+    const clone = { path: root, neededGb: MIN_FREE_OF_CLONE_GB }
+    return Promise.all([...rooms, clone].map(async (room) => ({ ...room, gb: await freeGb(room.path) })))
   },
-  judge({ free, isBuilt }) {
-    const least = free.reduce((a, b) => (b.gb < a.gb ? b : a))
+  judge(rooms) {
+    const least = rooms.reduce((a, b) => (b.gb - b.neededGb < a.gb - a.neededGb ? b : a))
     const found = `${formatGb(least.gb)} free below ${least.path}`
-    return least.gb < (isBuilt ? MIN_FREE_GB : MIN_FREE_TO_BUILD_GB) ? bad(found) : fine(found)
+    return least.gb < least.neededGb ? bad(`${found}, where ${least.neededGb} GB are needed`) : fine(found)
   },
 }
 

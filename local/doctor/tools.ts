@@ -50,9 +50,9 @@ export const kubectl: Entry<string | undefined> = {
   },
   judge(json) {
     if (json === undefined) return fine('none')
-    const { clientVersion } = JSON.parse(json) as { clientVersion: { gitVersion: string } }
-    const [theirs, ours] = [clientVersion.gitVersion, PINNED].map(minorOf)
-    const found = clientVersion.gitVersion
+    const { clientVersion } = JSON.parse(json) as { clientVersion?: { gitVersion?: string } }
+    const found = clientVersion?.gitVersion ?? ''
+    const [theirs, ours] = [found, PINNED].map(minorOf)
     if (theirs === undefined || ours === undefined) return unknown(`kubectl says that it is '${found}'`)
     return Math.abs(theirs - ours) <= 1 ? fine(found) : warn(found)
   },

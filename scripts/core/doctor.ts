@@ -30,7 +30,7 @@ export interface Check {
   readonly fix: string
   /** How a failure reads that this is behind. */
   readonly symptoms?: RegExp
-  /** Only asks, and changes nothing. @throws with the reason where it cannot tell; a TypeError is a bug. */
+  /** Only asks, and changes nothing. @throws with the reason where it cannot tell */
   look(): Promise<Finding>
   /** Mends what `look` warned of, as far as this user may, and says what it does. Nothing that cannot be taken back. */
   mend?(run: Run): Promise<void>
@@ -44,15 +44,15 @@ export interface Examined {
 }
 
 /** Above what each program and request that a look asks gets by itself, so that the nearer reason is told. */
-const LIMIT_MS = 3_500
+const LIMIT_MS = 5_000
 
 export interface ExamineOptions {
   readonly signal?: AbortSignal
-  /** What each look gets. @default 3.5 s */
+  /** What each look gets. @default 5 s */
   readonly limitMs?: number
 }
 
-/** Looks at all of them side by side; one that does not end in time is unknown, and holds up no other. */
+/** Looks at all of them side by side; one that does not end in time, or is broken, is unknown, and holds up no other. */
 export async function examine(checks: readonly Check[], { signal, limitMs = LIMIT_MS }: ExamineOptions = {}): Promise<Examined[]> {
   const examined = await Promise.all(
     checks.map(async (check) => {
@@ -69,10 +69,13 @@ async function lookOnce(check: Check): Promise<Finding> {
   try {
     return await check.look()
   } catch (thrown) {
-    if (thrown instanceof TypeError && thrown.cause === undefined) throw thrown
-    return unknown(messageOf(thrown).split('\n')[0] ?? '')
+    const [reason = ''] = messageOf(thrown).split('\n')
+    return unknown(isBug(thrown) ? `a bug of this entry, please report it: ${reason}` : reason)
   }
 }
+
+/** `fetch` reports an unreachable host as a TypeError with a cause. */
+const isBug = (thrown: unknown) => thrown instanceof TypeError && thrown.cause === undefined
 
 export const isBad = ({ finding }: Examined) => finding.level === 'bad'
 
@@ -113,12 +116,23 @@ const seen = ({ finding }: Examined) => (finding.level === 'unknown' ? finding.r
 const fixOf = ({ check, finding }: Examined) => ('fix' in finding ? finding.fix : undefined) ?? check.fix
 const adviceOf = (each: Examined) => `${each.check.why}. ${fixOf(each)}`
 
-/** Lines for below the message of a failure that has the mark of one of these. */
-export function explainFailure(checks: readonly Check[], message: string): string[] {
-  const behind = checks.find(({ symptoms }) => symptoms?.test(message))
-  if (behind === undefined) return []
-  const { name, why, fix } = behind
-  return [`That is how it reads where '${name}' is at fault. ${why}. ${fix}. npm run doctor -- --only ${name} shows what is there`]
+/** The one whose marks the message of a failure has. */
+export function behindFailure(checks: readonly Check[], message: string): Check | undefined {
+  return checks.find(({ symptoms }) => symptoms?.test(message))
+}
+
+/** Lines for below the message of a failure: the one that it reads like, with what is seen of it now, and all else that is bad now. */
+export async function explainFailure(checks: readonly Check[], message: string): Promise<string[]> {
+  const behind = behindFailure(checks, message)
+  const examined = await examine(checks)
+  const told = examined.filter((each) => each.check === behind || isBad(each))
+  if (told.length === 0) return []
+  const lines = told.map((each) => {
+    const { name } = each.check
+    const mark = each.check === behind ? `That is how it reads where '${name}' is at fault` : `'${name}' is bad on this machine`
+    return `${mark}. ${each.check.why}. Seen now: ${seen(each)} (needed: ${each.check.minimum}). ${fixOf(each)}`
+  })
+  return [...lines, 'npm run doctor shows all of this machine']
 }
 
 const COLOURS = { ok: 'green', warn: 'yellow', bad: 'red', unknown: 'cyan' } as const

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { stripVTControlCharacters } from 'node:util'
 import {
   bad,
+  behindFailure,
   type Check,
   examine,
   examinedJson,
@@ -38,6 +39,7 @@ import { createTree, runFile } from './tree-fixture.ts'
 
 const test = suite('doctor')
 const LONG = { timeoutMs: 60_000 }
+const CHECKS = checksOf({ name: 'local' })
 const FIXTURES = [...ENGINE, ...MACHINE, ...NETWORK, ...TOOLS]
 
 const shown = (finding: Finding, fix: string) =>
@@ -71,24 +73,32 @@ test('no two entries have one name', () => {
 
 for (const [line, name] of FAILURES) {
   test(`a failure is explained by '${name}': ${line.slice(0, 60)}`, () => {
-    const lines = explainFailure(checksOf(), `Cannot start the node: 'docker run …' failed with exit code 125\n${line}`)
-    assert.is(lines.length, 1)
-    assert.match(lines[0] ?? '', new RegExp(`'${name}' is at fault\\. .+\\. .+\\. npm run doctor -- --only ${name} `))
+    assert.is(behindFailure(CHECKS, `Cannot start the node: 'docker run …' failed with exit code 125\n${line}`)?.name, name)
   })
 }
 
+test('every entry that knows how a failure reads has one that does', () => {
+  const marked = ENTRIES.filter(({ symptoms }) => symptoms !== undefined).map(({ name }) => name)
+  assert.equal(
+    marked.filter((name) => !FAILURES.some(([, each]) => each === name)),
+    [],
+  )
+})
+
 test('a failure that no entry has seen is left alone', () => {
-  assert.equal(explainFailure(checksOf(), 'Waited 5 min for everything: Application dev/service: Progressing'), [])
+  assert.is(behindFailure(CHECKS, 'Waited 5 min for everything: Application dev/service: Progressing'), undefined)
 })
 
 test(
   'each entry reads this machine, and what is not of the engine is known',
   async () => {
-    const examined = await examine(checksOf('doctor-test'), { limitMs: 20_000 })
+    const examined = await examine(checksOf({ name: 'doctor-test' }), { limitMs: 20_000 })
     assert.equal(
       examined.map(({ check }) => check.name),
       ENTRIES.map(({ name }) => name),
     )
+    for (const { check, finding } of examined)
+      assert.not.match(finding.level === 'unknown' ? finding.reason : '', /a bug of this entry/, check.name)
     const known = [
       ...(process.platform === 'linux' ? ['memory'] : []),
       'disk',
@@ -213,9 +223,13 @@ test('examine() looks side by side; one that hangs, or throws, is unknown and ho
   )
 })
 
-test('examine() does not take a bug for an answer, and ends when the run does', async () => {
+test('examine() shows a bug as one and looks at the others all the same; it ends when the run does', async () => {
   const broken = checkOf('broken', async () => Promise.reject(new TypeError('x is undefined')))
-  await assert.rejects(examine([broken]), 'x is undefined')
+  const examined = await examine([broken, checkOf('whole', async () => fine('here'))])
+  assert.equal(
+    examined.map(({ finding }) => finding),
+    [unknown('a bug of this entry, please report it: x is undefined'), fine('here')],
+  )
   const stopped = examine([checkOf('hangs', () => new Promise<Finding>(() => {}))], { signal: AbortSignal.timeout(20) })
   await assert.rejects(stopped, /timeout/i)
 })
@@ -250,6 +264,18 @@ test('insist() begins nothing where something is bad, and names all of it with w
     /^Cannot start: disk: 1 GB \(needed: much\); memory: 2 GB \(needed: much\)\. Mend disk\. Close something\. npm run doctor shows all of this machine$/,
   )
   assert.instance(thrown, UserError)
+})
+
+test('a failure is explained by what it reads like, as it is seen now, and by all else that is bad', async () => {
+  const disk = checkOf('disk', async () => fine('20 GB'), { symptoms: /no space left/ })
+  const memory = checkOf('memory', async () => bad('1 GB', 'Close something'))
+  const dark = checkOf('dark', async () => unknown('no engine'))
+  assert.equal(await explainFailure([disk, memory, dark], 'write: no space left on device'), [
+    "That is how it reads where 'disk' is at fault. Nothing works without it. Seen now: 20 GB (needed: much). Mend disk",
+    "'memory' is bad on this machine. Nothing works without it. Seen now: 1 GB (needed: much). Close something",
+    'npm run doctor shows all of this machine',
+  ])
+  assert.equal(await explainFailure([disk, dark], 'Waited 5 min for everything'), [])
 })
 
 test('insist() goes on where nothing is bad, and says what it could not mend', async ({ signal }) => {
@@ -317,6 +343,16 @@ test(
 )
 
 test(
+  '--list looks at nothing, so it cannot mend either',
+  async () => {
+    const { exitCode, output } = await doctor(['--list', '--fix'])
+    assert.match(output, /'--list' cannot be used with option '--fix'/)
+    assert.is(exitCode, 2)
+  },
+  LONG,
+)
+
+test(
   'without a daemon the engine is bad, what it alone knows is unknown, and the exit code is 1',
   async () => {
     const { exitCode, output } = await doctor(['--json', '--only', 'engine,cgroup,memory,git'], { DOCKER_HOST: 'unix:///nowhere.sock' })
@@ -347,7 +383,7 @@ test(
     tree.write('docker', '#!/bin/sh\nexec sleep 60\n', 0o755)
     const { exitCode, output, ms } = await doctor(['--only', 'engine,clock,git'], { PATH: `${tree.path}:${process.env.PATH}` })
     const text = stripVTControlCharacters(output)
-    assert.match(text, /^bad +engine +'docker version .*' was killed by \w+ after 2\.\d s/m)
+    assert.match(text, /^bad +engine +'docker version .*' was killed by \w+ after 4\.\d s/m)
     assert.match(text, /^unknown +clock +no engine answers/m)
     assert.match(text, /^ok +git/m)
     assert.is(exitCode, 1)

@@ -5,7 +5,7 @@ import { type Fixture, fixtures } from './fixture.ts'
 const DOWN = 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?'
 const DENIED =
   'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: permission denied'
-const HUNG = "'docker version --format …' was killed by SIGTERM after 2.5 s"
+const HUNG = "'docker version --format …' was killed by SIGTERM after 4.0 s"
 const engineOf = (answer: { running: false; why: string }, isOurs = false) => ({
   answer,
   isOurs,
@@ -45,6 +45,8 @@ export const ENGINE: readonly Fixture[] = [
   ...fixtures(
     engine.engineAddress,
     ['a socket', 'unix:///var/run/docker.sock', 'ok', /unix/],
+    ['a port of this machine', 'tcp://127.0.0.1:2375', 'warn', /tcp:.*end of a tunnel/s],
+    ['a name that begins like it', 'tcp://localhost.example:2375', 'bad', /tcp:.*DOCKER_HOST/s],
     ['another machine', 'tcp://192.0.2.10:2376', 'bad', /tcp:.*DOCKER_HOST/s],
     ['another machine by SSH', 'ssh://root@build.example', 'bad', /ssh:.*context use default/s],
   ),

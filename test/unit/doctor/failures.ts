@@ -28,5 +28,7 @@ export const FAILURES: readonly (readonly [line: string, name: string])[] = [
   ['no matching manifest for linux/arm/v7 in the manifest list entries', 'architecture'],
   ['error getting credentials - err: exec: "docker-credential-desktop": executable file not found in $PATH, out: ``', 'credentials'],
   ['go: go.mod requires go >= 1.26.0 (running go 1.24.3; GOTOOLCHAIN=local)', 'go'],
+  ["EACCES: permission denied, open '/mnt/c/holdfast/node_modules/.package-lock.json'", 'project-files'],
+  ["error: unknown option `path-format=absolute'", 'git'],
   ["'debootstrap --variant=minbase trixie …' failed with exit code 1 after 3.0 s", 'build-base'],
 ]

@@ -7,6 +7,7 @@ import { type Fixture, fixtures } from './fixture.ts'
 const ROOT = '27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard'
 const mounted = (at: string, type: string, options = 'rw,relatime') =>
   `${ROOT}\n71 27 0:52 / ${at} ${options} shared:9 - ${type} source rw\n`
+const CLONE = { path: '/src', gb: 2, neededGb: 1 }
 const ALL_FLAGS = { MemoryLimit: true, CpuCfsQuota: true, PidsLimit: true }
 /** @param set the bounding set */
 const withCapabilities = (set: string) => `Name:\tnode\nCapInh:\t0000000000000000\nCapBnd:\t${set}\nCapAmb:\t0000000000000000\n`
@@ -33,31 +34,22 @@ export const MACHINE: readonly Fixture[] = [
   ),
   ...fixtures(
     resources.disk,
+    ['room', [{ path: '/home', gb: 38, neededGb: 12 }, CLONE], 'ok', /2\.0 GB free below \/src/],
     [
-      'room',
-      {
-        free: [
-          { path: '/home', gb: 38 },
-          { path: '/src', gb: 15 },
-        ],
-        isBuilt: false,
-      },
-      'ok',
-      /15\.0 GB free below \/src/,
-    ],
-    ['too little to build', { free: [{ path: '/home', gb: 8 }], isBuilt: false }, 'bad', /8\.0 GB free below \/home.*Free some space/s],
-    ['enough once all is built', { free: [{ path: '/home', gb: 8 }], isBuilt: true }, 'ok', /8\.0 GB/],
-    [
-      'nearly full',
-      {
-        free: [
-          { path: '/home', gb: 8 },
-          { path: '/src', gb: 1.2 },
-        ],
-        isBuilt: true,
-      },
+      'too little to build',
+      [{ path: '/home', gb: 8, neededGb: 12 }, CLONE],
       'bad',
-      /1\.2 GB free below \/src/,
+      /8\.0 GB free below \/home, where 12 GB.*Free some space/s,
+    ],
+    ['enough once all is built', [{ path: '/home', gb: 8, neededGb: 3 }], 'ok', /8\.0 GB/],
+    [
+      'a clone on a full disk',
+      [
+        { path: '/home', gb: 38, neededGb: 3 },
+        { ...CLONE, gb: 0.2 },
+      ],
+      'bad',
+      /0\.2 GB free below \/src, where 1 GB/,
     ],
   ),
   ...fixtures(
@@ -129,10 +121,10 @@ export const MACHINE: readonly Fixture[] = [
       /engine is userns.*userns-remap/s,
     ],
     [
-      'an unprivileged container',
+      'a container beside the engine',
       { securityOptions: [], status: withCapabilities('00000000a80425fb') },
-      'bad',
-      /CAP_SYS_ADMIN, CAP_NET_ADMIN withheld/,
+      'warn',
+      /CAP_SYS_ADMIN, CAP_NET_ADMIN withheld here.*where the engine runs/s,
     ],
   ),
   ...fixtures(

@@ -12,7 +12,14 @@ const PRIVATE_ROUTES = [route('tun0', '000010AC', '0000F0FF'), route('tun0', '00
 /** As a VPN lays them over the default route. */
 const HALVES = [route('tun0', '00000000', '00000080'), route('tun0', '00000080', '00000080')]
 const BRIDGE = { name: 'bridge', subnets: ['172.17.0.0/16'] }
-const subnetsOf = (text: string, isNew = false) => ({ routes: text, networks: [BRIDGE], pools: undefined, isNew })
+const OWN = { name: 'holdfast-local', subnets: ['172.18.0.0/16'] }
+const OTHER = { name: 'other', subnets: ['172.20.0.0/16'] }
+const subnetsOf = (text: string, ...more: readonly (typeof OTHER)[]) => ({
+  routes: text,
+  networks: [BRIDGE, ...more],
+  pools: undefined,
+  own: OWN.name,
+})
 const PROXY = 'http://someone:hunter2@proxy.example:3128'
 
 export const NETWORK: readonly Fixture[] = [
@@ -32,10 +39,22 @@ export const NETWORK: readonly Fixture[] = [
     ['no VPN', subnetsOf(routes()), 'ok', /0 routes to elsewhere/],
     ['a network elsewhere', subnetsOf(routes(route('eth0', '000200C0', '00FFFFFF'))), 'ok', /1 route to elsewhere/],
     [
-      'a VPN that takes containers’ own addresses',
+      'a VPN that takes the registry’s own addresses',
       subnetsOf(routes(route('tun0', '000011AC', '00FFFFFF'))),
       'bad',
       /172\.17\.0\.0\/24 by tun0 is in the network 'bridge'.*default-address-pools/s,
+    ],
+    [
+      'a VPN that takes the nodes’ own addresses',
+      subnetsOf(routes(route('tun0', '000012AC', '00FFFFFF')), OWN),
+      'bad',
+      /172\.18\.0\.0\/24 by tun0 is in the network 'holdfast-local'/,
+    ],
+    [
+      'a VPN that takes those of somebody else’s containers',
+      subnetsOf(routes(route('tun0', '000014AC', '00FFFFFF')), OTHER),
+      'warn',
+      /172\.20\.0\.0\/24 by tun0 meets the network 'other'/,
     ],
     [
       'a VPN that takes pods’ addresses',
@@ -45,13 +64,13 @@ export const NETWORK: readonly Fixture[] = [
     ],
     [
       'a VPN around all pools, the network made',
-      subnetsOf(routes(...PRIVATE_ROUTES)),
+      subnetsOf(routes(...PRIVATE_ROUTES), OWN),
       'warn',
       /172\.16\.0\.0\/12 by tun0 meets the network 'bridge'/,
     ],
-    ['the same, and the network to make', subnetsOf(routes(...PRIVATE_ROUTES), true), 'bad', /no addresses are left.*docker network ls/s],
-    ['a VPN that routes everything', subnetsOf(routes(...HALVES), true), 'warn', /a VPN routes all addresses/],
-    ['the same, and the network made', subnetsOf(routes(...HALVES)), 'ok', /none clashes/],
+    ['the same, and the network to make', subnetsOf(routes(...PRIVATE_ROUTES)), 'bad', /no addresses are left.*docker network ls/s],
+    ['a VPN that routes everything', subnetsOf(routes(...HALVES)), 'warn', /a VPN routes all addresses/],
+    ['the same, and the network made', subnetsOf(routes(...HALVES), OWN), 'ok', /none clashes/],
   ),
   ...fixtures(
     network.proxy,

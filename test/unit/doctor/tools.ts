@@ -28,6 +28,7 @@ export const TOOLS: readonly Fixture[] = [
     ['the same minor', kubectlJson('v1.36.0'), 'ok', /v1\.36\.0/],
     ['one minor below', kubectlJson('v1.35.4+k3s1'), 'ok', /v1\.35\.4/],
     ['four minors below', kubectlJson('v1.32.4'), 'warn', /v1\.32\.4.*Install kubectl 1\.36/s],
+    ['one that says nothing', '{}', 'unknown', /says that it is ''/],
     ['two minors above', kubectlJson('v1.38.0'), 'warn', /v1\.38\.0/],
   ),
   ...fixtures(
