@@ -5,8 +5,8 @@ import { Failure, messageOf } from '#kit/errors'
 import type { Kube, KubeObject } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import { differ, labelledConfig } from './config.ts'
+import { pointAtEngine } from './engine.ts'
 import { makeJoinToken } from './join.ts'
-import { pointAtEngine } from './machine.ts'
 import {
   agentName,
   agentVolumeNames,

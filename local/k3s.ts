@@ -6,11 +6,11 @@ import { type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Kube } from '#kit/kube'
 import { clusterDir } from '#kit/paths'
 import { agentContainers, ensureAgents } from './agents.ts'
-import { differ, labelledConfig } from './config.ts'
+import { differ, labelledConfig, portsOf } from './config.ts'
 import { machinesOf } from './machines.ts'
 import { imageOf, type NodeImages } from './node/image.ts'
 import { canBePrivileged, containerName, type NodeConfig, type NodeFile, networkName } from './node-container.ts'
-import { checkPortsFree, defaultPortsFrom, nodePortOf, portBlock } from './ports.ts'
+import { checkPortsFree, nodePortOf } from './ports.ts'
 import { waitForNode } from './ready.ts'
 import { joinNetwork, registryAddress } from './registry/registry.ts'
 import { createServer, removeServer } from './server.ts'
@@ -56,12 +56,10 @@ export async function findCluster(name: string, settings: ClusterSettings): Prom
   return openCluster(name, config, settings)
 }
 
-/** A block of ports, once chosen, stays the cluster's own until another is asked for. */
 async function nodeConfig(options: ClusterOptions, found: ContainerInfo | undefined): Promise<NodeConfig> {
-  const { name, portsFrom, serverArgs, nodeImages, kubernetes, images } = options
+  const { name, serverArgs, nodeImages, kubernetes, images } = options
   const { ref } = await images.local(imageOf(nodeImages, kubernetes))
-  const kept = portsFrom === undefined && found !== undefined ? labelledConfig(found).ports : undefined
-  const ports = kept ?? portBlock(portsFrom ?? (await defaultPortsFrom(name)))
+  const ports = await portsOf(options, found)
   const own = containerName(name)
   // By its name other nodes find it, whatever address it has.
   const args = ['server', '--disable=traefik', `--node-name=${own}`, '--tls-san=127.0.0.1', `--tls-san=${own}`, ...serverArgs]

@@ -2,12 +2,13 @@
 import { existsSync } from 'node:fs'
 import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ClusterProvider, DownRequest, ImageSpec, Run, UpRequest } from '#core'
+import type { ClusterProvider, DownRequest, ImageSpec, UpRequest } from '#core'
 import { CLUSTER_LABEL, docker, listByLabel, ROLE_LABEL } from '#kit/docker'
 import { cacheDir, ownDir } from '#kit/paths'
+import { checksOf, readyMachine } from './doctor/catalogue.ts'
+import { mustAnswer, stopEngine } from './engine.ts'
 import { type ClusterSettings, ensureCluster, findCluster } from './k3s.ts'
 import { takeLock } from './lock.ts'
-import { checkMachine, ensureEngine, failIfRemoteEngine, mustAnswer, stopEngine } from './machine.ts'
 import { imageOf, NODE_IMAGES, versionsOf } from './node/image.ts'
 import { ensureRegistry, removeRegistry } from './registry/registry.ts'
 
@@ -19,6 +20,7 @@ export function localClusters(options: LocalOptions): ClusterProvider {
   const { nodeImages } = settings
   return {
     kubernetes: versionsOf(nodeImages),
+    checks: checksOf,
     prepare: (request) => prepare(request, imageOf(nodeImages, request.kubernetes)),
     up: (request) => ensureCluster({ ...request, ...settings }),
     find: async (name) => ((await mustAnswer()) ? findCluster(name, settings) : undefined),
@@ -29,23 +31,17 @@ export function localClusters(options: LocalOptions): ClusterProvider {
   }
 }
 
-async function prepare({ images, ...run }: UpRequest, nodeImage: ImageSpec): Promise<{ registry: string }> {
-  await prepareMachine(run)
+async function prepare(request: UpRequest, nodeImage: ImageSpec): Promise<{ registry: string }> {
+  await readyMachine(request, request)
   // The node's image is the longest build of all: it begins while the registry's own is still made.
-  const [registry] = await Promise.all([startRegistry({ images, ...run }), images.local(nodeImage)])
+  const [registry] = await Promise.all([startRegistry(request), request.images.local(nodeImage)])
   return { registry }
 }
 
 /** Where images are made for a cluster elsewhere. @returns host and port of the registry on this machine. */
 export async function imageStore(request: Pick<UpRequest, 'images' | 'progress' | 'signal'>): Promise<string> {
-  await prepareMachine(request)
+  await readyMachine(request)
   return startRegistry(request)
-}
-
-async function prepareMachine({ progress, signal }: Run): Promise<void> {
-  failIfRemoteEngine()
-  await checkMachine(progress)
-  await ensureEngine(progress, signal)
 }
 
 function startRegistry({ images, progress, signal }: Pick<UpRequest, 'images' | 'progress' | 'signal'>): Promise<string> {

@@ -4,7 +4,7 @@ import type { UpRequest } from '#core'
 import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Failure, messageOf } from '#kit/errors'
 import { pending, ready, waitFor } from '#kit/wait'
-import { pointAtEngine } from './machine.ts'
+import { pointAtEngine } from './engine.ts'
 import {
   containerName,
   HoldfastServer,

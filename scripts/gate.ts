@@ -2,6 +2,7 @@
 import { GATES, type Gate, pickGates } from '#kit/gates'
 import { type Invocation, main } from '#kit/main'
 import { root } from '#kit/paths'
+import { namesIn } from '#kit/pick'
 import { runStage } from '#kit/stage'
 
 interface Flags {
@@ -41,13 +42,6 @@ async function list(gates: readonly Gate[], { json }: Flags): Promise<number> {
   if (json) print(JSON.stringify(rows, undefined, 2))
   else for (const row of rows) print(`${row.name.padEnd(8)} ${row.tool} ${row.version} (${row.how})`)
   return 0
-}
-
-function namesIn(list = ''): string[] {
-  return list
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '')
 }
 
 function print(line: string): void {

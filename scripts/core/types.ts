@@ -4,6 +4,7 @@ import type { Kube, KubeObject } from '#kit/kube'
 import type { Progress } from '#kit/progress'
 import type { Condition } from '#kit/wait'
 import type { Alerting } from './alerting.ts'
+import type { Check } from './doctor.ts'
 import type { Environment } from './environments.ts'
 import type { LoadGenerator } from './load.ts'
 import type { FaultSwitch, NetworkSwitch, Scenario } from './scenario.ts'
@@ -87,6 +88,8 @@ export type ServiceName = (typeof SERVICE_NAMES)[number]
 /** What a command needs to get a cluster, whatever stands behind it. */
 export interface ClusterProvider {
   readonly kubernetes: KubernetesVersions
+  /** What the machine must have for a cluster. */
+  checks(place: ClusterPlace): readonly Check[]
   /** Makes the machine ready. @returns where images are pushed, so that they can be made while the cluster starts. */
   prepare(request: UpRequest): Promise<{ readonly registry: string }>
   /** Starts the cluster, or continues with the one that is there. */
@@ -124,10 +127,14 @@ export interface CloudProvider {
   ): Promise<void>
 }
 
-export interface UpRequest extends Run {
+/** What of a machine is a cluster's own. */
+export interface ClusterPlace {
   readonly name: string
   /** First port of the cluster's block; undefined keeps the block that it has. */
   readonly portsFrom?: number
+}
+
+export interface UpRequest extends Run, ClusterPlace {
   /** How many nodes; undefined keeps those that it has. @default 1 for a new cluster */
   readonly nodes?: number
   /** Version of Kubernetes. @default the one that is pinned */

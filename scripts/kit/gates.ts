@@ -1,10 +1,9 @@
 /** The gates: what must be clean before anything is run. Each is a read-only function from a root folder to problems. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { UserError } from './errors.ts'
 import { exec } from './exec.ts'
-import { nearest } from './nearest.ts'
 import { root as ownRoot } from './paths.ts'
+import { pickNamed } from './pick.ts'
 import { checkRules } from './rules.ts'
 import { findSecrets } from './secrets.ts'
 
@@ -26,11 +25,7 @@ export const GATES: readonly Gate[] = [
 
 /** The gates of these names; all where none is named. @throws UserError with the nearest name for one that does not exist. */
 export function pickGates(names: readonly string[]): readonly Gate[] {
-  const known = GATES.map(({ name }) => name)
-  const wrong = names.find((name) => !known.includes(name))
-  if (wrong === undefined) return GATES.filter(({ name }) => names.length === 0 || names.includes(name))
-  const next = `Did you mean '${nearest(wrong, known)}'? Known: ${known.join(', ')}`
-  throw new UserError({ what: `Cannot run the gate '${wrong}'`, why: 'there is none of that name', next })
+  return pickNamed(GATES, names, 'run the gate')
 }
 
 interface BiomeReport {

@@ -15,6 +15,9 @@ export interface GoPlatform {
   readonly arch: string
 }
 
+/** The oldest that compiles what is pinned. */
+export const OLDEST_GO = '1.26'
+
 /** One compile at a time: each uses every core by itself. */
 const compiling = createLimit(1)
 const once = createOnce<string>()
@@ -85,7 +88,7 @@ async function compilerVersion(): Promise<string> {
         {
           what: 'Cannot build from source',
           why: 'Go is not on the PATH',
-          next: 'Install Go 1.26, or use --images pull where a registry answers',
+          next: `Install Go ${OLDEST_GO}, or use --images pull where a registry answers`,
         },
         thrown,
       )

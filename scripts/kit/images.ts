@@ -9,6 +9,7 @@ import { builderEnv, docker, enginePlatform, inspect, ROLE_LABEL } from './docke
 import { Failure, UserError } from './errors.ts'
 import { goBuild, goKey, goModuleDir } from './go.ts'
 import { hashFiles, keyOf, sha256 } from './hash.ts'
+import { whyNoRegistry } from './hub.ts'
 import { createLimit, createOnce } from './limit.ts'
 import { root } from './paths.ts'
 import type { Progress } from './progress.ts'
@@ -112,7 +113,7 @@ export class Images {
   async #decideWay(): Promise<'pull' | 'build'> {
     if (this.#source.way !== undefined) return this.#source.way
     return this.#way('way', async () => {
-      const way = (await registryAnswers()) ? 'pull' : 'build'
+      const way = (await whyNoRegistry()) === undefined ? 'pull' : 'build'
       this.#source.progress.say(
         way === 'pull'
           ? 'A container registry answers: images are pulled'
@@ -268,12 +269,4 @@ export async function digestOf(registry: string, name: string, tag: string): Pro
   if (!response.ok)
     throw new Failure({ what: `Cannot look up ${name}:${tag}`, why: `the registry at ${registry} answered ${response.status}` })
   return response.headers.get('docker-content-digest') as Digest
-}
-
-/** Any answer counts, also 401: pulling needs a registry that speaks, not one that knows us. */
-async function registryAnswers(): Promise<boolean> {
-  return fetch('https://registry-1.docker.io/v2/', { signal: AbortSignal.timeout(3000) }).then(
-    () => true,
-    () => false,
-  )
 }

@@ -18,6 +18,8 @@ export interface CommandSpec<Flags> {
   readonly example: string
   /** Adds flags and arguments to the parser. */
   readonly declare?: (command: Command) => Command
+  /** Lines for below the message of a failure; a UserError has said its next step itself. */
+  readonly explain?: (message: string, flags: Flags) => Promise<readonly string[]>
   /** @returns the exit code; nothing means 0. */
   readonly run: (invocation: Invocation<Flags>) => Promise<number | undefined>
 }
@@ -56,12 +58,18 @@ export async function main<Flags>(spec: CommandSpec<Flags>): Promise<never> {
 
 async function runGuarded<Flags>(spec: CommandSpec<Flags>, progress: Progress): Promise<number> {
   const abort = new AbortController()
+  let flags: Flags | undefined
   try {
-    const { flags, args } = parse(spec, process.argv.slice(2))
+    const parsed = parse(spec, process.argv.slice(2))
+    flags = parsed.flags
     listenForSignals(abort, progress)
-    return (await spec.run({ flags, args, signal: abort.signal, progress })) ?? 0
+    return (await spec.run({ ...parsed, signal: abort.signal, progress })) ?? 0
   } catch (thrown) {
-    return report(abort.signal.aborted ? abort.signal.reason : thrown, progress)
+    const reason: unknown = abort.signal.aborted ? abort.signal.reason : thrown
+    const code = report(reason, progress)
+    if (code !== 1 || flags === undefined) return code
+    for (const line of (await spec.explain?.(messageOf(reason), flags)) ?? []) progress.say(line)
+    return code
   }
 }
 

@@ -1,71 +1,21 @@
-/** The machine under the cluster: is it big enough, is there an engine, is the kernel set right? */
+/** The Docker Engine: asked, installed and started where that is ours to do, and stopped again. */
 import { spawn } from 'node:child_process'
-import { closeSync, existsSync, openSync } from 'node:fs'
-import { readFile, rm, statfs, writeFile } from 'node:fs/promises'
-import { freemem, homedir } from 'node:os'
+import { closeSync, openSync } from 'node:fs'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { aptInstall, hasProgram, isRoot } from '#kit/debian'
 import { docker } from '#kit/docker'
-import { Failure, messageOf, UserError } from '#kit/errors'
+import { messageOf, UserError } from '#kit/errors'
 import { ExecError } from '#kit/exec'
-import { cacheDir, ensureDir, machineDir } from '#kit/paths'
+import { ensureDir, machineDir } from '#kit/paths'
 import type { Progress } from '#kit/progress'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
 
-/** containerd, kubelet and every container shim take instances; the default of 128 is used up by about 28 pods. */
-const INOTIFY_INSTANCES = 512
-const INOTIFY_FILE = '/proc/sys/fs/inotify/max_user_instances'
-/** Compiling Kubernetes and Argo CD fills Go's caches with about 8 GB, the images take 3 GB. */
-const MIN_FREE_TO_BUILD_GB = 12
-const MIN_FREE_GB = 3
-const MIN_MEMORY_GB = 3
 const ENGINE_PACKAGES = ['docker.io', 'iptables']
 /** As the user set it: later it is also set for testcontainers, which then would pass for the user's wish. */
-const givenHost = process.env.DOCKER_HOST
+export const givenHost = process.env.DOCKER_HOST
 const engineFile = join(machineDir, 'engine.pid')
 const engineLog = join(machineDir, 'dockerd.log')
-
-/** @throws UserError naming what the machine lacks. Raises what it can, and says so. */
-export async function checkMachine(progress: Progress): Promise<void> {
-  await checkDisk()
-  checkMemory()
-  await raiseInotify(progress)
-}
-
-async function checkDisk(): Promise<void> {
-  const { bavail, bsize } = await statfs(homedir())
-  const freeGb = (bavail * bsize) / 1e9
-  const neededGb = existsSync(cacheDir) ? MIN_FREE_GB : MIN_FREE_TO_BUILD_GB
-  if (freeGb >= neededGb) return
-  throw new UserError({
-    what: 'Cannot start',
-    why: `only ${freeGb.toFixed(1)} GB of disk are free and ${neededGb} GB are needed`,
-    next: 'Free some space and run this again',
-  })
-}
-
-function checkMemory(): void {
-  const freeGb = freemem() / 1e9
-  if (freeGb >= MIN_MEMORY_GB) return
-  throw new UserError({
-    what: 'Cannot start',
-    why: `only ${freeGb.toFixed(1)} GB of memory are free and ${MIN_MEMORY_GB} GB are needed`,
-    next: 'Close something and run this again',
-  })
-}
-
-async function raiseInotify(progress: Progress): Promise<void> {
-  if (process.platform !== 'linux') return
-  const current = Number(await readFile(INOTIFY_FILE, 'utf8'))
-  if (current >= INOTIFY_INSTANCES) return
-  const command = `sysctl fs.inotify.max_user_instances=${INOTIFY_INSTANCES}`
-  try {
-    await writeFile(INOTIFY_FILE, String(INOTIFY_INSTANCES))
-    progress.say(`Raised inotify instances from ${current} to ${INOTIFY_INSTANCES} (${command}): each pod takes four`)
-  } catch {
-    progress.say(`Only ${current} inotify instances per user: pods may fail to start. Raise them with: sudo ${command}`)
-  }
-}
 
 /** Finds a running engine, or installs and starts one where that is ours to do. */
 export async function ensureEngine(progress: Progress, signal: AbortSignal): Promise<void> {
@@ -83,12 +33,12 @@ export async function ensureEngine(progress: Progress, signal: AbortSignal): Pro
 export async function mustAnswer(): Promise<boolean> {
   if (!(await hasProgram('docker'))) return false
   const answer = await engineAnswer()
-  if (!answer.running && !(isOursToStart() && /cannot connect|no such file/i.test(answer.why))) throw noEngine(answer.why)
+  if (!answer.running && !(isOursToStart() && isDown(answer.why))) throw noEngine(answer.why)
   return answer.running
 }
 
 /** An address that somebody has set names an engine of theirs: starting another one would not answer there. */
-const isOursToStart = () => process.platform === 'linux' && isRoot() && givenHost === undefined
+export const isOursToStart = () => process.platform === 'linux' && isRoot() && givenHost === undefined
 
 /** testcontainers looks for an engine by itself; it must find the one that the docker command talks to. */
 export async function pointAtEngine(): Promise<void> {
@@ -97,24 +47,43 @@ export async function pointAtEngine(): Promise<void> {
   process.env.DOCKER_HOST = stdout.trim()
 }
 
-async function engineAnswer(): Promise<{ running: true } | { running: false; why: string }> {
+/** What the engine says of itself, of which the Docker command knows more. */
+export interface EngineServer {
+  readonly Version?: string
+  readonly ApiVersion?: string
+  readonly Os?: string
+  readonly Arch?: string
+  readonly KernelVersion?: string
+  readonly Components?: readonly { readonly Name: string }[]
+}
+
+export type EngineAnswer = { readonly running: true; readonly server: EngineServer } | { readonly running: false; readonly why: string }
+
+/** Asks the daemon: the command alone may be there without one. */
+export async function engineAnswer(timeoutMs = 10_000): Promise<EngineAnswer> {
   try {
-    await docker(['version', '--format', '{{.Server.Version}}'], { timeoutMs: 10_000 })
-    return { running: true }
+    const { stdout } = await docker(['version', '--format', '{{json .Server}}'], { timeoutMs })
+    const server = JSON.parse(stdout) as EngineServer | null // Podman in Docker's place has none
+    return { running: true, server: server ?? {} }
   } catch (thrown) {
-    const why = thrown instanceof ExecError ? (thrown.stderr.trim().split('\n').at(-1) ?? '') : messageOf(thrown)
-    return { running: false, why }
+    const said = thrown instanceof ExecError ? thrown.stderr.trim().split('\n').at(-1) : ''
+    return { running: false, why: said || messageOf(thrown) }
   }
 }
 
+/** Whether nothing runs at all, so that starting one is of use. */
+export const isDown = (why: string) => /cannot connect|failed to connect|no such file|command not found/i.test(why)
+
 function noEngine(why: string): UserError {
-  return new UserError({ what: 'Cannot use a Docker Engine', why, next: nextStep(why) })
+  return new UserError({ what: 'Cannot use a Docker Engine', why, next: engineAdvice(why) })
 }
 
-function nextStep(why: string): string {
-  if (givenHost !== undefined) return `Start the engine at DOCKER_HOST '${givenHost}', or unset it`
-  if (process.platform !== 'linux') return 'Start Docker Desktop, Colima or Rancher Desktop and run this again'
+/** What to do about an engine that does not answer. @param host as the user set DOCKER_HOST */
+export function engineAdvice(why: string, host = givenHost, platform: NodeJS.Platform = process.platform): string {
+  if (host !== undefined) return `Start the engine at DOCKER_HOST '${host}', or unset it`
+  if (platform !== 'linux') return 'Start Docker Desktop, Colima or Rancher Desktop and run this again'
   if (/permission denied/i.test(why)) return 'Run: sudo usermod -aG docker "$USER", log in again, and run this again'
+  if (!isDown(why)) return 'Restart the engine and run this again'
   return `Run: sudo apt-get install -y ${ENGINE_PACKAGES.join(' ')} && sudo systemctl start docker && sudo usermod -aG docker "$USER", then log in again`
 }
 
@@ -177,11 +146,4 @@ export async function stopEngine(): Promise<boolean> {
 async function isProcess(pid: number, program: string): Promise<boolean> {
   const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')
   return name.trim() === program
-}
-
-/** The address that the engine's user meets when it is remote: not supported, since ports are published on this machine. */
-export function failIfRemoteEngine(): void {
-  const host = process.env.DOCKER_HOST ?? ''
-  if (/^(tcp|ssh):/.test(host))
-    throw new Failure({ what: 'Cannot use a remote Docker Engine', why: `DOCKER_HOST is '${host}'`, next: 'Unset DOCKER_HOST' })
 }
