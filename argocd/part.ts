@@ -152,8 +152,19 @@ const RESOURCES: Readonly<Record<string, object>> = {
 }
 const SMALL = { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '256Mi' } }
 
+/** Copies the program of 200 MB for plugins that run beside the repo server, before that may start. Nothing here has one. */
+const COPY = 'copyutil'
+
+function withoutCopy(object: KubeObject): KubeObject {
+  const { template } = object.spec
+  const { initContainers = [], ...pod } = template.spec
+  const needed = initContainers.filter(({ name }: { name: string }) => name !== COPY)
+  const spec = needed.length === 0 ? pod : { ...pod, initContainers: needed }
+  return { ...object, spec: { ...object.spec, template: { ...template, spec } } }
+}
+
 function withContainers(object: KubeObject, target: Target): KubeObject {
-  const adapted = mapContainers(withDigests(object, target), (container) => ({
+  const adapted = mapContainers(withDigests(withoutCopy(object), target), (container) => ({
     ...container,
     ...watchedAtStart(container),
     imagePullPolicy: 'IfNotPresent',

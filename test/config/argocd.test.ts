@@ -75,6 +75,19 @@ test(
   MODULE,
 )
 
+test(
+  'nothing is copied for plugins that are not there; what makes the password of Redis stays',
+  async () => {
+    const objects = await rendered('built')
+    const first = objects.flatMap(({ spec }) => spec?.template?.spec.initContainers ?? [])
+    assert.equal(
+      first.map(({ name }) => name),
+      ['secret-init'],
+    )
+  },
+  MODULE,
+)
+
 const upgrades = argocd.upgrades ?? assert.unreachable('it has versions')
 
 test(
