@@ -12,6 +12,7 @@ import { imageOf, type NodeImages } from './node/image.ts'
 import { canBePrivileged, containerName, type NodeConfig, type NodeFile, networkName } from './node-container.ts'
 import { checkPortsFree, nodePortOf } from './ports.ts'
 import { waitForNode } from './ready.ts'
+import { registryHosting } from './registry/hosting.ts'
 import { joinNetwork, registryAddress } from './registry/registry.ts'
 import { createServer, removeServer } from './server.ts'
 
@@ -42,6 +43,7 @@ export async function ensureCluster(options: ClusterOptions): Promise<Cluster> {
   await joinNetwork(networkName(name)) // the registry may be a new container
   const [kubeconfig, kube] = [kubeconfigPath(name), Kube.fromFile(kubeconfigPath(name))]
   await progress.step('Wait for the API server', () => waitForNode(kube, server, { timeoutMs: START_TIMEOUT_MS, signal }))
+  await kube.apply(registryHosting(await registryAddress()))
   const { mirrors } = options
   await ensureAgents({ name, progress, signal, kube, kubeconfig, server: wanted, mirrors, ...(nodes === undefined ? {} : { nodes }) })
   return openCluster(name, wanted, options)
@@ -63,7 +65,8 @@ async function nodeConfig(options: ClusterOptions, found: ContainerInfo | undefi
   const own = containerName(name)
   // By its name other nodes find it, whatever address it has.
   const args = ['server', '--disable=traefik', `--node-name=${own}`, '--tls-san=127.0.0.1', `--tls-san=${own}`, ...serverArgs]
-  return { image: ref, args, ports, privileges: (await canBePrivileged()) ? 'privileged' : 'capabilities' }
+  const privileges = (await canBePrivileged()) ? 'privileged' : 'capabilities'
+  return { image: ref, args, ports, privileges, registry: await registryAddress() }
 }
 
 const apiPort = (config: NodeConfig) => config.ports[0]?.host ?? 0

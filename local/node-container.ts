@@ -13,6 +13,8 @@ export interface NodeConfig {
   readonly args: readonly string[]
   readonly ports: readonly PortMapping[]
   readonly privileges: 'privileged' | 'capabilities'
+  /** What this machine calls our registry: images that a tool has pushed to it are named so. Nodes that are older have none. */
+  readonly registry?: string
 }
 
 /** A node that is to be made. */
@@ -122,7 +124,7 @@ function describe(
     .withNetworkMode(networkName(cluster))
     .withCopyContentToContainer([
       ...[...files, ...extraCa()].map((file) => ({ ...file, mode: 0o600 })),
-      { content: registriesYaml(mirrors), target: '/etc/rancher/k3s/registries.yaml', mode: 0o600 },
+      { content: registriesYaml([...mirrors, config.registry ?? []].flat()), target: '/etc/rancher/k3s/registries.yaml', mode: 0o600 },
       { content: nameservers.map((each) => `nameserver ${each}\n`).join(''), target: RESOLV_CONF, mode: 0o644 },
     ])
     .withEnvironment({ GOGC, ...(nameservers.length === 0 ? {} : { K3S_RESOLV_CONF: RESOLV_CONF }) })

@@ -4,6 +4,7 @@ import { bringUp, explainFailure, upSummary } from '#core'
 import { type UpFlags, withUp } from '#kit/flags'
 import { Images } from '#kit/images'
 import { main } from '#kit/main'
+import { timingsJson } from '#kit/progress'
 import { stack } from '../holdfast.config.ts'
 
 await main<UpFlags>({
@@ -28,9 +29,7 @@ await main<UpFlags>({
     const installed = await bringUp(stack, request)
     const elapsedMs = performance.now() - started
     process.stdout.write(
-      flags.timings === 'json'
-        ? `${JSON.stringify({ elapsedMs, steps: progress.timings })}\n`
-        : `${upSummary(installed, { elapsedMs, timings: progress.timings })}\n`,
+      flags.timings === 'json' ? timingsJson(progress, elapsedMs) : `${upSummary(installed, { elapsedMs, timings: progress.timings })}\n`,
     )
     return 0
   },

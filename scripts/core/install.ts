@@ -4,7 +4,7 @@ import { type Kube, type KubeObject, type ObjectRef, refOf } from '#kit/kube'
 import { tagImage } from '#kit/registry'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import { refresh } from './delivery.ts'
-import { applyAll, runsPods } from './direct.ts'
+import { applyAll, applyEarly, runsPods } from './direct.ts'
 import { ENVIRONMENTS, type Environment, FIRST_ENVIRONMENT, nameIn } from './environments.ts'
 import {
   ARGOCD_NAMESPACE,
@@ -152,7 +152,7 @@ async function push(stack: Stack, target: Target, { git, facts }: { git: GitRemo
 /** Applies what Argo CD needs before it can sync, itself and the Git server, unless both are there. It adopts them. */
 async function bootstrap(stack: Stack, target: Target, { progress, signal }: Run): Promise<void> {
   const { kube } = target.cluster
-  const [first, later] = [stack.parts.filter((part) => part.bootstraps), stack.parts.filter((part) => !part.bootstraps)]
+  const [first, later] = split(stack.parts, ({ bootstraps = false }) => bootstraps)
   const objects = await renderedBy(first, target)
   const workloads = objects.filter(runsPods).map(refOf)
   if (await canSync(kube, workloads)) return prepareParts(stack, target.cluster, { progress, signal })
@@ -160,10 +160,17 @@ async function bootstrap(stack: Stack, target: Target, { progress, signal }: Run
     await applyAll(kube, [ownNamespace()])
     await prepareParts(stack, target.cluster, { progress, signal })
     // Argo CD reads the API's whole schema anew with every definition that comes, so they come before it runs.
-    const definitions = (await renderedBy(later, target)).filter(({ kind }) => kind === 'CustomResourceDefinition')
+    const isDefinition = ({ kind }: KubeObject) => kind === 'CustomResourceDefinition'
+    const [definitions, others] = split(await renderedBy(later, target), isDefinition)
     await applyAll(kube, [...definitions, ...objects])
-    await waitForWorkloads(kube, workloads, { signal, onSeen: note })
+    // Where it has run before, what it syncs to until the push may be another commit.
+    const isNew = (await kube.get({ ...APPLICATIONS, name: ROOT_APPLICATION })) === undefined
+    await Promise.all([isNew ? applyEarly(kube, others) : undefined, waitForWorkloads(kube, workloads, { signal, onSeen: note })])
   })
+}
+
+function split<T>(all: readonly T[], isFirst: (each: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((each) => !isFirst(each))]
 }
 
 async function renderedBy(parts: readonly Part[], target: Target): Promise<KubeObject[]> {

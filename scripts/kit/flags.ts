@@ -9,10 +9,13 @@ export interface ImagesFlags {
   readonly images?: 'pull' | 'build'
 }
 
-export interface UpFlags extends ClusterFlags, ImagesFlags {
+export interface TimingsFlags {
+  readonly timings?: 'json'
+}
+
+export interface UpFlags extends ClusterFlags, ImagesFlags, TimingsFlags {
   readonly portsFrom?: number
   readonly nodes?: number
-  readonly timings?: 'json'
 }
 
 export interface JsonFlags {
@@ -27,11 +30,14 @@ export function withImages(command: Command): Command {
   return command.addOption(new Option('--images <way>', 'force how images are obtained').choices(['pull', 'build']))
 }
 
+export function withTimings(command: Command): Command {
+  return command.addOption(new Option('--timings <format>', 'print on stdout how long each step took, in ms').choices(['json']))
+}
+
 export function withUp(command: Command): Command {
-  return withImages(withName(command))
+  return withTimings(withImages(withName(command)))
     .option('--ports-from <port>', 'first port of the cluster’s block on 127.0.0.1 (default 16440)', parsePort)
     .option('--nodes <n>', 'how many nodes; without it those that are there (default 1)', wholeNumber(1, 5))
-    .addOption(new Option('--timings <format>', 'print the time of each step').choices(['json']))
 }
 
 export interface RevertFlags {
