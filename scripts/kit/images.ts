@@ -271,7 +271,7 @@ export async function digestOf(registry: string, name: string, tag: string): Pro
 }
 
 /** Any answer counts, also 401: pulling needs a registry that speaks, not one that knows us. */
-async function registryAnswers(): Promise<boolean> {
+export async function registryAnswers(): Promise<boolean> {
   return fetch('https://registry-1.docker.io/v2/', { signal: AbortSignal.timeout(3000) }).then(
     () => true,
     () => false,
