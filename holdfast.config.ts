@@ -1,9 +1,11 @@
 /** The composition root: what the platform is made of. An adopter edits this file. */
 import { defineStack } from '#core'
 import { lint, types } from '#kit/gate/code'
+import { dockerfiles } from '#kit/gate/dockerfiles'
 import type { Gate } from '#kit/gate/gate'
 import { secrets } from '#kit/gate/secrets'
 import { unit } from '#kit/gate/unit'
+import { workflows } from '#kit/gate/workflows'
 import { monitoring } from './alerts/part.ts'
 import { alerting } from './alerts/rehearsal.ts'
 import { alertSink } from './alerts/sink/part.ts'
@@ -94,4 +96,4 @@ export const stack = defineStack({
 })
 
 /** What must be clean before anything is run or pushed, in this order. */
-export const gates: readonly Gate[] = [secrets, lint, types, unit]
+export const gates: readonly Gate[] = [secrets, lint, types, unit, workflows, dockerfiles]
