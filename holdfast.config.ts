@@ -6,6 +6,7 @@ import type { Gate } from '#kit/gate/gate'
 import { secrets } from '#kit/gate/secrets'
 import { unit } from '#kit/gate/unit'
 import { workflows } from '#kit/gate/workflows'
+import { rulesGate } from './alerts/check.ts'
 import { monitoring } from './alerts/part.ts'
 import { alerting } from './alerts/rehearsal.ts'
 import { alertSink } from './alerts/sink/part.ts'
@@ -13,6 +14,7 @@ import { argocd } from './argocd/part.ts'
 import { rollouts } from './argocd/rollouts/part.ts'
 import { faults } from './chart/faults.ts'
 import { policies, service } from './chart/part.ts'
+import { terraformGate } from './cloud/check.ts'
 import { createCloud } from './cloud/cloud.ts'
 import { storage } from './cloud/part.ts'
 import { createLoadGenerator } from './load/generator.ts'
@@ -96,4 +98,13 @@ export const stack = defineStack({
 })
 
 /** What must be clean before anything is run or pushed, in this order. */
-export const gates: readonly Gate[] = [secrets, lint, types, unit, workflows, dockerfiles]
+export const gates: readonly Gate[] = [
+  secrets,
+  lint,
+  types,
+  unit,
+  rulesGate(Object.values(stack.timing).map(({ speedup }) => speedup)),
+  terraformGate,
+  workflows,
+  dockerfiles,
+]

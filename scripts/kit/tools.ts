@@ -21,6 +21,8 @@ const TOOLS = {
     tags: ['remove_all_sd', 'enable_kubernetes_sd'],
   },
   amtool: { goMod: 'alerts/alertmanager/module', package: 'github.com/prometheus/alertmanager/cmd/amtool' },
+  tflint: { goMod: 'local/tools/tflint', package: 'github.com/terraform-linters/tflint' },
+  kubeconform: { goMod: 'local/tools/kubeconform', package: 'github.com/yannh/kubeconform/cmd/kubeconform' },
   actionlint: { goMod: 'local/tools/actionlint', package: 'github.com/rhysd/actionlint/cmd/actionlint' },
 } satisfies Record<string, GoBinary>
 

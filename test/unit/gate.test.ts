@@ -117,7 +117,10 @@ test(
       rows.map(({ name, tool }) => [name, tool]),
       gates.flatMap(({ name, checks }) => checks.map(({ tool }) => [name, tool])),
     )
-    assert.equal([...new Set(rows.map(({ name }) => name))], ['secrets', 'lint', 'types', 'unit', 'workflows', 'dockerfiles'])
+    assert.equal(
+      [...new Set(rows.map(({ name }) => name))],
+      ['secrets', 'lint', 'types', 'unit', 'rules', 'terraform', 'workflows', 'dockerfiles'],
+    )
     for (const { tool, version = '', how = '', about = '' } of rows) {
       assert.match(version, /^v?\d+(\.\d+)+|^[\w ]*live[\w ]*$/, tool)
       assert.ok(how !== '' && about !== '', tool)
