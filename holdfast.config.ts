@@ -1,5 +1,5 @@
 /** The composition root: what the platform is made of. An adopter edits this file. */
-import { defineStack } from '#core'
+import { defineStack, previewCloud } from '#core'
 import { lint, types } from '#kit/gate/code'
 import { dockerfiles } from '#kit/gate/dockerfiles'
 import type { Gate } from '#kit/gate/gate'
@@ -12,6 +12,7 @@ import { alerting } from './alerts/rehearsal.ts'
 import { alertSink } from './alerts/sink/part.ts'
 import { argocd } from './argocd/part.ts'
 import { rollouts } from './argocd/rollouts/part.ts'
+import { chartGate } from './chart/check.ts'
 import { faults } from './chart/faults.ts'
 import { policies, service } from './chart/part.ts'
 import { terraformGate } from './cloud/check.ts'
@@ -103,6 +104,7 @@ export const gates: readonly Gate[] = [
   lint,
   types,
   unit,
+  chartGate(() => previewCloud(stack)),
   rulesGate(Object.values(stack.timing).map(({ speedup }) => speedup)),
   terraformGate,
   workflows,

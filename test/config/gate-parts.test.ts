@@ -3,7 +3,9 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Check, pickGates, Unavailable } from '#kit/gate/gate'
+import type { KubeObject } from '#kit/kube'
 import { root } from '#kit/paths'
+import { chartGate } from '../../chart/check.ts'
 import { gates } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 
@@ -33,6 +35,56 @@ const OPEN = `resource "aws_vpc_security_group_ingress_rule" "open" {
 
 /** By gate. */
 const FAULTS: Readonly<Record<string, readonly Fault[]>> = {
+  chart: [
+    {
+      name: 'a template that is not there',
+      tool: 'helm',
+      file: 'chart/templates/deployment.yaml',
+      from: 'include "service.labels"',
+      to: 'include "service.lables"',
+      says: /^chart\/values\.yaml:1 — helm lint: .*service\.lables/m,
+    },
+    {
+      name: 'a field that is misspelt',
+      tool: 'kubeconform',
+      file: 'chart/templates/deployment.yaml',
+      from: 'revisionHistoryLimit:',
+      to: 'revisionHistoryLimits:',
+      says: /^chart\/values-prod\.yaml:1 — Deployment service: .*revisionHistoryLimits/m,
+    },
+    {
+      name: 'a misspelt field of a policy',
+      tool: 'kubeconform',
+      file: 'chart/policies/run-as-non-root.yaml',
+      from: 'failurePolicy:',
+      to: 'failurePolice:',
+      says: /^chart\/policies:1 — ValidatingAdmissionPolicy run-as-non-root: .*failurePolice/m,
+    },
+    {
+      name: 'a container that runs as root',
+      tool: 'policies',
+      file: 'chart/templates/deployment.yaml',
+      from: 'runAsUser: 10001',
+      to: 'runAsUser: 0',
+      says: /^chart\/values-prod\.yaml:1 — Deployment service is refused by run-as-non-root — Set runAsNonRoot: true and no runAsUser: 0 .* 'service'$/m,
+    },
+    {
+      name: 'an image by the tag latest',
+      tool: 'policies',
+      file: 'chart/templates/_helpers.tpl',
+      from: 'printf "%s@%s" $name .Values.image.digest',
+      to: 'printf "%s:latest" $name',
+      says: /^chart\/values\.yaml:1 — Deployment service is refused by images-by-digest — Name each image .* 'docker\.io\/holdfast\/service:latest'$/m,
+    },
+    {
+      name: 'a container without limits',
+      tool: 'policies',
+      file: 'chart/templates/deployment.yaml',
+      from: '{{- toYaml .Values.resources | nindent 12 }}',
+      to: '{}',
+      says: /is refused by cpu-and-memory-limits/,
+    },
+  ],
   rules: [
     {
       name: 'a rule without a test',
@@ -133,8 +185,19 @@ for (const gate of pickGates(gates, Object.keys(FAULTS)))
       )
   }
 
+test('chart: digests finds an image that the cloud would run by a tag, and takes nothing for nothing', async () => {
+  const pod = (image: string) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: { containers: [{ name: 'c', image }] } })
+  const run = (objects: readonly KubeObject[]) =>
+    chartGate(async () => objects)
+      .checks.find(({ tool }) => tool === 'digests')
+      ?.run({ root })
+  assert.equal(await run([pod(`a@sha256:${'0'.repeat(64)}`)]), [])
+  assert.equal(await run([pod('a:latest')]), ["holdfast.config.ts:1 — Pod p runs 'a:latest' in the cloud — name it by its digest"])
+  assert.match((await run([]))?.join() ?? '', /nothing with an image is rendered/)
+})
+
 test('each check has a fault that it must find, or a test of its own', () => {
-  const elsewhere = ['pint']
+  const elsewhere = ['pint', 'digests']
   for (const { name, checks } of pickGates(gates, Object.keys(FAULTS)))
     for (const { tool } of checks) {
       const has = FAULTS[name]?.some((fault) => fault.tool === tool) ?? false
