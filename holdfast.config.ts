@@ -1,8 +1,10 @@
 /** The composition root: what the platform is made of. An adopter edits this file. */
 import { defineStack, previewCloud } from '#core'
 import { lint, types } from '#kit/gate/code'
+import { dependenciesGate } from '#kit/gate/dependencies'
 import { dockerfiles } from '#kit/gate/dockerfiles'
 import type { Gate } from '#kit/gate/gate'
+import { licences } from '#kit/gate/licences'
 import { secrets } from '#kit/gate/secrets'
 import { unit } from '#kit/gate/unit'
 import { workflows } from '#kit/gate/workflows'
@@ -101,6 +103,8 @@ export const stack = defineStack({
 /** What must be clean before anything is run or pushed, in this order. */
 export const gates: readonly Gate[] = [
   secrets,
+  dependenciesGate(),
+  licences,
   lint,
   types,
   unit,

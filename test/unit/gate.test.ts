@@ -119,7 +119,7 @@ test(
     )
     assert.equal(
       [...new Set(rows.map(({ name }) => name))],
-      ['secrets', 'lint', 'types', 'unit', 'chart', 'rules', 'terraform', 'workflows', 'dockerfiles'],
+      ['secrets', 'dependencies', 'licences', 'lint', 'types', 'unit', 'chart', 'rules', 'terraform', 'workflows', 'dockerfiles'],
     )
     for (const { tool, version = '', how = '', about = '' } of rows) {
       assert.match(version, /^v?\d+(\.\d+)+|^[\w ]*live[\w ]*$/, tool)
