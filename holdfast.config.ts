@@ -1,9 +1,11 @@
 /** The composition root: what the platform is made of. An adopter edits this file. */
 import { defineStack, previewCloud } from '#core'
+import { savedImage } from '#kit/gate/archive'
 import { lint, types } from '#kit/gate/code'
 import { dependenciesGate } from '#kit/gate/dependencies'
 import { dockerfiles } from '#kit/gate/dockerfiles'
 import type { Gate } from '#kit/gate/gate'
+import { imageGate } from '#kit/gate/image'
 import { licences } from '#kit/gate/licences'
 import { secrets } from '#kit/gate/secrets'
 import { unit } from '#kit/gate/unit'
@@ -16,7 +18,7 @@ import { argocd } from './argocd/part.ts'
 import { rollouts } from './argocd/rollouts/part.ts'
 import { chartGate } from './chart/check.ts'
 import { faults } from './chart/faults.ts'
-import { policies, service } from './chart/part.ts'
+import { policies, service, serviceImage } from './chart/part.ts'
 import { terraformGate } from './cloud/check.ts'
 import { createCloud } from './cloud/cloud.ts'
 import { storage } from './cloud/part.ts'
@@ -113,4 +115,5 @@ export const gates: readonly Gate[] = [
   terraformGate,
   workflows,
   dockerfiles,
+  imageGate(savedImage(serviceImage)),
 ]

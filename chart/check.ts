@@ -8,6 +8,7 @@ import { exec } from '#kit/exec'
 import { type Check, type Gate, goVersionOf, have, type Look, npmVersion, ownVersion } from '#kit/gate/gate'
 import type { KubeObject } from '#kit/kube'
 import { createSchemas } from '#kit/schemas'
+import { oneLine } from '#kit/text'
 import { tool } from '#kit/tools'
 import { judgeObject, readPolicies } from './policy.ts'
 
@@ -52,9 +53,9 @@ const helmLint: Check = {
         accept: [0, 1],
         signal,
       })
-      const said = `${stdout}${stderr}`.split('\n').filter((line) => /^\[(ERROR|WARNING)\]|^Error/.test(line))
+      const said = `${stdout}\n${stderr}`.split('\n').filter((line) => !/^(==>|\[INFO\]|\s*$)/.test(line))
       if (exitCode === 0) return []
-      return [`chart/${file}:1 — helm lint: ${said.join(' ') || `ended with exit code ${exitCode}`} — mend the chart`]
+      return [`chart/${file}:1 — helm lint: ${oneLine(said.join(' '))} — mend the chart`]
     })
     return found.flat()
   },

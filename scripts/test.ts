@@ -40,6 +40,7 @@ const STAGES: readonly Stage[] = [
   folder('unit'),
   gate('secrets'),
   folder('config'),
+  { ...folder('gates'), isExtra: true },
   { ...folder('contract'), onStack: true },
   { ...folder('live'), onStack: true },
   { ...folder('series'), onStack: true, isExtra: true },

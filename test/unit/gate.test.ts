@@ -119,7 +119,7 @@ test(
     )
     assert.equal(
       [...new Set(rows.map(({ name }) => name))],
-      ['secrets', 'dependencies', 'licences', 'lint', 'types', 'unit', 'chart', 'rules', 'terraform', 'workflows', 'dockerfiles'],
+      ['secrets', 'dependencies', 'licences', 'lint', 'types', 'unit', 'chart', 'rules', 'terraform', 'workflows', 'dockerfiles', 'image'],
     )
     for (const { tool, version = '', how = '', about = '' } of rows) {
       assert.match(version, /^v?\d+(\.\d+)+|^[\w ]*live[\w ]*$/, tool)
