@@ -102,5 +102,7 @@ export interface ProfileFlags {
 
 /** What the gates may do without. */
 export function withProfile(command: Command): Command {
-  return command.addOption(new Option('--profile <name>', 'which tools CI may do without; refused on GitHub').choices([...PROFILES]))
+  return command.addOption(
+    new Option('--profile <name>', 'which tools CI may do without; refused on GitHub').choices([...PROFILES]).env('HOLDFAST_PROFILE'),
+  )
 }

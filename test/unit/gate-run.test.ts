@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { exec } from '#kit/exec'
 import { type Absence, readAbsence, readAllowed } from '#kit/gate/absence'
 import { type Check, type Gate, have, readProblem, Unavailable } from '#kit/gate/gate'
 import { installHooks } from '#kit/gate/hook'
@@ -12,7 +13,7 @@ import { root } from '#kit/paths'
 import { createProgress } from '#kit/progress'
 import { gates } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
-import { createRepository, runFile } from './tree-fixture.ts'
+import { createRepository, createTree, runFile } from './tree-fixture.ts'
 
 const test = suite('gate run')
 
@@ -186,5 +187,30 @@ test('the hooks are installed once and again, and never over somebody else’s',
   await assert.rejects(installHooks(tree.path), /core\.hooksPath is '\.husky'/)
   assert.is(pathOf(), '.husky')
 })
+
+test(
+  'nothing is pushed when a gate is red',
+  async () => {
+    const hook = (name: string) => readFileSync(join(root, '.githooks', name), 'utf8')
+    using remote = createTree()
+    using tree = createRepository({ 'a.txt': 'a' })
+    for (const name of ['pre-commit', 'pre-push']) tree.write(`.githooks/${name}`, hook(name), 0o755)
+    const gate = (script: string) => tree.write('package.json', JSON.stringify({ scripts: { gate: script } }))
+    const git = (...args: readonly string[]) =>
+      exec('git', ['-c', 'user.name=test', '-c', 'user.email=test@example.invalid', ...args], { cwd: tree.path, accept: [0, 1] })
+    await exec('git', ['init', '--quiet', '--bare', remote.path])
+    gate('node -e "process.exit(0)" --')
+    await installHooks(tree.path)
+    await git('add', '--all')
+    assert.is((await git('commit', '--quiet', '--message', 'green')).exitCode, 0)
+    gate('node -e "process.exit(1)" --')
+    assert.is((await git('push', '--quiet', remote.path, 'HEAD:refs/heads/main')).exitCode, 1)
+    assert.is((await git('commit', '--quiet', '--all', '--message', 'red')).exitCode, 1)
+    assert.is((await exec('git', ['for-each-ref'], { cwd: remote.path })).stdout, '')
+    gate('node -e "process.exit(0)" --')
+    assert.is((await git('push', '--quiet', remote.path, 'HEAD:refs/heads/main')).exitCode, 0)
+  },
+  { timeoutMs: 60_000 },
+)
 
 test.run()
