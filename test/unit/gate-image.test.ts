@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { judgeAdvisories } from '#kit/gate/advisories'
 import { type ImageArchive, readImageConfig } from '#kit/gate/archive'
 import { have, Unavailable } from '#kit/gate/gate'
-import { imageGate, readTrivy } from '#kit/gate/image'
+import { imageGate, readGrype, readTrivy } from '#kit/gate/image'
 import { root } from '#kit/paths'
 import { assert, suite } from '../suite.ts'
 import { createLayout } from './image-fixture.ts'
@@ -70,6 +70,23 @@ test('what trivy reports is judged by the policy of the dependencies, and no rep
   ])
   assert.equal(readTrivy(JSON.stringify({ SchemaVersion: 2 })), [])
   assert.throws(() => readTrivy('{}'), /trivy gave no report/)
+})
+
+test('what grype reports is judged alike, its other names of a vulnerability too', () => {
+  const match = {
+    vulnerability: { id: 'GHSA-1', severity: 'High', dataSource: 'https://github.com/advisories/GHSA-1', description: 'over\nflow' },
+    relatedVulnerabilities: [{ id: 'CVE-2026-1' }],
+    artifact: { name: 'node', version: '24.0.0' },
+  }
+  const rated = (severity: string) =>
+    readGrype(JSON.stringify({ matches: [{ ...match, vulnerability: { ...match.vulnerability, severity } }] }))
+  const exception = { id: 'CVE-2026-1', package: 'node', reason: 'nothing here calls what is broken', until: '2026-12-24' }
+  const now = Date.parse('2026-11-26')
+  assert.match(judgeAdvisories(rated('High'), { from: 'high', exceptions: [] }).join(), /node: 24\.0\.0: over flow \(GHSA-1, high\)/)
+  assert.equal(judgeAdvisories(rated('High'), { from: 'high', exceptions: [exception] }, now), [])
+  for (const severity of ['Negligible', 'Medium']) assert.equal(judgeAdvisories(rated(severity), { from: 'high', exceptions: [] }), [])
+  assert.is(judgeAdvisories(rated('Unknown'), { from: 'high', exceptions: [] }).length, 1)
+  assert.throws(() => readGrype('{}'), /grype gave no report/)
 })
 
 test.run()

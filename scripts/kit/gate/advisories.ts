@@ -91,8 +91,11 @@ const counts = ({ severity }: Advisory, { from }: Policy) =>
 const isAbout = (exception: Exception, { id, aliases, package: name }: Advisory) =>
   exception.package === name && [id, ...aliases].includes(exception.id)
 
-/** As databases write it: `HIGH`, `Moderate`, `medium`. */
-export function readSeverity(text: string | undefined): Severity | undefined {
-  const word = text?.toLowerCase() === 'medium' ? 'moderate' : text?.toLowerCase()
-  return SEVERITIES.find((each) => each === word)
+/** What databases call it beside our own words. */
+const ALSO: Readonly<Record<string, Severity>> = { medium: 'moderate', negligible: 'low', info: 'low' }
+
+/** As databases write it: `HIGH`, `Moderate`, `Medium`. */
+export function readSeverity(text = ''): Severity | undefined {
+  const word = text.toLowerCase()
+  return ALSO[word] ?? SEVERITIES.find((each) => each === word)
 }

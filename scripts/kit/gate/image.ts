@@ -6,6 +6,7 @@ import { mkdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { exec } from '../exec.ts'
 import { cacheDir, reportsDir } from '../paths.ts'
+import { oneLine } from '../text.ts'
 import { tool } from '../tools.ts'
 import { type Advisory, judgeAdvisories, readPolicy, readSeverity } from './advisories.ts'
 import { type ImageArchive, type ObtainImage, readImageConfig } from './archive.ts'
@@ -18,6 +19,8 @@ const TRIVY: PulledTool = {
   digest: 'sha256:62b1e65e8869bc4b4c6aa4fa2b21595256c7c2f6018a9d9ad61caf87187c1969',
 }
 const SYFT = 'local/tools/syft'
+const GRYPE = 'local/tools/grype'
+const GRYPE_DATABASE = 'https://grype.anchore.io/databases/v6/latest.json'
 const DOCKERFILE = 'service/Dockerfile'
 
 /** @param obtain the image; each check disposes of what it was given */
@@ -50,8 +53,16 @@ export function imageGate(obtain: ObtainImage): Gate {
     version: async () => pulledVersion(TRIVY),
     run: withImage(runTrivy),
   }
+  const grype: Check = {
+    tool: 'grype',
+    source: 'Go module',
+    pin: `${GRYPE}/go.mod`,
+    about: 'the same by another live database',
+    version: () => goVersionOf(GRYPE, 'github.com/anchore/grype'),
+    run: withImage(runGrype),
+  }
   // What is signed, and by whom, is checked here as well once images are signed.
-  return { name: 'image', checks: [user, syft, trivy] }
+  return { name: 'image', checks: [user, syft, trivy, grype] }
 }
 
 /** A name is resolved in the image, and `runAsNonRoot` refuses what it cannot tell from root. */
@@ -114,6 +125,36 @@ export function readTrivy(stdout: string): Advisory[] {
     title: `${each.InstalledVersion}: ${each.Title ?? 'no title'}`,
     severity: readSeverity(each.Severity),
     url: each.PrimaryURL ?? `https://avd.aquasec.com/nvd/${each.VulnerabilityID}`,
+    file: DOCKERFILE,
+  }))
+}
+
+async function runGrype({ kind, path }: ImageArchive, { root, signal }: Look): Promise<string[]> {
+  // It takes minutes to build, and says nothing without its database.
+  await have(() => fetch(GRYPE_DATABASE, { method: 'HEAD', signal: AbortSignal.timeout(5000) }), signal)
+  const program = await have(() => tool('grype'), signal)
+  const env = { GRYPE_CHECK_FOR_APP_UPDATE: 'false', GRYPE_DB_CACHE_DIR: join(cacheDir, 'grype') }
+  const { stdout } = await exec(program, [`${kind}:${path}`, '--quiet', '-o', 'json'], { env, ...(signal === undefined ? {} : { signal }) })
+  return judgeAdvisories(readGrype(stdout), await readPolicy(root))
+}
+
+interface GrypeMatch {
+  readonly vulnerability: { readonly id: string; readonly severity?: string; readonly dataSource?: string; readonly description?: string }
+  readonly relatedVulnerabilities?: readonly { readonly id: string }[]
+  readonly artifact: { readonly name: string; readonly version: string }
+}
+
+/** Grype's report as advisories. Exported for the tests. */
+export function readGrype(stdout: string): Advisory[] {
+  const { matches } = JSON.parse(stdout) as { readonly matches?: readonly GrypeMatch[] }
+  if (matches === undefined) throw new Error('grype gave no report')
+  return matches.map(({ vulnerability, relatedVulnerabilities = [], artifact }) => ({
+    id: vulnerability.id,
+    aliases: relatedVulnerabilities.map(({ id }) => id),
+    package: artifact.name,
+    title: `${artifact.version}: ${oneLine(vulnerability.description ?? 'no description')}`,
+    severity: readSeverity(vulnerability.severity),
+    url: vulnerability.dataSource ?? vulnerability.id,
     file: DOCKERFILE,
   }))
 }
