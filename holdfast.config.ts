@@ -1,12 +1,25 @@
 /** The composition root: what the platform is made of. An adopter edits this file. */
-import { defineStack } from '#core'
+import { defineStack, previewCloud } from '#core'
+import { savedImage } from '#kit/gate/archive'
+import { lint, types } from '#kit/gate/code'
+import { dependenciesGate } from '#kit/gate/dependencies'
+import { dockerfiles } from '#kit/gate/dockerfiles'
+import type { Gate } from '#kit/gate/gate'
+import { imageGate } from '#kit/gate/image'
+import { licences } from '#kit/gate/licences'
+import { secrets } from '#kit/gate/secrets'
+import { unit } from '#kit/gate/unit'
+import { workflows } from '#kit/gate/workflows'
+import { rulesGate } from './alerts/check.ts'
 import { monitoring } from './alerts/part.ts'
 import { alerting } from './alerts/rehearsal.ts'
 import { alertSink } from './alerts/sink/part.ts'
 import { argocd } from './argocd/part.ts'
 import { rollouts } from './argocd/rollouts/part.ts'
+import { chartGate } from './chart/check.ts'
 import { faults } from './chart/faults.ts'
-import { policies, service } from './chart/part.ts'
+import { policies, service, serviceImage } from './chart/part.ts'
+import { terraformGate } from './cloud/check.ts'
 import { createCloud } from './cloud/cloud.ts'
 import { storage } from './cloud/part.ts'
 import { createLoadGenerator } from './load/generator.ts'
@@ -88,3 +101,19 @@ export const stack = defineStack({
     },
   },
 })
+
+/** What must be clean before anything is run or pushed, in this order. */
+export const gates: readonly Gate[] = [
+  secrets,
+  dependenciesGate(),
+  licences,
+  lint,
+  types,
+  unit,
+  chartGate(() => previewCloud(stack)),
+  rulesGate(Object.values(stack.timing).map(({ speedup }) => speedup)),
+  terraformGate,
+  workflows,
+  dockerfiles,
+  imageGate(savedImage(serviceImage)),
+]

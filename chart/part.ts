@@ -23,7 +23,7 @@ import { allPodsKilled, podDeleted, podKilled } from './scenarios/pods.ts'
 const NAME = 'service'
 const PROJECT = 'services'
 
-const serviceImage: ImageSpec = {
+export const serviceImage: ImageSpec = {
   name: 'holdfast/service',
   tag: 'latest',
   build: { context: 'service', base: nodeBase, inputs: [{ kind: 'bundle', to: 'server.mjs', entry: 'service/main.ts' }] },

@@ -1,5 +1,6 @@
 /** Flags that several commands share, checked before anything is done. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { PROFILES, type Profile } from './gate/absence.ts'
 
 export interface ClusterFlags {
   readonly name: string
@@ -99,4 +100,15 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
     if (/^\d+$/.test(text) && value >= min && value <= max) return value
     throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`)
   }
+}
+
+export interface ProfileFlags {
+  readonly profile?: Profile
+}
+
+/** What the gates may do without. */
+export function withProfile(command: Command): Command {
+  return command.addOption(
+    new Option('--profile <name>', 'which tools CI may do without; refused on GitHub').choices([...PROFILES]).env('HOLDFAST_PROFILE'),
+  )
 }

@@ -98,13 +98,18 @@ function readCondition(value: unknown): Condition | undefined {
 
 /** All that can be known without running anything: the rules of this house, and what actionlint sees. */
 export async function checkWorkflows(root: string, files: readonly TextFile[], signal?: AbortSignal): Promise<string[]> {
-  const manifest = await readFile(join(root, 'package.json'), 'utf8').catch(() => '{}')
-  const { scripts = {} } = JSON.parse(manifest) as { scripts?: Record<string, string> }
-  const own = files.flatMap((file) => checkWorkflow(file, Object.keys(scripts)))
-  return [...own, ...(await lint(root, files, signal))]
+  const scripts = await scriptsIn(root)
+  return [...files.flatMap((file) => checkWorkflow(file, scripts)), ...(await lintWorkflows(root, files, signal))]
 }
 
-async function lint(root: string, files: readonly TextFile[], signal?: AbortSignal): Promise<string[]> {
+/** The names of the npm scripts of a project; none where it has no package.json. */
+export async function scriptsIn(root: string): Promise<string[]> {
+  const manifest = await readFile(join(root, 'package.json'), 'utf8').catch(() => '{}')
+  return Object.keys((JSON.parse(manifest) as { scripts?: object }).scripts ?? {})
+}
+
+/** What actionlint sees. */
+export async function lintWorkflows(root: string, files: readonly TextFile[], signal?: AbortSignal): Promise<string[]> {
   // Emptied, or it would also run what it finds on this machine's PATH, and judge differently on each.
   const others = ['-shellcheck=', '-pyflakes=']
   const args = [...others, '-format', '{{json .}}', ...files.map(({ path }) => path)]

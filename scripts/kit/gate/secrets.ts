@@ -1,11 +1,61 @@
-/** The secrets gate: gitleaks over every commit of every ref, and over the working tree as Git sees it. */
+/** The secrets gate: gitleaks over every commit of every ref, and over the working tree as Git sees it; trufflehog where it can be pulled. */
 import { existsSync } from 'node:fs'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { exec } from './exec.ts'
-import { projectFiles } from './files.ts'
-import { tool } from './tools.ts'
+import { exec } from '../exec.ts'
+import { projectFiles } from '../files.ts'
+import { tool } from '../tools.ts'
+import { type Gate, goVersionOf, have } from './gate.ts'
+import { type PulledTool, pulledVersion, runPulled } from './pulled.ts'
+
+/** As published by others for this tag; UNVERIFIED by a pull. */
+const TRUFFLEHOG: PulledTool = {
+  ref: 'docker.io/trufflesecurity/trufflehog:3.96.0',
+  digest: 'sha256:aa821cf4ace8861c7d096d83818cdf7bb9719028a52d37a52eaad44086a52577',
+}
+
+export const secrets: Gate = {
+  name: 'secrets',
+  checks: [
+    {
+      tool: 'gitleaks',
+      source: 'Go module',
+      pin: 'local/tools/gitleaks/go.mod',
+      about: 'every commit of every ref, and the working tree, whether a secret is still valid or not',
+      version: () => goVersionOf('local/tools/gitleaks', 'github.com/zricethezav/gitleaks/v8'),
+      run: ({ root, signal }) => findSecrets(root, signal),
+    },
+    {
+      tool: 'trufflehog',
+      source: 'pulled',
+      pin: 'scripts/kit/gate/secrets.ts',
+      about: 'the same with other detectors; it finds what it cannot verify too',
+      version: async () => pulledVersion(TRUFFLEHOG),
+      run: async ({ root, signal }) => {
+        // No network: nothing that looks like a secret is sent to where it would be valid.
+        const args = ['git', 'file:///src', '--json', '--no-update', '--no-verification']
+        const { stdout } = await runPulled(TRUFFLEHOG, args, { root, ...(signal === undefined ? {} : { signal }) })
+        return readTrufflehog(stdout)
+      },
+    },
+  ],
+}
+
+/** A finding a line; the secret itself is never read. Exported for the tests. */
+export function readTrufflehog(stdout: string): string[] {
+  const lines = stdout.split('\n').filter((line) => line.startsWith('{'))
+  const findings = lines.map((line) => JSON.parse(line) as TrufflehogFinding).filter(({ DetectorName: name }) => name !== undefined)
+  return findings.map(({ DetectorName: name, SourceMetadata: { Data } }) => {
+    const { file, line = 1, commit } = Data.Git
+    return `${file}:${Math.max(1, line)} — commit ${commit.slice(0, 12)} holds a secret (${name}) — revoke it, then rewrite the history`
+  })
+}
+
+interface TrufflehogFinding {
+  readonly DetectorName?: string
+  readonly SourceMetadata: { readonly Data: { readonly Git: { readonly file: string; readonly line?: number; readonly commit: string } } }
+}
 
 interface Finding {
   readonly RuleID: string
@@ -34,7 +84,7 @@ type Scan = (
 ) => Promise<{ findings: readonly Finding[]; log: string }>
 
 async function createScan(root: string, signal?: AbortSignal): Promise<Scan> {
-  const gitleaks = await tool('gitleaks')
+  const gitleaks = await have(() => tool('gitleaks'), signal)
   // Named, since not every mode of gitleaks looks for it: one project has one setting.
   const settings = existsSync(join(root, SETTINGS)) ? ['--config', join(root, SETTINGS)] : []
   return async (mode, options) => {

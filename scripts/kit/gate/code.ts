@@ -1,31 +1,49 @@
-/** The gates: what must be clean before anything is run. Each is a read-only function from a root folder to problems. */
-import { readFile } from 'node:fs/promises'
+/** The gates over the code itself: Biome with the committed settings, the rules of our own, and the compiler. */
 import { join } from 'node:path'
-import { exec } from './exec.ts'
-import { root as ownRoot } from './paths.ts'
-import { pickNamed } from './pick.ts'
-import { checkRules } from './rules.ts'
-import { findSecrets } from './secrets.ts'
+import { exec } from '../exec.ts'
+import { root as ownRoot } from '../paths.ts'
+import { checkRules } from '../rules.ts'
+import { type Gate, type Look, npmVersion, ownVersion } from './gate.ts'
 
-export interface Gate {
-  readonly name: string
-  readonly tool: string
-  /** Where its version is pinned, and where its program comes from. */
-  readonly how: string
-  version(): Promise<string>
-  /** Each problem reads `file:line — what — how to mend it`. */
-  run(root: string, signal?: AbortSignal): Promise<string[]>
+const BIOME = join(ownRoot, 'node_modules', '@biomejs', 'biome', 'bin', 'biome')
+
+export const lint: Gate = {
+  name: 'lint',
+  checks: [
+    {
+      tool: '@biomejs/biome',
+      source: 'npm',
+      pin: 'package.json',
+      about: 'style, mistakes, complexity, formatting',
+      version: () => npmVersion('@biomejs/biome'),
+      run: runBiome,
+      async fix({ root, signal }) {
+        await runTool([BIOME, 'check', '--write', '--colors=off', '.'], root, signal)
+      },
+    },
+    {
+      tool: 'rules',
+      source: 'ours',
+      pin: 'scripts/kit/rules.ts',
+      about: 'the import law, exact versions, lengths, test files, names of one machine, executable bits',
+      version: ownVersion,
+      run: ({ root }) => checkRules(root),
+    },
+  ],
 }
 
-export const GATES: readonly Gate[] = [
-  { name: 'lint', tool: '@biomejs/biome', how: 'npm, package.json', version: () => npmVersion('@biomejs/biome'), run: lint },
-  { name: 'types', tool: 'typescript', how: 'npm, package.json', version: () => npmVersion('typescript'), run: types },
-  { name: 'secrets', tool: 'gitleaks', how: 'built from local/tools/gitleaks/go.mod', version: gitleaksVersion, run: findSecrets },
-]
-
-/** The gates of these names; all where none is named. @throws UserError with the nearest name for one that does not exist. */
-export function pickGates(names: readonly string[]): readonly Gate[] {
-  return pickNamed(GATES, names, 'run the gate')
+export const types: Gate = {
+  name: 'types',
+  checks: [
+    {
+      tool: 'typescript',
+      source: 'npm',
+      pin: 'package.json',
+      about: 'every TypeScript file, strictly',
+      version: () => npmVersion('typescript'),
+      run: runTsc,
+    },
+  ],
 }
 
 interface BiomeReport {
@@ -38,12 +56,10 @@ interface BiomeReport {
   readonly summary: { readonly changed: number; readonly unchanged: number }
 }
 
-/** Biome with the committed settings, and the rules of our own. */
-async function lint(root: string, signal?: AbortSignal): Promise<string[]> {
-  const biome = join(ownRoot, 'node_modules', '@biomejs', 'biome', 'bin', 'biome')
-  const args = [biome, 'ci', '--colors=off', '--reporter=json', '--max-diagnostics=none', '--error-on-warnings', '.']
-  const [{ stdout, stderr, exitCode }, rules] = await Promise.all([runTool(args, root, signal), checkRules(root)])
-  return [...readBiome(stdout, { exitCode, stderr }), ...rules]
+async function runBiome({ root, signal }: Look): Promise<string[]> {
+  const args = [BIOME, 'ci', '--colors=off', '--reporter=json', '--max-diagnostics=none', '--error-on-warnings', '.']
+  const { stdout, stderr, exitCode } = await runTool(args, root, signal)
+  return readBiome(stdout, { exitCode, stderr })
 }
 
 /** Biome's JSON as problems. What it cannot say in JSON (a broken setting) must not read as "clean". Exported for the tests. */
@@ -64,7 +80,7 @@ export function readBiome(stdout: string, ended: { exitCode: number; stderr: str
 
 const remedy = (category: string) => (/^(format|assist)/.test(category) ? `npx biome check --write (${category})` : `see ${category}`)
 
-async function types(root: string, signal?: AbortSignal): Promise<string[]> {
+async function runTsc({ root, signal }: Look): Promise<string[]> {
   const tsc = join(ownRoot, 'node_modules', 'typescript', 'bin', 'tsc')
   const { stdout, stderr, exitCode } = await runTool([tsc, '--noEmit', '--pretty', 'false', '-p', root], root, signal)
   return readTsc(stdout, { exitCode, stderr })
@@ -91,13 +107,3 @@ async function runTool(
 }
 
 const lastLine = (text: string) => text.trim().split('\n').at(-1) ?? ''
-
-async function npmVersion(name: string): Promise<string> {
-  const manifest = JSON.parse(await readFile(join(ownRoot, 'package.json'), 'utf8')) as { devDependencies: Record<string, string> }
-  return manifest.devDependencies[name] ?? 'unknown'
-}
-
-async function gitleaksVersion(): Promise<string> {
-  const goMod = await readFile(join(ownRoot, 'local', 'tools', 'gitleaks', 'go.mod'), 'utf8')
-  return /gitleaks\/v8 v(\S+)/.exec(goMod)?.[1] ?? 'unknown'
-}
