@@ -1,9 +1,8 @@
 /** What a gate is: checks, each with one tool, that must find nothing before anything is run or pushed. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { UserError } from '../errors.ts'
-import { pickNamed } from '../pick.ts'
 import { root as ownRoot } from '../paths.ts'
+import { pickNamed } from '../pick.ts'
 
 /** Where a tool comes from. `web`: a database that is asked; `ours`: code of this repository. */
 export type Source = 'npm' | 'PyPI' | 'Go module' | 'pulled' | 'PATH' | 'web' | 'ours'
