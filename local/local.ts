@@ -2,14 +2,14 @@
 import { existsSync } from 'node:fs'
 import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ClusterProvider, DownRequest, ImageSpec, Run, UpRequest } from '#core'
-import { CLUSTER_LABEL, docker, listByLabel, ROLE_LABEL } from '#kit/docker'
+import type { Cluster, ClusterProvider, DownRequest, ImageSpec, Run, StartRequest, UpRequest } from '#core'
+import { CLUSTER_LABEL, docker, listByLabel, listRunning, ROLE_LABEL } from '#kit/docker'
 import { cacheDir, ownDir } from '#kit/paths'
-import { type ClusterSettings, ensureCluster, findCluster } from './k3s.ts'
+import { type ClusterSettings, ensureCluster, findCluster, startCluster } from './k3s.ts'
 import { takeLock } from './lock.ts'
 import { checkMachine, ensureEngine, failIfRemoteEngine, mustAnswer, stopEngine } from './machine.ts'
 import { imageOf, NODE_IMAGES, versionsOf } from './node/image.ts'
-import { ensureRegistry, removeRegistry } from './registry/registry.ts'
+import { ensureRegistry, removeRegistry, stopRegistry } from './registry/registry.ts'
 
 export type LocalOptions = Pick<ClusterSettings, 'serverArgs'> & Partial<ClusterSettings>
 
@@ -25,6 +25,8 @@ export function localClusters(options: LocalOptions): ClusterProvider {
     exists: async (name) => (await mustAnswer()) && (await listByLabel('volume', `${CLUSTER_LABEL}=${name}`)).length > 0,
     down,
     pause,
+    stop,
+    start: (request) => start(request, settings),
     lock: takeLock,
   }
 }
@@ -73,10 +75,28 @@ async function down({ name, all, progress }: DownRequest): Promise<string[]> {
 
 const STOP_S = '20'
 
-async function pause(name: string): Promise<AsyncDisposable> {
-  const { stdout } = await docker(['ps', '--filter', `label=${CLUSTER_LABEL}=${name}`, '--format', '{{.Names}}'])
-  const running = stdout.split('\n').filter(Boolean)
+/** @returns the containers that ran. */
+async function stopContainers(name: string): Promise<readonly string[]> {
+  const running = await listRunning(`${CLUSTER_LABEL}=${name}`)
   if (running.length > 0) await docker(['stop', '--time', STOP_S, ...running])
+  return running
+}
+
+async function stop(name: string): Promise<boolean> {
+  if (!(await mustAnswer())) return false
+  const stopped = await stopContainers(name)
+  if ((await listRunning(CLUSTER_LABEL)).length === 0) await stopRegistry()
+  return stopped.length > 0
+}
+
+async function start(request: StartRequest, settings: ClusterSettings): Promise<Cluster> {
+  await prepareMachine(request)
+  await startRegistry(request)
+  return startCluster({ ...request, ...settings })
+}
+
+async function pause(name: string): Promise<AsyncDisposable> {
+  const running = await stopContainers(name)
   return {
     async [Symbol.asyncDispose]() {
       if (running.length > 0) await docker(['start', ...running])

@@ -95,6 +95,13 @@ export interface ClusterProvider {
   exists(name: string): Promise<boolean>
   /** Stops it, where it runs, until disposal starts it again. */
   pause(name: string): Promise<AsyncDisposable>
+  /** Stops it in order; its data stays. @returns whether it ran */
+  stop(name: string): Promise<boolean>
+  /**
+   * Starts what was stopped, as it was made: nothing of the working tree is looked at. Continues with one that runs.
+   * @throws UserError where there is no such cluster
+   */
+  start(request: StartRequest): Promise<Cluster>
   /** Removes all that was made for it. @returns a line for each thing removed. */
   down(request: DownRequest): Promise<string[]>
   /** Keeps other commands off this cluster. @throws UserError naming who holds it. */
@@ -127,6 +134,9 @@ export interface UpRequest extends Run {
   readonly kubernetes?: string
   readonly images: Images
 }
+
+/** `images` for the registry beside it, should that be gone. */
+export type StartRequest = Pick<UpRequest, 'name' | 'images' | keyof Run>
 
 export interface DownRequest extends Run {
   readonly name: string
