@@ -15,6 +15,7 @@ import { checkPortsFree, defaultPortsFrom, nodePortOf, portBlock } from './ports
 import { waitForNode } from './ready.ts'
 import { joinNetwork, registryAddress } from './registry/registry.ts'
 import { createServer, removeServer } from './server.ts'
+import { removeHalfRestored } from './snapshots.ts'
 
 /** What all clusters on this machine have in common. */
 export interface ClusterSettings {
@@ -33,6 +34,7 @@ const START_TIMEOUT_MS = 120_000
 
 /** Starts the cluster, or continues with the one that is there; changed settings are named and applied to the same data. */
 export async function ensureCluster(options: ClusterOptions): Promise<Cluster> {
+  if (await removeHalfRestored(options.name)) options.progress.say('A restore was cut short: its volumes are gone, and it begins anew')
   const found = await inspect<ContainerInfo>('container', containerName(options.name))
   const wanted = await nodeConfig(options, found)
   if (found === undefined || found.State.Status === 'created') await createServer(options, wanted)

@@ -1,15 +1,17 @@
 /** The local cluster as a provider: machine, engine, registry, node. */
-import { existsSync } from 'node:fs'
-import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Cluster, ClusterProvider, DownRequest, ImageSpec, Run, StartRequest, UpRequest } from '#core'
-import { CLUSTER_LABEL, docker, listByLabel, listRunning, ROLE_LABEL } from '#kit/docker'
+import type { Cluster, ClusterProvider, DownRequest, ImageSpec, Run, Snapshots, StartRequest, UpRequest } from '#core'
+import { CLUSTER_LABEL, docker, listByLabel, ROLE_LABEL } from '#kit/docker'
 import { cacheDir, ownDir } from '#kit/paths'
 import { type ClusterSettings, ensureCluster, findCluster, startCluster } from './k3s.ts'
 import { takeLock } from './lock.ts'
 import { checkMachine, ensureEngine, failIfRemoteEngine, mustAnswer, stopEngine } from './machine.ts'
 import { imageOf, NODE_IMAGES, versionsOf } from './node/image.ts'
-import { ensureRegistry, removeRegistry, stopRegistry } from './registry/registry.ts'
+import { ensureRegistry, removeRegistry } from './registry/registry.ts'
+import { removeCluster, removeFiles } from './remove.ts'
+import { pause, stop } from './rest.ts'
+import { listSnapshots, removeSnapshot, snapshotsDir } from './snapshot-file.ts'
+import { restoreSnapshot, takeSnapshot } from './snapshots.ts'
 
 export type LocalOptions = Pick<ClusterSettings, 'serverArgs'> & Partial<ClusterSettings>
 
@@ -27,6 +29,7 @@ export function localClusters(options: LocalOptions): ClusterProvider {
     pause,
     stop,
     start: (request) => start(request, settings),
+    snapshots: snapshotsOf(settings),
     lock: takeLock,
   }
 }
@@ -64,29 +67,14 @@ async function down({ name, all, progress }: DownRequest): Promise<string[]> {
   }
   removed.push(...(await removeFiles(join(ownDir(), name))))
   if (!all) return removed
+  removed.push(...(await removeFiles(join(snapshotsDir(), name))))
   if (others.length > 0) {
     progress.say(`Kept the image store, compiled programs and the engine: ${others.join(', ')} still use them`)
     return removed
   }
-  removed.push(...(await removeFiles(cacheDir)), ...(await removeFiles(join(ownDir(), 'reports'))))
+  removed.push(...(await removeFiles(cacheDir)), ...(await removeFiles(join(ownDir(), 'reports'))), ...(await removeFiles(snapshotsDir())))
   if (await stopEngine()) removed.push('the Docker Engine that local:up had started (stopped; its package stays)')
   return removed
-}
-
-const STOP_S = '20'
-
-/** @returns the containers that ran. */
-async function stopContainers(name: string): Promise<readonly string[]> {
-  const running = await listRunning(`${CLUSTER_LABEL}=${name}`)
-  if (running.length > 0) await docker(['stop', '--time', STOP_S, ...running])
-  return running
-}
-
-async function stop(name: string): Promise<boolean> {
-  if (!(await mustAnswer())) return false
-  const stopped = await stopContainers(name)
-  if ((await listRunning(CLUSTER_LABEL)).length === 0) await stopRegistry()
-  return stopped.length > 0
 }
 
 async function start(request: StartRequest, settings: ClusterSettings): Promise<Cluster> {
@@ -95,35 +83,15 @@ async function start(request: StartRequest, settings: ClusterSettings): Promise<
   return startCluster({ ...request, ...settings })
 }
 
-async function pause(name: string): Promise<AsyncDisposable> {
-  const running = await stopContainers(name)
+function snapshotsOf(settings: ClusterSettings): Snapshots {
+  const nodeImage = imageOf(settings.nodeImages)
+  const up = (request: UpRequest) => ensureCluster({ ...request, ...settings })
   return {
-    async [Symbol.asyncDispose]() {
-      if (running.length > 0) await docker(['start', ...running])
-    },
+    list: listSnapshots,
+    remove: removeSnapshot,
+    take: takeSnapshot,
+    restore: (request) => restoreSnapshot(request, { nodeImage, prepare: (own) => prepare(own, nodeImage), up }),
   }
-}
-
-async function removeCluster(name: string): Promise<string[]> {
-  const label = `${CLUSTER_LABEL}=${name}`
-  const containers = await listByLabel('container', label)
-  if (containers.length > 0) await docker(['rm', '--force', '--volumes', ...containers])
-  const volumes = await listByLabel('volume', label)
-  if (volumes.length > 0) await docker(['volume', 'rm', ...volumes])
-  const networks = await listByLabel('network', label)
-  for (const network of networks) await removeNetwork(network)
-  return [
-    ...containers.map((each) => `container ${each}`),
-    ...volumes.map((each) => `volume ${each}`),
-    ...networks.map((each) => `network ${each}`),
-  ]
-}
-
-/** The registry is a member of every cluster's network. */
-async function removeNetwork(network: string): Promise<void> {
-  const { stdout } = await docker(['network', 'inspect', '--format', '{{range .Containers}}{{.Name}} {{end}}', network])
-  for (const member of stdout.split(/\s+/).filter(Boolean)) await docker(['network', 'disconnect', '--force', network, member])
-  await docker(['network', 'rm', network])
 }
 
 async function removeImages(): Promise<string[]> {
@@ -131,11 +99,4 @@ async function removeImages(): Promise<string[]> {
   if (images.length === 0) return []
   await docker(['rmi', '--force', ...images])
   return [`${images.length} images of ours in the engine`]
-}
-
-async function removeFiles(folder: string): Promise<string[]> {
-  if (!existsSync(folder)) return []
-  await rm(folder, { recursive: true, force: true })
-  await rmdir(ownDir()).catch(() => {}) // another cluster's files may be in it
-  return [`folder ${folder}`]
 }

@@ -9,7 +9,7 @@ await main<ClusterFlags & { readonly all?: boolean }>({
   summary: 'Removes the cluster with its containers, volumes, network and files; the image store stays unless --all.',
   example: 'npm run local:down -- --all',
   declare: (command) =>
-    withName(command).option('--all', 'also the image store, compiled programs, and the Docker Engine if local:up started it'),
+    withName(command).option('--all', 'also snapshots, the image store, compiled programs, and the Docker Engine if local:up started it'),
   async run({ flags: { name, all = false }, progress, signal }) {
     await using _lock = await stack.clusters.local.lock(name, 'local:down')
     const removed = await stack.clusters.local.down({ name, all, progress, signal })

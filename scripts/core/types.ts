@@ -7,6 +7,7 @@ import type { Alerting } from './alerting.ts'
 import type { Environment } from './environments.ts'
 import type { LoadGenerator } from './load.ts'
 import type { FaultSwitch, NetworkSwitch, Scenario } from './scenario.ts'
+import type { Snapshots } from './snapshot-types.ts'
 
 export type Digest = `sha256:${string}`
 
@@ -102,6 +103,7 @@ export interface ClusterProvider {
    * @throws UserError where there is no such cluster
    */
   start(request: StartRequest): Promise<Cluster>
+  readonly snapshots: Snapshots
   /** Removes all that was made for it. @returns a line for each thing removed. */
   down(request: DownRequest): Promise<string[]>
   /** Keeps other commands off this cluster. @throws UserError naming who holds it. */

@@ -47,7 +47,7 @@ export class Images {
   async local(spec: ImageSpec): Promise<LocalImage> {
     const key = await imageKey(spec, this.#codeFrom)
     return this.#local(key, async () => {
-      const built = `holdfast.local/${spec.name}:${key}`
+      const built = builtRef(spec, key)
       if (this.#ways().includes('built') && (await inspect('image', built)) !== undefined) return { ref: built, way: 'built' }
       const pulled = upstreamRef(spec)
       if (this.#ways().includes('pulled') && pulled !== undefined && (await inspect('image', pulled)) !== undefined)
@@ -255,6 +255,14 @@ export async function bundled(entry: string, from = root): Promise<string> {
   if (file === undefined) throw new Failure({ what: `Cannot bundle ${entry}`, why: 'esbuild gave no output' })
   return file.text
 }
+
+/** Every name that `Images.local` may give an image, without making it. */
+export async function localRefs(spec: ImageSpec): Promise<readonly string[]> {
+  const pulled = upstreamRef(spec)
+  return [builtRef(spec, await imageKey(spec)), ...(pulled === undefined ? [] : [pulled])]
+}
+
+const builtRef = ({ name }: ImageSpec, key: string) => `holdfast.local/${name}:${key}`
 
 function upstreamRef({ upstream }: ImageSpec): string | undefined {
   if (upstream === undefined) return undefined
