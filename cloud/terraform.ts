@@ -1,11 +1,12 @@
 /** Terraform as a class: one folder of configuration, one state, JSON in and out. */
+
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exitOf, feedLines } from '#kit/group'
 import { ensureDir } from '#kit/paths'
 import type { Note } from '#kit/progress'
+import { temporaryFolder } from '#kit/temporary'
 import { errorsIn, explain, parseEvent, progressOf, type TerraformEvent } from './events.ts'
 import type { RawOutputs } from './outputs.ts'
 import { type PlanJson, stepsOf } from './plan.ts'
@@ -80,7 +81,7 @@ export class Terraform implements AsyncDisposable {
   /** @throws UserError where there is no Terraform. */
   static async open(options: TerraformOptions): Promise<Terraform> {
     const toolchain = options.toolchain ?? (await findToolchain({ ...process.env, ...options.env }))
-    const folder = await mkdtemp(join(tmpdir(), 'holdfast-terraform-')) // made with mode 0700
+    const { path: folder } = await temporaryFolder('terraform')
     await writeFile(join(folder, 'settings.tfrc'), await cliSettings(toolchain), { mode: 0o600 })
     ensureDir(options.dataDir)
     return new Terraform(options, toolchain, folder)

@@ -1,5 +1,5 @@
 /** One `local:up`, `local:down` or `local:deploy` at a time for each cluster, on this machine. */
-import { link, readFile, rm, writeFile } from 'node:fs/promises'
+import { link, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UserError } from '#kit/errors'
 import { ensureDir, machineDir } from '#kit/paths'
@@ -17,6 +17,7 @@ interface Holder {
  */
 export async function takeLock(cluster: string, command: string, folder = machineDir): Promise<AsyncDisposable> {
   const path = join(ensureDir(folder), `${cluster}.lock`)
+  await removeDrafts(folder)
   const mine: Holder = { pid: process.pid, started: await startTime(process.pid), command }
   for (let attempt = 0; attempt < 2; attempt++) {
     if (await write(path, JSON.stringify(mine))) return { [Symbol.asyncDispose]: () => rm(path, { force: true }) }
@@ -35,6 +36,15 @@ export async function takeLock(cluster: string, command: string, folder = machin
     why: `another command took the cluster '${cluster}' a moment ago`,
     next: 'Wait for it',
   })
+}
+
+/** What a command that was killed while it wrote its lock has left. */
+async function removeDrafts(folder: string): Promise<void> {
+  const drafts = (await readdir(folder)).filter((name) => {
+    const pid = /\.lock\.(\d+)$/.exec(name)?.[1]
+    return pid !== undefined && !isAlive(Number(pid))
+  })
+  for (const draft of drafts) await rm(join(folder, draft), { force: true })
 }
 
 /** Undefined where the lock is gone, or was cut off while it was written. */

@@ -1,6 +1,6 @@
 /** The machine under the cluster: is it big enough, is there an engine, is the kernel set right? */
 import { spawn } from 'node:child_process'
-import { closeSync, existsSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs'
 import { readFile, rm, statfs, writeFile } from 'node:fs/promises'
 import { freemem, homedir } from 'node:os'
 import { join } from 'node:path'
@@ -135,7 +135,7 @@ async function startEngine(signal: AbortSignal): Promise<void> {
   engine.on('error', (error) => (ended = error.message))
   engine.on('exit', (code) => (ended = `dockerd ended with exit code ${code}`))
   engine.unref()
-  await writeFile(engineFile, String(engine.pid))
+  writeFileSync(engineFile, String(engine.pid)) // at once: an engine that nobody knows is stopped by nobody
   await waitFor(
     'Docker Engine to answer',
     async () => {

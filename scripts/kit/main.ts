@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { Interrupted, messageOf } from './errors.ts'
 import { createProgress, type Progress } from './progress.ts'
+import { sweepTemporary } from './temporary.ts'
 
 export interface Invocation<Flags> {
   readonly flags: Flags
@@ -36,6 +37,7 @@ async function runGuarded<Flags>(spec: CommandSpec<Flags>, progress: Progress): 
   try {
     const { flags, args } = parse(spec, process.argv.slice(2))
     listenForSignals(abort, progress)
+    await sweepTemporary()
     return (await spec.run({ flags, args, signal: abort.signal, progress })) ?? 0
   } catch (thrown) {
     return report(abort.signal.aborted ? abort.signal.reason : thrown, progress)

@@ -63,6 +63,16 @@ test('a lock whose number now belongs to another process is taken over', async (
   })
 })
 
+test('the draft that a killed command left is gone, that of a living one stays', async () => {
+  await inFolder(async (folder) => {
+    const child = spawn('true')
+    await new Promise((done) => child.once('exit', done))
+    for (const pid of [child.pid, process.ppid]) await writeFile(join(folder, `other.lock.${pid}`), '{}')
+    await using _lock = await takeLock('local', 'local:up', folder)
+    assert.equal((await readdir(folder)).toSorted(), ['local.lock', `other.lock.${process.ppid}`])
+  })
+})
+
 test('a half-written lock is taken over', async () => {
   await inFolder(async (folder) => {
     await writeFile(join(folder, 'local.lock'), '{"pid":')
