@@ -2,8 +2,10 @@
 import { join } from 'node:path'
 import type { Cluster, ClusterProvider, DownRequest, ImageSpec, Run, Snapshots, StartRequest, UpRequest } from '#core'
 import { CLUSTER_LABEL, docker, listByLabel, ROLE_LABEL } from '#kit/docker'
-import { cacheDir, ownDir } from '#kit/paths'
+import { Failure } from '#kit/errors'
+import { cacheDir, machineDir, ownDir } from '#kit/paths'
 import { type ClusterSettings, ensureCluster, findCluster, startCluster } from './k3s.ts'
+import { listAllLeft, listLeftOf } from './left.ts'
 import { takeLock } from './lock.ts'
 import { checkMachine, ensureEngine, failIfRemoteEngine, mustAnswer, stopEngine } from './machine.ts'
 import { imageOf, NODE_IMAGES, versionsOf } from './node/image.ts'
@@ -12,6 +14,7 @@ import { removeCluster, removeFiles } from './remove.ts'
 import { pause, stop } from './rest.ts'
 import { listSnapshots, removeSnapshot, snapshotsDir } from './snapshot-file.ts'
 import { restoreSnapshot, takeSnapshot } from './snapshots.ts'
+import { portsBeyondLoopback } from './sockets.ts'
 
 export type LocalOptions = Pick<ClusterSettings, 'serverArgs'> & Partial<ClusterSettings>
 
@@ -30,6 +33,8 @@ export function localClusters(options: LocalOptions): ClusterProvider {
     stop,
     start: (request) => start(request, settings),
     snapshots: snapshotsOf(settings),
+    listLeft: (name) => (name === undefined ? listAllLeft() : listLeftOf(name)),
+    portsBeyondLoopback,
     lock: takeLock,
   }
 }
@@ -66,15 +71,24 @@ async function down({ name, all, progress }: DownRequest): Promise<string[]> {
     if (others.length === 0) removed.push(...(await removeRegistry({ withImages: all })), ...(all ? await removeImages() : []))
   }
   removed.push(...(await removeFiles(join(ownDir(), name))))
-  if (!all) return removed
+  if (!all) return checkGone(name, removed)
   removed.push(...(await removeFiles(join(snapshotsDir(), name))))
   if (others.length > 0) {
     progress.say(`Kept the image store, compiled programs and the engine: ${others.join(', ')} still use them`)
-    return removed
+    return checkGone(name, removed)
   }
   removed.push(...(await removeFiles(cacheDir)), ...(await removeFiles(join(ownDir(), 'reports'))), ...(await removeFiles(snapshotsDir())))
   if (await stopEngine()) removed.push('the Docker Engine that local:up had started (stopped; its package stays)')
-  return removed
+  return checkGone(undefined, removed)
+}
+
+/** Whoever removes holds the lock, and gives it back with its folder. @throws Failure naming what is there still */
+async function checkGone(name: string | undefined, removed: string[]): Promise<string[]> {
+  const isHeld = (line: string) => line.startsWith('lock ') || line === `folder ${machineDir}`
+  const left = (await (name === undefined ? listAllLeft() : listLeftOf(name))).filter((line) => !isHeld(line))
+  if (left.length === 0) return removed
+  const what = name === undefined ? 'Cannot remove everything' : `Cannot remove the cluster '${name}'`
+  throw new Failure({ what, why: `there is still ${left.join(', ')}`, next: 'Run this again' })
 }
 
 async function start(request: StartRequest, settings: ClusterSettings): Promise<Cluster> {

@@ -1,6 +1,6 @@
 /** One `local:up`, `local:down` or `local:deploy` at a time for each cluster, on this machine. */
-import { link, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { link, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { UserError } from '#kit/errors'
 import { ensureDir, machineDir } from '#kit/paths'
 import { isAlive } from '#kit/process'
@@ -16,11 +16,12 @@ interface Holder {
  * @throws UserError naming the command that holds the lock; one whose process has ended is taken over.
  */
 export async function takeLock(cluster: string, command: string, folder = machineDir): Promise<AsyncDisposable> {
-  const path = join(ensureDir(folder), `${cluster}.lock`)
-  await removeDrafts(folder)
+  const path = join(folder, `${cluster}.lock`)
+  await removeDrafts(ensureDir(folder))
   const mine: Holder = { pid: process.pid, started: await startTime(process.pid), command }
   for (let attempt = 0; attempt < 2; attempt++) {
-    if (await write(path, JSON.stringify(mine))) return { [Symbol.asyncDispose]: () => rm(path, { force: true }) }
+    ensureDir(folder) // the one that held it last may take the folder away
+    if (await write(path, JSON.stringify(mine))) return { [Symbol.asyncDispose]: () => release(path) }
     const holder = await readHolder(path)
     if (holder !== undefined && holder.started !== 'ended' && holder.started === (await startTime(holder.pid))) {
       throw new UserError({
@@ -36,6 +37,12 @@ export async function takeLock(cluster: string, command: string, folder = machin
     why: `another command took the cluster '${cluster}' a moment ago`,
     next: 'Wait for it',
   })
+}
+
+/** With the folder, where nothing else is known about this machine. */
+async function release(path: string): Promise<void> {
+  await rm(path, { force: true })
+  await rmdir(dirname(path)).catch(() => {})
 }
 
 /** What a command that was killed while it wrote its lock has left. */

@@ -11,6 +11,7 @@ import { ExecError } from '#kit/exec'
 import { cacheDir, ensureDir, machineDir } from '#kit/paths'
 import type { Progress } from '#kit/progress'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
+import { type KernelBefore, lookAtKernel, removeTraces } from './firewall.ts'
 
 /** containerd, kubelet and every container shim take instances; the default of 128 is used up by about 28 pods. */
 const INOTIFY_INSTANCES = 512
@@ -23,6 +24,8 @@ const ENGINE_PACKAGES = ['docker.io', 'iptables']
 /** As the user set it: later it is also set for testcontainers, which then would pass for the user's wish. */
 const givenHost = process.env.DOCKER_HOST
 const engineFile = join(machineDir, 'engine.pid')
+/** What the kernel was like before it. */
+const kernelFile = join(machineDir, 'kernel.json')
 const engineLog = join(machineDir, 'dockerd.log')
 
 /** @throws UserError naming what the machine lacks. Raises what it can, and says so. */
@@ -128,6 +131,7 @@ async function installEngine(progress: Progress, signal: AbortSignal): Promise<v
 async function startEngine(signal: AbortSignal): Promise<void> {
   ensureDir(machineDir)
   await removeStalePids()
+  await writeFile(kernelFile, JSON.stringify(await lookAtKernel()))
   const log = openSync(engineLog, 'a', 0o600)
   const engine = spawn('dockerd', [], { detached: true, stdio: ['ignore', log, log] })
   closeSync(log)
@@ -160,17 +164,44 @@ async function lastLogLine(): Promise<string> {
   return (await readFile(engineLog, 'utf8')).trimEnd().split('\n').at(-1) ?? ''
 }
 
-/** Stops the engine if it is one that we started. @returns whether it was. */
-export async function stopEngine(): Promise<boolean> {
+/** The number of the engine's process, if it is one that we started. */
+export async function ownEngine(): Promise<number | undefined> {
   const pid = Number(await readFile(engineFile, 'utf8').catch(() => 'NaN'))
-  if (!Number.isInteger(pid) || !(await isProcess(pid, 'dockerd'))) return false
+  return Number.isInteger(pid) && (await isProcess(pid, 'dockerd')) ? pid : undefined
+}
+
+/** Whether one answers, whoever started it. */
+export async function engineRuns(): Promise<boolean> {
+  return (await hasProgram('docker')) && (await engineAnswer()).running
+}
+
+/** Stops the engine if it is one that we started, and what it leaves in the kernel goes. @returns whether it was. */
+export async function stopEngine(): Promise<boolean> {
+  const pid = await ownEngine()
+  if (pid === undefined) return false
+  await endEngine(pid)
+  const before = await readFile(kernelFile, 'utf8').catch(() => undefined)
+  if (before !== undefined) await removeTraces(JSON.parse(before) as KernelBefore)
+  for (const file of [engineFile, engineLog, kernelFile]) await rm(file, { force: true })
+  return true
+}
+
+/** Stops the engine and starts it again, as after an update of it. @throws Failure where it is none of ours */
+export async function restartEngine(signal: AbortSignal): Promise<void> {
+  const pid = await ownEngine()
+  if (pid === undefined) throw new Failure({ what: 'Cannot restart the engine', why: 'local:up has not started it' })
+  const kernel = await readFile(kernelFile, 'utf8').catch(() => undefined)
+  await endEngine(pid)
+  await startEngine(signal)
+  if (kernel !== undefined) await writeFile(kernelFile, kernel) // before the first one was started
+}
+
+async function endEngine(pid: number): Promise<void> {
   process.kill(pid, 'SIGTERM')
   await waitFor('Docker Engine to stop', async () => ((await isProcess(pid, 'dockerd')) ? pending('running') : ready(undefined)), {
     timeoutMs: 60_000,
     everyMs: 200,
   })
-  for (const file of [engineFile, engineLog]) await rm(file, { force: true })
-  return true
 }
 
 /** A process number is used again: only its program's name tells whether it is still the same. */

@@ -106,6 +106,10 @@ export interface ClusterProvider {
   readonly snapshots: Snapshots
   /** Removes all that was made for it. @returns a line for each thing removed. */
   down(request: DownRequest): Promise<string[]>
+  /** What is there of one cluster, or of all that was made on this machine: a line for each thing. */
+  listLeft(name?: string): Promise<readonly string[]>
+  /** Ports on which something on this machine can be reached from elsewhere. */
+  portsBeyondLoopback(): Promise<readonly number[]>
   /** Keeps other commands off this cluster. @throws UserError naming who holds it. */
   lock(name: string, command: string): Promise<AsyncDisposable>
 }

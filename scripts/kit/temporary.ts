@@ -21,14 +21,19 @@ export async function temporaryFolder(what: string, inside = tmpdir()): Promise<
 
 /** Takes away the folders of processes that have ended. @returns their paths */
 export async function sweepTemporary(inside = tmpdir()): Promise<string[]> {
+  const paths = await listTemporary(inside)
+  await Promise.all(paths.map((path) => rm(path, { recursive: true, force: true }).catch(() => {}))) // another user's is not ours
+  return paths
+}
+
+/** The folders of processes that have ended. */
+export async function listTemporary(inside = tmpdir()): Promise<string[]> {
   const names = await readdir(inside).catch(() => [])
   const left = names.filter((name) => {
     const [, numbers, pid] = FOLDER.exec(name) ?? []
     return numbers === NUMBERS && !isAlive(Number(pid))
   })
-  const paths = left.map((name) => join(inside, name))
-  await Promise.all(paths.map((path) => rm(path, { recursive: true, force: true }).catch(() => {}))) // another user's is not ours
-  return paths
+  return left.map((name) => join(inside, name))
 }
 
 const FOLDER = /^holdfast-[a-z]+-(\d+)\.(\d+)-\w+$/
