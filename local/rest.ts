@@ -14,7 +14,7 @@ export async function stop(name: string): Promise<boolean> {
 
 /** Until disposal, which starts what ran. */
 export async function pause(name: string): Promise<AsyncDisposable> {
-  const running = await stopContainers(name)
+  const running = (await mustAnswer()) ? await stopContainers(name) : []
   return {
     async [Symbol.asyncDispose]() {
       if (running.length > 0) await docker(['start', ...running])
