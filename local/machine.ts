@@ -131,7 +131,7 @@ async function installEngine(progress: Progress, signal: AbortSignal): Promise<v
 async function startEngine(signal: AbortSignal): Promise<void> {
   ensureDir(machineDir)
   await removeStalePids()
-  await writeFile(kernelFile, JSON.stringify(await lookAtKernel()))
+  if (!existsSync(kernelFile)) await writeFile(kernelFile, JSON.stringify(await lookAtKernel())) // an engine that was killed left its own
   const log = openSync(engineLog, 'a', 0o600)
   const engine = spawn('dockerd', [], { detached: true, stdio: ['ignore', log, log] })
   closeSync(log)
@@ -190,10 +190,8 @@ export async function stopEngine(): Promise<boolean> {
 export async function restartEngine(signal: AbortSignal): Promise<void> {
   const pid = await ownEngine()
   if (pid === undefined) throw new Failure({ what: 'Cannot restart the engine', why: 'local:up has not started it' })
-  const kernel = await readFile(kernelFile, 'utf8').catch(() => undefined)
   await endEngine(pid)
   await startEngine(signal)
-  if (kernel !== undefined) await writeFile(kernelFile, kernel) // before the first one was started
 }
 
 async function endEngine(pid: number): Promise<void> {

@@ -15,9 +15,9 @@ import { HOLDFAST_NAMESPACE } from './journal.ts'
 import { differencesOf, type EndedRun, type KillingPlace, type RunningVictim, type Victim, type Way } from './kills.ts'
 import type { Stack } from './types.ts'
 
-const CLUSTER = 'kills'
+export const KILLS_CLUSTER = 'kills'
 const IMAGES = `${ROLE_LABEL}=image`
-const NAME = ['--name', CLUSTER]
+const NAME = ['--name', KILLS_CLUSTER]
 const COMMANDS: Readonly<Record<Victim, readonly [file: string, ...args: string[]]>> = {
   'local:up from nothing': ['local-up', ...NAME],
   'local:up': ['local-up', ...NAME],
@@ -42,7 +42,7 @@ export interface PlaceOptions {
 export async function openKillingPlace(stack: Stack, options: PlaceOptions): Promise<KillingPlace & AsyncDisposable> {
   await using opened = new AsyncDisposableStack()
   // The engine runs and images are in the store: neither is what is killed.
-  await stack.clusters.local.prepare({ name: CLUSTER, images: new Images(options), ...options })
+  await stack.clusters.local.prepare({ name: KILLS_CLUSTER, images: new Images(options), ...options })
   const folder = opened.use(await temporaryFolder('kills'))
   const clone = join(folder.path, 'clone')
   await exec('git', ['clone', '--quiet', '--no-hardlinks', root, clone], { signal: options.signal })
@@ -183,7 +183,7 @@ class Place implements KillingPlace {
   /** Everything that a killed command could leave, a line for each. */
   async #lookNow(): Promise<readonly string[]> {
     const { local } = this.#stack.clusters
-    const found = await Promise.all([local.listLeft(CLUSTER), this.#processes(), unnamedVolumes(), this.#inCluster()])
+    const found = await Promise.all([local.listLeft(KILLS_CLUSTER), this.#processes(), unnamedVolumes(), this.#inCluster()])
     const ports = (await local.portsBeyondLoopback()).map((port) => `port ${port} beyond 127.0.0.1`)
     return [...found.flat(), ...ports].map((line) => line.replaceAll(this.#clone, '.')).toSorted()
   }
@@ -199,7 +199,7 @@ class Place implements KillingPlace {
 
   /** Undos that wait, and who holds the cluster. */
   async #inCluster(): Promise<readonly string[]> {
-    const cluster = await this.#stack.clusters.local.find(CLUSTER)
+    const cluster = await this.#stack.clusters.local.find(KILLS_CLUSTER)
     if (cluster === undefined) return []
     const { kube } = cluster
     const found = await Promise.all([
@@ -212,7 +212,7 @@ class Place implements KillingPlace {
   async remove(): Promise<void> {
     const { progress } = this.#options
     const { signal } = new AbortController() // also after an interrupt
-    await this.#stack.clusters.local.down({ name: CLUSTER, all: false, progress, signal })
+    await this.#stack.clusters.local.down({ name: KILLS_CLUSTER, all: false, progress, signal })
     const made = (await listByLabel('image', IMAGES)).filter((image) => !this.#images.includes(image))
     if (made.length > 0) await docker(['rmi', '--force', ...made])
   }
