@@ -1,12 +1,13 @@
 /** Terraform as a class: one folder of configuration, one state, JSON in and out. */
+
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { exitOf, feedLines, follow } from '#kit/group'
 import { ensureDir } from '#kit/paths'
 import type { Note } from '#kit/progress'
+import { temporaryFolder } from '#kit/temporary'
 import { errorsIn, explain, parseEvent, progressOf, stepsIn, type TerraformEvent } from './events.ts'
 import type { OwnLock } from './lock.ts'
 import type { RawOutputs } from './outputs.ts'
@@ -89,7 +90,7 @@ export class Terraform implements AsyncDisposable {
   /** @throws UserError where there is no Terraform. */
   static async open(options: TerraformOptions): Promise<Terraform> {
     const toolchain = options.toolchain ?? (await findToolchain({ ...process.env, ...options.env }))
-    const folder = await mkdtemp(join(tmpdir(), 'holdfast-terraform-')) // made with mode 0700
+    const { path: folder } = await temporaryFolder('terraform')
     await writeFile(join(folder, 'settings.tfrc'), await cliSettings(toolchain), { mode: 0o600 })
     ensureDir(options.dataDir)
     return new Terraform(options, toolchain, folder)

@@ -1,20 +1,23 @@
 /** The Docker Engine: asked, installed and started where that is ours to do, and stopped again. */
 import { spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { aptInstall, hasProgram, isRoot } from '#kit/debian'
 import { docker } from '#kit/docker'
-import { messageOf, UserError } from '#kit/errors'
+import { Failure, messageOf, UserError } from '#kit/errors'
 import { ExecError } from '#kit/exec'
 import { ensureDir, machineDir } from '#kit/paths'
 import type { Progress } from '#kit/progress'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
+import { type KernelBefore, lookAtKernel, removeTraces } from './firewall.ts'
 
 const ENGINE_PACKAGES = ['docker.io', 'iptables']
 /** As the user set it: later it is also set for testcontainers, which then would pass for the user's wish. */
 export const givenHost = process.env.DOCKER_HOST
 const engineFile = join(machineDir, 'engine.pid')
+/** What the kernel was like before it. */
+const kernelFile = join(machineDir, 'kernel.json')
 const engineLog = join(machineDir, 'dockerd.log')
 
 /** Finds a running engine, or installs and starts one where that is ours to do. */
@@ -97,6 +100,7 @@ async function installEngine(progress: Progress, signal: AbortSignal): Promise<v
 async function startEngine(signal: AbortSignal): Promise<void> {
   ensureDir(machineDir)
   await removeStalePids()
+  if (!existsSync(kernelFile)) await writeFile(kernelFile, JSON.stringify(await lookAtKernel())) // an engine that was killed left its own
   const log = openSync(engineLog, 'a', 0o600)
   const engine = spawn('dockerd', [], { detached: true, stdio: ['ignore', log, log] })
   closeSync(log)
@@ -104,7 +108,7 @@ async function startEngine(signal: AbortSignal): Promise<void> {
   engine.on('error', (error) => (ended = error.message))
   engine.on('exit', (code) => (ended = `dockerd ended with exit code ${code}`))
   engine.unref()
-  await writeFile(engineFile, String(engine.pid))
+  writeFileSync(engineFile, String(engine.pid)) // at once: an engine that nobody knows is stopped by nobody
   await waitFor(
     'Docker Engine to answer',
     async () => {
@@ -129,17 +133,42 @@ async function lastLogLine(): Promise<string> {
   return (await readFile(engineLog, 'utf8')).trimEnd().split('\n').at(-1) ?? ''
 }
 
-/** Stops the engine if it is one that we started. @returns whether it was. */
-export async function stopEngine(): Promise<boolean> {
+/** The number of the engine's process, if it is one that we started. */
+export async function ownEngine(): Promise<number | undefined> {
   const pid = Number(await readFile(engineFile, 'utf8').catch(() => 'NaN'))
-  if (!Number.isInteger(pid) || !(await isProcess(pid, 'dockerd'))) return false
+  return Number.isInteger(pid) && (await isProcess(pid, 'dockerd')) ? pid : undefined
+}
+
+/** Whether one answers, whoever started it. */
+export async function engineRuns(): Promise<boolean> {
+  return (await hasProgram('docker')) && (await engineAnswer()).running
+}
+
+/** Stops the engine if it is one that we started, and what it leaves in the kernel goes. @returns whether it was. */
+export async function stopEngine(): Promise<boolean> {
+  const pid = await ownEngine()
+  if (pid === undefined) return false
+  await endEngine(pid)
+  const before = await readFile(kernelFile, 'utf8').catch(() => undefined)
+  if (before !== undefined) await removeTraces(JSON.parse(before) as KernelBefore)
+  for (const file of [engineFile, engineLog, kernelFile]) await rm(file, { force: true })
+  return true
+}
+
+/** Stops the engine and starts it again, as after an update of it. @throws Failure where it is none of ours */
+export async function restartEngine(signal: AbortSignal): Promise<void> {
+  const pid = await ownEngine()
+  if (pid === undefined) throw new Failure({ what: 'Cannot restart the engine', why: 'local:up has not started it' })
+  await endEngine(pid)
+  await startEngine(signal)
+}
+
+async function endEngine(pid: number): Promise<void> {
   process.kill(pid, 'SIGTERM')
   await waitFor('Docker Engine to stop', async () => ((await isProcess(pid, 'dockerd')) ? pending('running') : ready(undefined)), {
     timeoutMs: 60_000,
     everyMs: 200,
   })
-  for (const file of [engineFile, engineLog]) await rm(file, { force: true })
-  return true
 }
 
 /** A process number is used again: only its program's name tells whether it is still the same. */

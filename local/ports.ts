@@ -1,11 +1,12 @@
 /** One block of fixed ports on 127.0.0.1 per cluster: Docker's own choice would change at every restart. */
 
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { SERVICE_NAMES, type ServiceName } from '#core'
 import { docker } from '#kit/docker'
 import { UserError } from '#kit/errors'
 import { exec } from '#kit/exec'
+import { listListeners } from './sockets.ts'
 
 export const DEFAULT_CLUSTER = 'local'
 const DEFAULT_PORTS_FROM = 16_440
@@ -95,13 +96,7 @@ async function containerOn(port: number): Promise<string> {
 
 /** /proc says which socket listens; the process that has it open holds the port. */
 async function listenerPid(port: number): Promise<string | undefined> {
-  const hex = port.toString(16).toUpperCase().padStart(4, '0')
-  const tables = await Promise.all(['tcp', 'tcp6'].map((table) => readFile(`/proc/net/${table}`, 'utf8').catch(() => '')))
-  const columns = tables
-    .join('\n')
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-  const inode = columns.find((each) => each[1]?.endsWith(`:${hex}`) && each[3] === '0A')?.[9]
+  const inode = (await listListeners()).find((each) => each.port === port)?.inode
   if (inode === undefined) return undefined
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {

@@ -10,7 +10,10 @@ await main<ClusterFlags & TimingsFlags & { readonly all?: boolean }>({
   summary: 'Removes the cluster with its containers, volumes, network and files; the image store stays unless --all.',
   example: 'npm run local:down -- --all',
   declare: (command) =>
-    withTimings(withName(command)).option('--all', 'also the image store, compiled programs, and the Docker Engine if local:up started it'),
+    withTimings(withName(command)).option(
+      '--all',
+      'also snapshots, the image store, compiled programs, and the Docker Engine if local:up started it',
+    ),
   async run({ flags: { name, all = false, timings }, progress, signal }) {
     const started = performance.now()
     await using _lock = await stack.clusters.local.lock(name, 'local:down')

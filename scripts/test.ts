@@ -1,8 +1,6 @@
 /** `npm test`: the gates, then the tests from the cheapest to the dearest; the last line sums them up. */
-import { join } from 'node:path'
 import { bringUp } from '#core'
-import { runChild } from '#kit/child'
-import { type Counts, formatCounts, isCounts, isGreen, sumCounts } from '#kit/counts'
+import { type Counts, formatCounts, isGreen, sumCounts } from '#kit/counts'
 import { messageOf, UserError } from '#kit/errors'
 import { type ProfileFlags, withProfile } from '#kit/flags'
 import { readAbsence } from '#kit/gate/absence'
@@ -14,6 +12,7 @@ import { type Invocation, main } from '#kit/main'
 import { nearest } from '#kit/nearest'
 import { root } from '#kit/paths'
 import { runStage } from '#kit/stage'
+import { runTestFolder } from '#kit/test-folder'
 import { gates, stack } from '../holdfast.config.ts'
 
 interface Flags extends ProfileFlags {
@@ -143,14 +142,8 @@ async function runGate(name: string, { flags, progress, signal }: Invocation<Fla
   return countsOf(await runGates(pickGates(gates, [name]), { root, absence, progress, signal }))
 }
 
-async function runFolder(name: string, { args, flags, progress, signal }: Invocation<Flags>): Promise<Counts> {
-  const { message } = await runChild(join(root, 'test', 'run.ts'), {
-    args: [name, args[1] ?? ''],
-    env: { HOLDFAST_REQUIRE: flags.require.join(',') },
-    signal,
-    onLine: (line) => progress.say(`  ${line}`),
-  })
-  return isCounts(message) ? message : FAILED
+function runFolder(name: string, { args, flags, progress, signal }: Invocation<Flags>): Promise<Counts> {
+  return runTestFolder(name, { filter: args[1] ?? '', env: { HOLDFAST_REQUIRE: flags.require.join(',') }, progress, signal })
 }
 
 /** A stage that cannot run is a failed test; an interrupt ends everything. */

@@ -1,9 +1,9 @@
 /** The `deploy` ref: small text files that say what runs. Read as a map, written as a commit, never over another's write. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '#kit/errors'
+import { temporaryFolder } from '#kit/temporary'
 import { createBare, git, gitLine, IDENTITY } from './git.ts'
 import { gitRemote, pushRef, type Remote } from './remote.ts'
 
@@ -118,9 +118,9 @@ async function attempt({ gitDir, remote, edit }: Attempt, options: UpdateOptions
 }
 
 export async function temporaryBare(): Promise<AsyncDisposable & { readonly gitDir: string }> {
-  const gitDir = await mkdtemp(join(tmpdir(), 'holdfast-deploy-'))
-  await createBare(gitDir)
-  return { gitDir, [Symbol.asyncDispose]: () => rm(gitDir, { recursive: true, force: true }) }
+  const { path, [Symbol.asyncDispose]: dispose } = await temporaryFolder('deploy')
+  await createBare(path)
+  return { gitDir: path, [Symbol.asyncDispose]: dispose }
 }
 
 async function fetchTip(gitDir: string, remote: Remote, options: DeployOptions): Promise<Tip | undefined> {

@@ -35,6 +35,11 @@ export async function joinNetwork(network: string): Promise<void> {
   if (info?.NetworkSettings.Networks[network] === undefined) await docker(['network', 'connect', '--alias', REGISTRY_ALIAS, network, NAME])
 }
 
+/** Stops it where it runs; its data stays. */
+export async function stopRegistry(): Promise<void> {
+  if ((await inspect<ContainerInfo>('container', NAME))?.State.Running === true) await docker(['stop', NAME])
+}
+
 /** Removes the registry unless a cluster still uses it. @returns what was removed. */
 export async function removeRegistry({ withImages }: { withImages: boolean }): Promise<string[]> {
   if ((await listByLabel('container', CLUSTER_LABEL)).length > 0) return []

@@ -18,7 +18,7 @@ import {
   renderPart,
   rootObjects,
 } from './gitops.ts'
-import { currentPods, isCompared, podProblem, type Revisions, type StackSeen, stackCondition } from './health.ts'
+import { currentPods, isCompared, pastPods, podProblem, type Revisions, type StackSeen, stackCondition } from './health.ts'
 import { type DeployFacts, withFacts } from './history.ts'
 import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
 import { readHealthy, stalled, stoppedCanary } from './rollout.ts'
@@ -220,11 +220,14 @@ export interface WantedStack extends Pick<Installed, 'target' | 'applications'> 
   readonly revisions: Revisions
 }
 
-/** Every Application Synced and Healthy at the pushed revisions, and every part content. */
+/** Every Application Synced and Healthy at the pushed revisions since its node was started, and every part content. */
 export async function waitUntilHealthy(stack: Stack, wanted: WantedStack, options: WaitUntilHealthy): Promise<void> {
   const { signal, onSeen, endsWhenStalled = false, endsWhen, timeoutMs = HEALTHY_TIMEOUT_MS } = options
-  const { target, revisions, applications: expected } = wanted
-  const { kube } = target.cluster
+  const { target, applications: expected } = wanted
+  const { kube, machines } = target.cluster
+  const starts = new Map((await machines?.list())?.map(({ node, startedAt }) => [node, Date.parse(startedAt)]))
+  const [comparedSinceMs] = starts.values() // of the one with the API server
+  const revisions = { ...wanted.revisions, ...(comparedSinceMs === undefined ? {} : { comparedSinceMs }) }
   const namespaces = new Set(stack.parts.flatMap((part) => part.namespaces.map(({ name }) => name)))
   const teller = createTeller(kube, revisions)
   const look = async (): Promise<Condition<void>> => {
@@ -232,7 +235,7 @@ export async function waitUntilHealthy(stack: Stack, wanted: WantedStack, option
     await teller(all)
     const { seen, stopped } = withoutStopped({ applications: all, pods, expected }, [...deployments, ...rollouts])
     const condition = stackCondition(seen, revisions, Date.now())
-    if (condition.state === 'ready') return stopped ?? partsCondition(stack, target)
+    if (condition.state === 'ready') return pastCondition(pods, starts) ?? stopped ?? partsCondition(stack, target)
     return (endsWhenStalled ? stalledCondition(deployments) : undefined) ?? (await endsWhen?.()) ?? condition
   }
   const changes = (wake: () => void) => watchAll(kube, [APPLICATIONS, PODS], wake)
@@ -263,6 +266,11 @@ export function withoutStopped(
 
 const isWorkloadIn = (environment: Environment, { metadata }: KubeObject) =>
   metadata.name === WORKLOAD_NAME && metadata.namespace === environment
+
+function pastCondition(pods: readonly KubeObject[], starts: ReadonlyMap<string, number>): Condition<never> | undefined {
+  const past = pastPods(pods, starts)
+  return past.length === 0 ? undefined : pending(`not started again: ${past.join(', ')}`)
+}
 
 /** A rollout in an environment that will not end by waiting. */
 function stalledCondition(deployments: readonly KubeObject[]): Condition<never> | undefined {

@@ -8,6 +8,7 @@ import type { Check } from './doctor.ts'
 import type { Environment } from './environments.ts'
 import type { LoadGenerator } from './load.ts'
 import type { FaultSwitch, NetworkSwitch, Scenario } from './scenario.ts'
+import type { Snapshots } from './snapshot-types.ts'
 
 export type Digest = `sha256:${string}`
 
@@ -100,8 +101,20 @@ export interface ClusterProvider {
   exists(name: string): Promise<boolean>
   /** Stops it, where it runs, until disposal starts it again. */
   pause(name: string): Promise<AsyncDisposable>
+  /** Stops it in order; its data stays. @returns whether it ran */
+  stop(name: string): Promise<boolean>
+  /**
+   * Starts what was stopped, as it was made: nothing of the working tree is looked at. Continues with one that runs.
+   * @throws UserError where there is no such cluster
+   */
+  start(request: StartRequest): Promise<Cluster>
+  readonly snapshots: Snapshots
   /** Removes all that was made for it. @returns a line for each thing removed. */
   down(request: DownRequest): Promise<string[]>
+  /** What is there of one cluster, or of all that was made on this machine: a line for each thing. */
+  listLeft(name?: string): Promise<readonly string[]>
+  /** Ports on which something on this machine can be reached from elsewhere. */
+  portsBeyondLoopback(): Promise<readonly number[]>
   /** Keeps other commands off this cluster. @throws UserError naming who holds it. */
   lock(name: string, command: string): Promise<AsyncDisposable>
 }
@@ -141,6 +154,9 @@ export interface UpRequest extends Run, ClusterPlace {
   readonly kubernetes?: string
   readonly images: Images
 }
+
+/** `images` for the registry beside it, should that be gone. */
+export type StartRequest = Pick<UpRequest, 'name' | 'images' | keyof Run>
 
 export interface DownRequest extends Run {
   readonly name: string

@@ -82,7 +82,7 @@ export function withCloudPlan(command: Command): Command {
 }
 
 /** It becomes part of names of containers and of a Kubernetes node. */
-function parseName(text: string): string {
+export function parseName(text: string): string {
   if (/^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/.test(text)) return text
   throw new InvalidArgumentError('A name has 1 to 20 lower-case letters, digits and dashes, and begins with a letter.')
 }

@@ -1,6 +1,5 @@
 /** From an image's definition to a digest in our registry: found by its inputs' key, else pulled, else built from source. */
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { build as bundle } from 'esbuild'
 import type { Digest, ImageBuild, ImageInput, ImageSpec, StoredImage } from '../core/types.ts'
@@ -14,6 +13,7 @@ import { createLimit, createOnce } from './limit.ts'
 import { root } from './paths.ts'
 import type { Progress } from './progress.ts'
 import { MANIFEST_TYPES } from './registry.ts'
+import { temporaryFolder } from './temporary.ts'
 
 export interface ImageSource {
   readonly progress: Progress
@@ -48,7 +48,7 @@ export class Images {
   async local(spec: ImageSpec): Promise<LocalImage> {
     const key = await imageKey(spec, this.#codeFrom)
     return this.#local(key, async () => {
-      const built = `holdfast.local/${spec.name}:${key}`
+      const built = builtRef(spec, key)
       if (this.#ways().includes('built') && (await inspect('image', built)) !== undefined) return { ref: built, way: 'built' }
       const pulled = upstreamRef(spec)
       if (this.#ways().includes('pulled') && pulled !== undefined && (await inspect('image', pulled)) !== undefined)
@@ -127,18 +127,16 @@ export class Images {
     const { progress, signal } = this.#source
     const { base, dockerfile = 'Dockerfile' } = spec.build
     await progress.step(`Build ${spec.name}`, async (note) => {
-      const context = await mkdtemp(join(tmpdir(), 'holdfast-image-'))
-      try {
-        const [below] = await Promise.all([base === undefined ? undefined : this.local(base), this.#layContext(spec, { context, note })])
-        note('docker build')
-        const args = ['build', '--quiet', '--tag', tag, '--label', `${ROLE_LABEL}=image`, '--file', join(context, dockerfile)]
-        if (below !== undefined) args.push('--build-arg', `BASE=${below.ref}`)
-        const env = await builderEnv()
-        if (env.DOCKER_BUILDKIT === undefined) args.push('--load') // a builder in a container of its own keeps what it built
-        await this.#building(() => docker([...args, context], { env, signal }))
-      } finally {
-        await rm(context, { recursive: true, force: true })
-      }
+      await using folder = await temporaryFolder('image')
+      const { path: context } = folder
+      const [below] = await Promise.all([base === undefined ? undefined : this.local(base), this.#layContext(spec, { context, note })])
+      note('docker build')
+      // What is interrupted leaves no container either.
+      const args = ['build', '--quiet', '--force-rm', '--tag', tag, '--label', `${ROLE_LABEL}=image`, '--file', join(context, dockerfile)]
+      if (below !== undefined) args.push('--build-arg', `BASE=${below.ref}`)
+      const env = await builderEnv()
+      if (env.DOCKER_BUILDKIT === undefined) args.push('--load') // a builder in a container of its own keeps what it built
+      await this.#building(() => docker([...args, context], { env, signal }))
     })
     if (spec.deviation !== undefined) progress.say(`  ${spec.name}:${spec.tag} is built here and differs from upstream: ${spec.deviation}`)
     return { ref: tag, way: 'built' }
@@ -256,6 +254,14 @@ export async function bundled(entry: string, from = root): Promise<string> {
   if (file === undefined) throw new Failure({ what: `Cannot bundle ${entry}`, why: 'esbuild gave no output' })
   return file.text
 }
+
+/** Every name that `Images.local` may give an image, without making it. */
+export async function localRefs(spec: ImageSpec): Promise<readonly string[]> {
+  const pulled = upstreamRef(spec)
+  return [builtRef(spec, await imageKey(spec)), ...(pulled === undefined ? [] : [pulled])]
+}
+
+const builtRef = ({ name }: ImageSpec, key: string) => `holdfast.local/${name}:${key}`
 
 function upstreamRef({ upstream }: ImageSpec): string | undefined {
   if (upstream === undefined) return undefined

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { Interrupted, messageOf } from './errors.ts'
 import { createProgress, type Progress } from './progress.ts'
+import { sweepTemporary } from './temporary.ts'
 
 export interface Invocation<Flags> {
   readonly flags: Flags
@@ -63,6 +64,7 @@ async function runGuarded<Flags>(spec: CommandSpec<Flags>, progress: Progress): 
     const parsed = parse(spec, process.argv.slice(2))
     flags = parsed.flags
     listenForSignals(abort, progress)
+    await sweepTemporary()
     return (await spec.run({ ...parsed, signal: abort.signal, progress })) ?? 0
   } catch (thrown) {
     const reason: unknown = abort.signal.aborted ? abort.signal.reason : thrown

@@ -1,10 +1,10 @@
 /** The secrets gate: gitleaks over every commit of every ref, and over the working tree as Git sees it; trufflehog where it can be pulled. */
 import { existsSync } from 'node:fs'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exec } from '../exec.ts'
 import { projectFiles } from '../files.ts'
+import { type TemporaryFolder, temporaryFolder } from '../temporary.ts'
 import { tool } from '../tools.ts'
 import { type Gate, goVersionOf, have } from './gate.ts'
 import { type PulledTool, pulledVersion, runPulled } from './pulled.ts'
@@ -97,10 +97,10 @@ async function createScan(root: string, signal?: AbortSignal): Promise<Scan> {
 }
 
 /** gitleaks scans a folder whole, with what Git ignores (a kubeconfig, gigabytes of packages), so it is given a copy without. */
-async function copyTree(root: string): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await mkdtemp(join(tmpdir(), 'holdfast-secrets-'))
-  for (const file of await projectFiles(root)) await cp(join(root, file), join(path, file))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+async function copyTree(root: string): Promise<TemporaryFolder> {
+  const folder = await temporaryFolder('secrets')
+  for (const file of await projectFiles(root)) await cp(join(root, file), join(folder.path, file))
+  return folder
 }
 
 async function scanHistory(root: string, scan: Scan): Promise<string[]> {
