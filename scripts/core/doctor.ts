@@ -44,11 +44,11 @@ export interface Examined {
 }
 
 /** Above what each program and request that a look asks gets by itself, so that the nearer reason is told. */
-const LIMIT_MS = 5_000
+const LIMIT_MS = 6_000
 
 export interface ExamineOptions {
   readonly signal?: AbortSignal
-  /** What each look gets. @default 5 s */
+  /** What each look gets. @default 6 s */
   readonly limitMs?: number
 }
 
