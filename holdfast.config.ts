@@ -1,5 +1,6 @@
 /** The composition root: what the platform is made of. An adopter edits this file. */
 import { defineStack } from '#core'
+import { signingFor } from '#kit/signing'
 import { monitoring } from './alerts/part.ts'
 import { alerting } from './alerts/rehearsal.ts'
 import { alertSink } from './alerts/sink/part.ts'
@@ -21,6 +22,10 @@ import { openUserRemote } from './local/git-server/user-remote.ts'
 import { imageStore, localClusters } from './local/local.ts'
 import { nodes } from './local/part.ts'
 import { REGISTRY_ALIAS } from './local/registry/registry.ts'
+
+/** What commands need of a part without a cluster. */
+export { proposeDeploy } from './local/git-server/propose.ts'
+export { imageStore }
 
 /** A lost node is given up soon here. The chart's local values say the same for the service's own pods. */
 const localNodes = { heartbeatMs: 10_000, graceMs: 20_000, monitorMs: 5_000, tolerationMs: 10_000 }
@@ -65,6 +70,8 @@ export const stack = defineStack({
     staging: ['smoke', 'good-canary-promoted', 'bad-canary-aborted'],
     prod: [],
   },
+  attested: { dev: [], staging: [], prod: ['provenance', 'sbom'] },
+  signing: signingFor(),
   timing: {
     local: {
       name: 'local',

@@ -1,8 +1,8 @@
-/** Images from the store on this machine to the registry of a cluster, by their API: the same digest here and there. */
+/** Images from the store on this machine to the registry of a cluster: the same digest here and there. */
 import type { Stack, StoredImage } from '#core'
+import { copyImage } from '#kit/copy'
 import { digestOf } from '#kit/images'
 import { createLimit } from '#kit/limit'
-import { askRegistry, MANIFEST_TYPES, type Repository } from '#kit/registry'
 
 export interface Copy {
   /** Host and port of the store. */
@@ -12,63 +12,20 @@ export interface Copy {
   readonly signal: AbortSignal
 }
 
-interface Manifest {
-  readonly config?: { readonly digest: string }
-  readonly layers?: readonly { readonly digest: string }[]
-  readonly manifests?: readonly { readonly digest: string }[]
-}
-
 const SIDE_BY_SIDE = 4
-const url = ({ registry, name }: Repository) => `http://${registry}/v2/${name}`
 
 /** Copies what is not there yet. A tag never moves in ECR, so each image has the key of its inputs for one. @returns how many were copied */
 export async function copyImages(images: Iterable<StoredImage>, copy: Copy): Promise<number> {
   const limit = createLimit(SIDE_BY_SIDE)
-  const copied = await Promise.all([...images].map((image) => limit(() => copyImage(image, copy))))
+  const copied = await Promise.all([...images].map((image) => limit(() => copyOne(image, copy))))
   return copied.filter(Boolean).length
 }
 
-async function copyImage({ spec, key, way, digest }: StoredImage, copy: Copy): Promise<boolean> {
-  const tag = `${way}-${key}`
-  if ((await digestOf(copy.to, spec.name, tag)) === digest) return false
-  await copyManifest(spec.name, { digest, reference: tag }, copy)
+async function copyOne({ spec: { name }, key, way, digest }: StoredImage, { from, to, signal }: Copy): Promise<boolean> {
+  const reference = `${way}-${key}`
+  if ((await digestOf(to, name, reference)) === digest) return false
+  await copyImage({ registry: from, name, digest }, { to: { registry: to, name }, reference, signal })
   return true
-}
-
-async function copyManifest(name: string, { digest, reference }: { digest: string; reference: string }, copy: Copy): Promise<void> {
-  copy.signal.throwIfAborted()
-  const what = `Cannot copy the image ${name}`
-  const [from, to] = [
-    { registry: copy.from, name },
-    { registry: copy.to, name },
-  ]
-  const found = await askRegistry(what, `${url(from)}/manifests/${digest}`, { headers: { accept: MANIFEST_TYPES } })
-  const body = await found.text()
-  const { config, layers = [], manifests = [] } = JSON.parse(body) as Manifest
-  for (const { digest: each } of manifests) await copyManifest(name, { digest: each, reference: each }, copy)
-  for (const blob of new Set([...(config === undefined ? [] : [config.digest]), ...layers.map((layer) => layer.digest)]))
-    await copyBlob(what, { from, to, blob, signal: copy.signal })
-  const type = found.headers.get('content-type') ?? ''
-  await askRegistry(what, `${url(to)}/manifests/${reference}`, { method: 'PUT', headers: { 'content-type': type }, body })
-}
-
-interface BlobCopy {
-  readonly from: Repository
-  readonly to: Repository
-  readonly blob: string
-  readonly signal: AbortSignal
-}
-
-async function copyBlob(what: string, { from, to, blob, signal }: BlobCopy): Promise<void> {
-  const there = await askRegistry(what, `${url(to)}/blobs/${blob}`, { method: 'HEAD', accept: 404, signal })
-  if (there.ok) return
-  const found = await askRegistry(what, `${url(from)}/blobs/${blob}`, { signal })
-  const started = await askRegistry(what, `${url(to)}/blobs/uploads/`, { method: 'POST', signal })
-  const place = new URL(started.headers.get('location') ?? '', url(to))
-  place.searchParams.set('digest', blob)
-  const length = found.headers.get('content-length')
-  const headers = { 'content-type': 'application/octet-stream', ...(length === null ? {} : { 'content-length': length }) }
-  await askRegistry(what, place.href, { method: 'PUT', headers, body: found.body, duplex: 'half', signal } as RequestInit)
 }
 
 /** The names of all images that a stack may run: a repository each. */

@@ -21,6 +21,8 @@ const TOOLS = {
     tags: ['remove_all_sd', 'enable_kubernetes_sd'],
   },
   amtool: { goMod: 'alerts/alertmanager/module', package: 'github.com/prometheus/alertmanager/cmd/amtool' },
+  cosign: { goMod: 'local/tools/cosign', package: 'github.com/sigstore/cosign/v3/cmd/cosign' },
+  syft: { goMod: 'local/tools/syft', package: 'github.com/anchore/syft/cmd/syft', ldflags: ['-X main.version=1.57.0'] },
   actionlint: { goMod: 'local/tools/actionlint', package: 'github.com/rhysd/actionlint/cmd/actionlint' },
 } satisfies Record<string, GoBinary>
 
