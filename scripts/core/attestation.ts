@@ -7,6 +7,8 @@ import type { Digest } from './types.ts'
 
 /** https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md */
 export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1'
+/** cosign 3 still writes the one before, which has the same fields. */
+const READ_TYPES: readonly string[] = [STATEMENT_TYPE, 'https://in-toto.io/Statement/v0.1']
 
 /** What can be required of a digest, by the type of its predicate. */
 export const PREDICATES = {
@@ -69,7 +71,7 @@ export async function openAttestation(bundle: string, digest: string, signing: S
 function parsed(payload: string): InToto | undefined {
   try {
     const statement = JSON.parse(payload) as InToto
-    const isKnown = statement._type === STATEMENT_TYPE && typeof statement.predicateType === 'string' && Array.isArray(statement.subject)
+    const isKnown = READ_TYPES.includes(statement._type) && typeof statement.predicateType === 'string' && Array.isArray(statement.subject)
     return isKnown && statement.subject.every((each) => typeof each?.digest === 'object') ? statement : undefined
   } catch {
     return undefined

@@ -158,7 +158,11 @@ async function publicTrust(): Promise<TrustMaterial> {
 // ── Both ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 async function bundled(builder: DSSEBundleBuilder, statement: string): Promise<string> {
-  return JSON.stringify(bundleToJSON(await builder.create({ data: Buffer.from(statement), type: STATEMENT_MEDIA_TYPE })))
+  const bundle = await builder.create({ data: Buffer.from(statement), type: STATEMENT_MEDIA_TYPE })
+  if (!isBundleWithDsseEnvelope(bundle)) throw new TypeError('The bundle holds no envelope')
+  // The library writes the key's hint here too. cosign knows the key by another name, and tries it only on what has none.
+  for (const signature of bundle.content.dsseEnvelope.signatures) signature.keyid = ''
+  return JSON.stringify(bundleToJSON(bundle))
 }
 
 interface Believed {
