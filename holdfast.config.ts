@@ -25,6 +25,7 @@ import { REGISTRY_ALIAS } from './local/registry/registry.ts'
 
 /** What commands need of a part without a cluster. */
 export { proposeDeploy } from './local/git-server/propose.ts'
+export { loadStore, saveStore } from './local/registry/store.ts'
 export { imageStore }
 
 /** A lost node is given up soon here. The chart's local values say the same for the service's own pods. */

@@ -1,5 +1,5 @@
 /** The digest of an environment moved in the files of `deploy`, one value in each, as a person would edit it. Pure. */
-import { type Document, parseDocument } from 'yaml'
+import { isScalar, parseDocument } from 'yaml'
 import { UserError } from '#kit/errors'
 import { pathsOf } from './delivery.ts'
 import type { ValuesOf } from './gitops.ts'
@@ -42,13 +42,15 @@ interface Value {
   readonly value: string
 }
 
+/** The parser says where the value stands, and only that is written anew: it would print the rest by its own taste. */
 function withValue(text: string, { path, keys, value }: Value): string {
-  const doc: Document = parseDocument(text, { version: '1.1', keepSourceTokens: true })
+  const doc = parseDocument(text, { version: '1.1' })
   const [broken] = doc.errors
-  const before = broken === undefined ? doc.getIn(keys) : undefined
-  if (typeof before !== 'string')
+  const node = broken === undefined ? doc.getIn(keys, true) : undefined
+  if (!isScalar(node) || typeof node.value !== 'string' || !node.range)
     throw new UserError({ what: `Cannot edit ${path}`, why: broken?.message.split('\n')[0] ?? `it has no ${keys.join('.')}` })
-  if (before === value) return text
-  doc.setIn(keys, value)
-  return doc.toString({ lineWidth: 0 })
+  const [from, to] = node.range
+  const edited = `${text.slice(0, from)}${text.slice(from, to).replace(node.value, value)}${text.slice(to)}`
+  if (parseDocument(edited, { version: '1.1' }).getIn(keys) !== value) throw new TypeError(`${path} does not say ${value} after its edit`)
+  return edited
 }
