@@ -10,6 +10,7 @@ import { licences } from '#kit/gate/licences'
 import { secrets } from '#kit/gate/secrets'
 import { unit } from '#kit/gate/unit'
 import { workflows } from '#kit/gate/workflows'
+import { signingFor } from '#kit/signing'
 import { rulesGate } from './alerts/check.ts'
 import { monitoring } from './alerts/part.ts'
 import { alerting } from './alerts/rehearsal.ts'
@@ -34,6 +35,11 @@ import { openUserRemote } from './local/git-server/user-remote.ts'
 import { imageStore, localClusters } from './local/local.ts'
 import { nodes } from './local/part.ts'
 import { REGISTRY_ALIAS } from './local/registry/registry.ts'
+
+/** What commands need of a part without a cluster. */
+export { proposeDeploy } from './local/git-server/propose.ts'
+export { loadStore, saveStore } from './local/registry/store.ts'
+export { imageStore }
 
 /** A lost node is given up soon here. The chart's local values say the same for the service's own pods. */
 const localNodes = { heartbeatMs: 10_000, graceMs: 20_000, monitorMs: 5_000, tolerationMs: 10_000 }
@@ -78,6 +84,8 @@ export const stack = defineStack({
     staging: ['smoke', 'good-canary-promoted', 'bad-canary-aborted'],
     prod: [],
   },
+  attested: { dev: [], staging: [], prod: ['provenance', 'sbom'] },
+  signing: signingFor(),
   timing: {
     local: {
       name: 'local',

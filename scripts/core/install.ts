@@ -21,6 +21,7 @@ import {
 import { currentPods, isCompared, pastPods, podProblem, type Revisions, type StackSeen, stackCondition } from './health.ts'
 import { type DeployFacts, withFacts } from './history.ts'
 import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
+import { vouched } from './provenance.ts'
 import { readHealthy, stalled, stoppedCanary } from './rollout.ts'
 import type { Cluster, GitRemote, ImageSpec, Part, Run, SourceHead, Stack, StoredImage, Target, UpRequest } from './types.ts'
 import { rolloutIn, WORKLOAD_NAME } from './workload.ts'
@@ -57,9 +58,11 @@ export async function storeImages(
 ): Promise<ReadonlyMap<string, StoredImage>> {
   const head = await stack.source.head()
   const store = async (spec: ImageSpec) => ((await images.canHave(spec, registry)) ? [await images.stored(spec, registry)] : [])
-  const stored = (await Promise.all(stack.parts.flatMap(imagesOf).map(store))).flat()
-  const released = stored.filter(({ spec }) => stack.parts.some(({ release }) => release?.name === spec.name))
-  await Promise.all(released.map((image) => tagForSource(image, registry, head)))
+  const isReleased = ({ spec }: StoredImage) => stack.parts.some(({ release }) => release?.name === spec.name)
+  const vouch = (image: StoredImage) => vouched(image, { images, registry, signing: stack.signing, source: head })
+  const found = (await Promise.all(stack.parts.flatMap(imagesOf).map(store))).flat()
+  const stored = await Promise.all(found.map((image) => (isReleased(image) ? vouch(image) : image)))
+  await Promise.all(stored.filter(isReleased).map((image) => tagForSource(image, registry, head)))
   return new Map(stored.map((image) => [image.spec.name, image]))
 }
 

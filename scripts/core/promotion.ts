@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { UserError } from '#kit/errors'
 import { digestOf } from '#kit/images'
-import { attachArtifact, readBlob } from '#kit/registry'
+import { type ImageRef, readBlob } from '#kit/registry'
+import { attest, lacks, type PredicateName, readAttestations } from './attestation.ts'
 import { type Delivery, deliver, deliverAgain, type ReleasePart, releasePart } from './deliver.ts'
 import { sourceRevisionIn } from './delivery.ts'
 import { ENVIRONMENTS, type Environment, environmentBefore, parseEnvironment } from './environments.ts'
@@ -10,17 +11,7 @@ import { digestIn, OWN_REFS } from './gitops.ts'
 import { shortDigest } from './history.ts'
 import type { Result } from './render.ts'
 import { findCluster, noCluster, type OpenRun } from './run.ts'
-import {
-  missingProofs,
-  openStatement,
-  provenProof,
-  STATEMENT_MEDIA_TYPE,
-  type Statement,
-  sealStatement,
-  shownBy,
-  statementOf,
-  TEST_RESULT,
-} from './statement.ts'
+import { missingProofs, openStatement, provenProof, type Statement, shownBy, statementOf } from './statement.ts'
 import type { Digest, Stack } from './types.ts'
 
 /** From one environment to the next. */
@@ -36,7 +27,7 @@ export type Origin = Pick<Delivery, 'cluster' | 'git'>
 export interface EvidencePointer {
   /** What it is about. */
   readonly subject: Digest
-  /** SHA-256 of the statement's bytes, which are attached to the image in the registry. */
+  /** SHA-256 of the signed bundle, which is attached to the image in the registry. */
   readonly statement: Digest
 }
 
@@ -149,7 +140,8 @@ async function checkEvidence(stack: Stack, { from, to }: Promotion, { origin: { 
   const what = `Cannot promote ${shortDigest(digest)} to '${to}'`
   const required = stack.evidence[from]
   const isOwn = cluster.environment !== undefined
-  const prove = `Run npm run prove -- ${required.join(' ')} --env ${from}${isOwn ? ` --name ${cluster.name}` : ''}`
+  const there = `--env ${from}${isOwn ? ` --name ${cluster.name}` : ''}`
+  const prove = `Run npm run prove -- ${required.join(' ')} ${there}`
   const missing = (names: readonly string[]) =>
     new UserError({ what, why: `these proofs have not held for it in ${from}: ${names.join(', ')}`, next: prove })
   if (required.length === 0)
@@ -160,11 +152,35 @@ async function checkEvidence(stack: Stack, { from, to }: Promotion, { origin: { 
     const next = isOwn ? `Run npm run cloud:up -- --env ${from}` : 'Run npm run local:deploy'
     throw new UserError({ what, why: 'the registry does not have it any more', next })
   }
-  const statement = await trustedStatement({ content: await readBlob(image, pointer.statement), pointer, from }, (why) => {
+  const presented = { content: await readBlob(image, pointer.statement), pointer, from }
+  const statement = await trustedStatement(stack, presented, (why) => {
     return new UserError({ what, why: `its evidence is refused: ${why}`, next: prove })
   })
   const names = missingProofs(statement, required)
   if (names.length > 0) throw missing(names)
+  await checkAttested(stack, { ...image, digest }, { to, there })
+}
+
+/** What brings a statement that is missing, or not believed. */
+const MENDED_BY: Readonly<Record<PredicateName, (there: string) => string>> = {
+  provenance: () => 'Run npm run local:deploy, which builds what nobody vouches for anew, and prove that',
+  sbom: (there) => `Run npm run sbom -- ${there}`,
+  'test-result': (there) => `Run npm run prove -- ${there}`,
+}
+
+interface Asked {
+  readonly to: Environment
+  /** Where it runs now, as flags of a command. */
+  readonly there: string
+}
+
+async function checkAttested({ attested, signing }: Stack, image: ImageRef, { to, there }: Asked): Promise<void> {
+  const attestations = attested[to].length === 0 ? [] : await readAttestations({ image, signing })
+  for (const name of attested[to]) {
+    const why = lacks(attestations, name)
+    if (why === undefined) continue
+    throw new UserError({ what: `Cannot promote ${shortDigest(image.digest)} to '${to}'`, why, next: MENDED_BY[name](there) })
+  }
 }
 
 interface Presented {
@@ -173,9 +189,13 @@ interface Presented {
   readonly from: Environment
 }
 
-async function trustedStatement({ content, pointer, from }: Presented, refusal: (why: string) => UserError): Promise<Statement> {
+async function trustedStatement(
+  { signing }: Stack,
+  { content, pointer, from }: Presented,
+  refusal: (why: string) => UserError,
+): Promise<Statement> {
   if (content === undefined) throw refusal(`the statement ${shortDigest(pointer.statement)} is not in the registry`)
-  const opened = openStatement(content, { pointer: pointer.statement, environment: from, digest: pointer.subject })
+  const opened = await openStatement(content, { pointer: pointer.statement, environment: from, digest: pointer.subject, signing })
   if ('refused' in opened) throw refusal(opened.refused)
   return opened.statement
 }
@@ -202,10 +222,9 @@ export async function keepEvidence(stack: Stack, run: OpenRun, results: readonly
   const remote = await git()
   const { sha: deploy = '' } = await remote.readDeploy()
   const proofs = await Promise.all(shown.results.map(async (result) => provenProof(result, await readFile(result.path, 'utf8'))))
-  const content = sealStatement(statementOf({ environment, image: { name, digest }, proofs, deploy }))
-  const annotations = { 'in-toto.io/predicate-type': TEST_RESULT, 'dev.holdfast.environment': environment }
-  const artifact = { artifactType: STATEMENT_MEDIA_TYPE, mediaType: STATEMENT_MEDIA_TYPE, content, annotations }
-  const statement = await attachArtifact({ registry: cluster.registry, name, digest }, artifact)
+  const made = statementOf({ environment, image: { name, digest }, proofs, deploy })
+  const image = { registry: cluster.registry, name, digest }
+  const statement = await attest({ image, signing: stack.signing }, made, { 'dev.holdfast.environment': environment })
   const pointer = JSON.stringify({ subject: digest, statement }, null, 2)
   const message = `Evidence for ${shortDigest(digest)} in ${environment}`
   const { sha } = await remote.updateDeploy(message, (files) => void files.set(evidencePath(environment), `${pointer}\n`))

@@ -2,8 +2,10 @@
 import type { Images } from '#kit/images'
 import type { Kube, KubeObject } from '#kit/kube'
 import type { Progress } from '#kit/progress'
+import type { Signing } from '#kit/signing'
 import type { Condition } from '#kit/wait'
 import type { Alerting } from './alerting.ts'
+import type { PredicateName } from './attestation.ts'
 import type { Check } from './doctor.ts'
 import type { Environment } from './environments.ts'
 import type { LoadGenerator } from './load.ts'
@@ -406,4 +408,8 @@ export interface Stack {
   readonly alerting: Alerting
   /** The proofs that must have held for a digest in an environment before it may go on to the next. */
   readonly evidence: Readonly<Record<Environment, readonly string[]>>
+  /** What must be attached to a digest, and signed, before it may come into an environment; the test result of the one before always is. */
+  readonly attested: Readonly<Record<Environment, readonly PredicateName[]>>
+  /** Who signs what is said of images here, and whom to believe. */
+  readonly signing: Signing
 }

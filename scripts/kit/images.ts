@@ -1,7 +1,7 @@
 /** From an image's definition to a digest in our registry: found by its inputs' key, else pulled, else built from source. */
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { build as bundle } from 'esbuild'
+import { build } from 'esbuild'
 import type { Digest, ImageBuild, ImageInput, ImageSpec, StoredImage } from '../core/types.ts'
 import { debootstrap } from './debian.ts'
 import { builderEnv, docker, enginePlatform, inspect, ROLE_LABEL } from './docker.ts'
@@ -77,8 +77,11 @@ export class Images {
 
   /** An image in the registry, made where it is not there yet, under its upstream name and `tag`. */
   async stored(spec: ImageSpec, registry: string, tag = spec.tag): Promise<StoredImage> {
-    const found = await this.found(spec, registry)
-    if (found !== undefined) return found
+    return (await this.found(spec, registry)) ?? this.made(spec, registry, tag)
+  }
+
+  /** The same as the engine of this machine has it, else made: whatever the registry says that it has under the key is replaced. */
+  async made(spec: ImageSpec, registry: string, tag = spec.tag): Promise<StoredImage> {
     const key = await imageKey(spec, this.#codeFrom)
     const { ref, way } = await this.local(spec)
     return this.#source.progress.step(`Store ${spec.name}`, async () => {
@@ -234,12 +237,13 @@ function nodePackage({ os, arch: goArch }: { os: string; arch: string }): string
   return join('node_modules', `node-${os}-${goArch === 'amd64' ? 'x64' : goArch}`)
 }
 
-/** One ES module with all that `entry` imports; CommonJS packages inside it ask for `require`. */
-export async function bundled(entry: string, from = root): Promise<string> {
-  const { outputFiles } = await bundle({
+/** One ES module with all that `entry` imports, and the paths of the files that went in; CommonJS packages inside it ask for `require`. */
+export async function bundle(entry: string, from = root): Promise<{ readonly text: string; readonly inputs: readonly string[] }> {
+  const { outputFiles, metafile } = await build({
     entryPoints: [join(from, entry)],
     bundle: true,
     write: false,
+    metafile: true,
     platform: 'node',
     format: 'esm',
     target: 'node24',
@@ -252,7 +256,14 @@ export async function bundled(entry: string, from = root): Promise<string> {
   })
   const [file] = outputFiles
   if (file === undefined) throw new Failure({ what: `Cannot bundle ${entry}`, why: 'esbuild gave no output' })
-  return file.text
+  const [output] = Object.values(metafile.outputs)
+  const inputs = Object.entries(output?.inputs ?? {}).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []))
+  return { text: file.text, inputs }
+}
+
+/** The text of a bundle. */
+export async function bundled(entry: string, from = root): Promise<string> {
+  return (await bundle(entry, from)).text
 }
 
 /** Every name that `Images.local` may give an image, without making it. */
