@@ -13,7 +13,7 @@ import type { PlatformOutputs } from './outputs.ts'
 import { readKey, repository } from './part.ts'
 import { bucketExists, bucketOf, clusterNameOf, ensureBucket, Place, type PlaceOptions } from './place.ts'
 import { checkTools } from './preflight.ts'
-import { type CloudFlags, type CloudRequest, DEFAULT_REGION, parseCloud, type Source } from './request.ts'
+import { type CloudFlags, type CloudRequest, parseCloud, regionHere, type Source } from './request.ts'
 import { readSettings, type Settings, writeSettings } from './settings.ts'
 import { type CloudStatus, readCloudStatus, renderCloudStatus } from './status.ts'
 import { renderSwept } from './sweep.ts'
@@ -133,7 +133,7 @@ export class Cloud implements CloudProvider {
 
   /** What Argo CD will read is there, is what stands here, and can be read by its key. @throws UserError where not */
   async checkSource(request: CloudRequest, source: Source, signal: AbortSignal): Promise<void> {
-    if (request.repoSecret !== undefined) await readKey(new Aws(request.region), { repoSecret: request.repoSecret })
+    if (request.repoSecret !== undefined) await readKey(new Aws(request.region), request.repoSecret)
     await this.#options.openRemote({ url: source.repo, refs: refsOf(source, request.environment), signal }).pushSource()
   }
 
@@ -175,8 +175,6 @@ export class Cloud implements CloudProvider {
 
 /** @param options what other parts bring: the config puts them together. */
 export const createCloud = (options: CloudOptions): Cloud => new Cloud(options)
-
-const regionHere = () => process.env.AWS_REGION ?? process.env.AWS_DEFAULT_REGION ?? DEFAULT_REGION
 
 /** One branch of theirs, and one for each environment: what a cluster runs is rendered for that cluster. */
 const refsOf = ({ branch }: Source, environment: Environment): Refs => ({ source: branch, deploy: `deploy-${environment}` })

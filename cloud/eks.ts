@@ -1,12 +1,11 @@
 /** A cluster on EKS as the same type that every cluster is. */
-import { chmod, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { DescribeClusterCommand, type Cluster as EksDescription, ResourceNotFoundException } from '@aws-sdk/client-eks'
 import { stringify } from 'yaml'
 import type { Cluster, Environment, ServiceName } from '#core'
 import { Failure } from '#kit/errors'
+import { writePrivate } from '#kit/files'
 import { Kube } from '#kit/kube'
-import { clusterDir } from '#kit/paths'
+import { kubeconfigPath } from '#kit/paths'
 import type { Aws } from './aws.ts'
 import { openRelay } from './relay.ts'
 import { readSettings, type Settings } from './settings.ts'
@@ -55,12 +54,9 @@ export async function kubeOf(aws: Aws, { name = '', endpoint, certificateAuthori
       next: 'Run the command again in some minutes',
     })
   const path = kubeconfigPath(name)
-  await writeFile(path, kubeconfig({ name, endpoint, ca, region: aws.region }), { mode: 0o600 })
-  await chmod(path, 0o600) // `mode` holds only for a new file
+  await writePrivate(path, kubeconfig({ name, endpoint, ca, region: aws.region }))
   return Kube.fromFile(path)
 }
-
-export const kubeconfigPath = (name: string) => join(clusterDir(name), 'kubeconfig')
 
 interface Access {
   readonly name: string

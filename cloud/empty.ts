@@ -60,9 +60,9 @@ function overdueOrThrow(thrown: unknown): unknown {
 
 /** Nothing makes them anew: sets of them first, then the one that all others come from. */
 async function takeApplications(kube: Kube, { signal, note }: Pick<EmptyOptions, 'signal' | 'note'>): Promise<readonly string[]> {
-  if (!(await hasApplications(kube))) return []
-  note('Applications go')
   const all = await applications(kube)
+  if (all.length === 0) return []
+  note('Applications go')
   const root = all.find(({ metadata }) => metadata.name === ROOT_APPLICATION)
   if (root !== undefined) {
     await stripFinalizers(kube, root)
@@ -100,17 +100,13 @@ const usesClaims = ({ spec }: KubeObject) => (spec.volumeClaimTemplates ?? []).l
 const claimsOf = ({ volumes = [] }: { volumes?: { persistentVolumeClaim?: object }[] }) =>
   volumes.filter(({ persistentVolumeClaim }) => persistentVolumeClaim !== undefined)
 
-async function hasApplications(kube: Kube): Promise<boolean> {
-  return applications(kube).then(
-    () => true,
-    (thrown) => {
-      if (thrown instanceof KubeError && thrown.status === 404) return false
-      throw thrown
-    },
-  )
+/** None where Argo CD was never installed. */
+async function applications(kube: Kube): Promise<readonly KubeObject[]> {
+  return kube.list(APPLICATIONS).catch((thrown) => {
+    if (thrown instanceof KubeError && thrown.status === 404) return []
+    throw thrown
+  })
 }
-
-const applications = (kube: Kube) => kube.list(APPLICATIONS)
 
 async function stripFinalizers(kube: Kube, object: KubeObject): Promise<void> {
   await kube.mergePatch(refOf(object), { metadata: { finalizers: null } })

@@ -4,7 +4,7 @@ import { ARGOCD_NAMESPACE, application, type Cluster, type Part, renderedSource 
 import { messageOf, UserError } from '#kit/errors'
 import type { KubeObject } from '#kit/kube'
 import type { Aws } from './aws.ts'
-import { readSettings, type Settings } from './settings.ts'
+import { readSettings } from './settings.ts'
 
 /** What the service and the database keep is encrypted, and goes with its claim. gp2, which EKS makes, is the default nowhere. */
 const STORAGE_CLASS: KubeObject = {
@@ -51,13 +51,13 @@ export function repository(open: () => Aws): Part {
 async function giveKey(open: () => Aws, { kube }: Cluster): Promise<void> {
   const settings = await readSettings(kube)
   if (settings === undefined) return
-  const key = settings.repoSecret === undefined ? {} : await readKey(open(), settings as Settings & { repoSecret: string })
+  const key = settings.repoSecret === undefined ? {} : await readKey(open(), settings.repoSecret)
   const metadata = { name: NAME, namespace: ARGOCD_NAMESPACE, labels: { 'argocd.argoproj.io/secret-type': 'repository' } }
   await kube.apply({ apiVersion: 'v1', kind: 'Secret', metadata, stringData: { type: 'git', url: settings.repo, ...key } })
 }
 
 /** A private SSH key as it stands, or `{"username", "password"}`; a read-only one is enough. @throws UserError for anything else */
-export async function readKey(aws: Aws, { repoSecret }: { readonly repoSecret: string }): Promise<Readonly<Record<string, string>>> {
+export async function readKey(aws: Aws, repoSecret: string): Promise<Readonly<Record<string, string>>> {
   const what = `Cannot read the deploy key '${repoSecret}'`
   const { SecretString: content = '' } = await aws.secrets.send(new GetSecretValueCommand({ SecretId: repoSecret })).catch((thrown) => {
     const next = `Put it there: aws secretsmanager create-secret --name ${repoSecret} --secret-string file://key`

@@ -36,7 +36,9 @@ export interface CloudRequest {
   readonly timing: TimingProfile['name']
 }
 
-export const DEFAULT_REGION = 'us-east-2'
+const DEFAULT_REGION = 'us-east-2'
+/** As AWS's own tools read it. */
+export const regionHere = () => process.env.AWS_REGION ?? process.env.AWS_DEFAULT_REGION ?? DEFAULT_REGION
 /** The largest range that may reach the API. */
 const LEAST_PREFIX = 16
 const MAX_TTL_HOURS = 24 * 30
@@ -50,7 +52,7 @@ export function parseCloud(flags: CloudFlags, what: string): CloudRequest {
     throw refuse('a domain needs its hosted zone of Route 53, and the other way round', 'Give --domain and --zone-id together')
   return {
     environment: parseEnvironment(flags.env, what),
-    region: parseRegion(flags.region ?? process.env.AWS_REGION ?? process.env.AWS_DEFAULT_REGION ?? DEFAULT_REGION, what),
+    region: parseRegion(flags.region ?? regionHere(), what),
     allowCidrs: (flags.allowCidr ?? []).map((cidr) => parseCidr(cidr, what)),
     ttlHours: flags.ttl === undefined ? undefined : parseTtl(flags.ttl, what),
     owner: flags.owner,

@@ -14,7 +14,7 @@ import { DeleteLoadBalancerCommand, DeleteTargetGroupCommand } from '@aws-sdk/cl
 import { GetResourcesCommand } from '@aws-sdk/client-resource-groups-tagging-api'
 import { messageOf } from '#kit/errors'
 import type { Aws } from './aws.ts'
-import { estimateOf } from './prices.ts'
+import { estimateOf, type Priced } from './prices.ts'
 
 export interface Leftover {
   readonly kind: string
@@ -99,8 +99,11 @@ const TYPES: readonly (readonly [RegExp, string])[] = [
 
 function monthlyOf(aws: Aws, arn: string): number | undefined {
   const type = TYPES.find(([pattern]) => pattern.test(arn))?.[1]
-  return type === undefined ? undefined : estimateOf([{ type, values: {} }], aws.region).lines[0]?.monthly
+  return type === undefined ? undefined : monthlyOfType(aws, type)
 }
+
+const monthlyOfType = (aws: Aws, type: string, values: Priced['values'] = {}) =>
+  estimateOf([{ type, values }], aws.region).lines[0]?.monthly
 
 /** A key waits for its deletion and costs nothing; a database's last snapshot is kept on purpose. */
 const isPassing = (arn: string) => /^arn:[^:]+:kms:/.test(arn) || /^arn:[^:]+:rds:[^:]*:[^:]*:snapshot:/.test(arn)
@@ -159,10 +162,9 @@ async function arnsWith(aws: Aws, TagFilters: { Key: string; Values?: string[] }
 
 function balancers(aws: Aws, tagged: readonly string[]): Leftover[] {
   return tagged.flatMap((id): Leftover[] => {
-    const monthly = (type: string) => estimateOf([{ type, values: {} }], aws.region).lines[0]?.monthly
     if (/:loadbalancer\/(app|net|gwy)\//.test(id)) {
       const remove = () => aws.loadBalancers.send(new DeleteLoadBalancerCommand({ LoadBalancerArn: id }))
-      return [{ kind: 'load balancer', id, monthly: monthly('aws_lb'), remove }]
+      return [{ kind: 'load balancer', id, monthly: monthlyOfType(aws, 'aws_lb'), remove }]
     }
     if (/:targetgroup\//.test(id))
       return [
@@ -224,7 +226,7 @@ async function volumes(aws: Aws, { name, project, environment }: SweepOf): Promi
   const all = await Promise.all([own, byCluster, byKey].map((Filters) => aws.ec2.send(new DescribeVolumesCommand({ Filters }))))
   const byId = new Map(all.flatMap(({ Volumes = [] }) => Volumes.map((volume) => [volume.VolumeId ?? '', volume] as const)))
   return [...byId].map(([id, { Size = 0, State }]) => {
-    const monthly = estimateOf([{ type: 'aws_ebs_volume', values: { size: Size } }], aws.region).lines[0]?.monthly
+    const monthly = monthlyOfType(aws, 'aws_ebs_volume', { size: Size })
     const remove = () => aws.ec2.send(new DeleteVolumeCommand({ VolumeId: id }))
     return { kind: State === 'in-use' ? 'attached volume' : 'volume', id, monthly, ...(State === 'in-use' ? {} : { remove }) }
   })

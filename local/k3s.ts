@@ -1,11 +1,10 @@
 /** A k3s cluster in containers, through testcontainers, that outlives the command which started it. */
-import { chmod, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Cluster, ServiceName, StartRequest, UpRequest } from '#core'
 import { type ContainerInfo, docker, inspect } from '#kit/docker'
 import { UserError } from '#kit/errors'
+import { writePrivate } from '#kit/files'
 import { Kube } from '#kit/kube'
-import { clusterDir } from '#kit/paths'
+import { kubeconfigPath } from '#kit/paths'
 import { agentContainers, ensureAgents } from './agents.ts'
 import { differ, labelledConfig, portsOf } from './config.ts'
 import { machinesOf } from './machines.ts'
@@ -113,12 +112,8 @@ async function writeKubeconfig(name: string, port: number): Promise<void> {
   const own = stdout
     .replace(/server: .*/, `server: https://127.0.0.1:${port}`)
     .replaceAll(/(name|cluster|user|current-context): default$/gm, `$1: holdfast-${name}`)
-  const path = kubeconfigPath(name)
-  await writeFile(path, own, { mode: 0o600 })
-  await chmod(path, 0o600) // `mode` holds only for a new file
+  await writePrivate(kubeconfigPath(name), own)
 }
-
-const kubeconfigPath = (name: string) => join(clusterDir(name), 'kubeconfig')
 
 async function openCluster(name: string, { image, ports }: NodeConfig, settings: ClusterSettings): Promise<Cluster> {
   const address = (service: ServiceName) => {

@@ -52,10 +52,8 @@ interface Asked {
 
 /** @throws UserError where it is not */
 async function confirmed(environment: string, { flags, what, signal }: Asked): Promise<void> {
-  if (flags.confirm === undefined)
-    await confirm({ answer: environment, text: `All of ${environment} goes`, what, flag: `--confirm ${environment}`, signal })
-  else if (flags.confirm !== environment)
-    throw new UserError({ what, why: `'${flags.confirm}' is not '${environment}'`, next: 'Nothing was changed' })
+  const flag = `--confirm ${environment}`
+  await confirm({ answer: environment, text: `All of ${environment} goes`, what, flag, given: flags.confirm, signal })
 }
 
 function nothing(progress: { say(text: string): void }, why: string): 0 {

@@ -73,13 +73,16 @@ async function run(x: Invocation<Flags>): Promise<number> {
     stages.filter(({ onStack, isAlone }) => !(onStack || isAlone)),
     x,
   )
-  const onStack = stages.filter((stage) => stage.onStack)
   const broken = BEFORE_STACK.filter((name) => (results.get(name)?.failed ?? 0) > 0)
-  if (broken.length > 0 && onStack.length > 0) x.progress.say(`${namesOf(onStack)} not run: ${broken.join(', ')} failed`)
-  else if (onStack.length > 0) await runOnStack(onStack, results, x)
-  const alone = stages.filter((stage) => stage.isAlone)
-  if (broken.length > 0 && alone.length > 0) x.progress.say(`${namesOf(alone)} not run: ${broken.join(', ')} failed`)
-  else if (alone.length > 0) await runAlone(alone, results, x)
+  const dear = [
+    [stages.filter(({ onStack }) => onStack), runOnStack],
+    [stages.filter(({ isAlone }) => isAlone), runAlone],
+  ] as const
+  for (const [some, runSome] of dear) {
+    if (some.length === 0) continue
+    if (broken.length > 0) x.progress.say(`${namesOf(some)} not run: ${broken.join(', ')} failed`)
+    else await runSome(some, results, x)
+  }
   const total = sumCounts([...results.values()])
   process.stdout.write(`${formatCounts(total)}\n`)
   return isGreen(total) ? 0 : 1

@@ -1,10 +1,10 @@
 /** Grafana, where its image can be pulled: one data source, and the dashboards of this repository. */
 import { randomBytes } from 'node:crypto'
-import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { application, type Cluster, type ImageSpec, type Part, readManifest, renderedSource, type TimingProfile, withDigests } from '#core'
 import { sped } from '#kit/duration'
+import { writePrivate } from '#kit/files'
 import { keyOf } from '#kit/hash'
 import type { KubeObject } from '#kit/kube'
 import { clusterDir } from '#kit/paths'
@@ -50,8 +50,7 @@ async function prepare(cluster: Cluster): Promise<void> {
   const password = known === undefined ? randomBytes(PASSWORD_BYTES).toString('base64url') : Buffer.from(known, 'base64').toString()
   const { apiVersion, kind, name, namespace } = ADMIN
   if (known === undefined) await kube.apply({ apiVersion, kind, metadata: { name, namespace }, stringData: { password } })
-  await writeFile(passwordFile(cluster), `${password}\n`, { mode: 0o600 })
-  await chmod(passwordFile(cluster), 0o600) // `mode` holds only for a new file
+  await writePrivate(passwordFile(cluster), `${password}\n`)
 }
 
 function passwordFile({ name }: Cluster): string {

@@ -2,24 +2,23 @@
 import {
   application,
   type Cluster,
-  DEPLOY_REF,
   debianBase,
   type GitRemote,
   HOLDFAST_NAMESPACE,
   type ImageSpec,
+  OWN_REFS,
   type Part,
+  type Pushed,
   readManifest,
   renderedSource,
-  SOURCE_REF,
   withDigests,
 } from '#core'
 import { Failure } from '#kit/errors'
 import type { KubeObject } from '#kit/kube'
 import { root } from '#kit/paths'
 import { pending, ready, waitFor } from '#kit/wait'
+import { openBranches } from './branches.ts'
 import { type Credential, writeCredential } from './credential.ts'
-import { readDeploy, readHistory, updateDeploy } from './deploy.ts'
-import { keepCommit } from './keep.ts'
 import type { Remote } from './remote.ts'
 import { pushSnapshot, snapshotWorkingTree } from './snapshot.ts'
 
@@ -55,21 +54,14 @@ export const gitServer: Part = {
 export async function openGit(cluster: Cluster, signal: AbortSignal): Promise<GitRemote> {
   await untilAnswering(cluster, signal)
   const remote: Remote = { url: `${cluster.address('git')}/${REPOSITORY}`, credential: await operatorCredential(cluster) }
-  return {
-    url: `http://git.${NAMESPACE}.svc.cluster.local/${REPOSITORY}`,
-    async pushSource() {
-      await using snapshot = await snapshotWorkingTree(root, { signal })
-      const outcome = await pushSnapshot(snapshot, remote, { ref: `refs/heads/${SOURCE_REF}`, signal })
-      return { sha: snapshot.sha, changed: outcome === 'pushed', nested: snapshot.nested }
-    },
-    async readDeploy() {
-      const tip = await readDeploy(remote, { ref: `refs/heads/${DEPLOY_REF}`, signal })
-      return { sha: tip?.sha, files: tip?.files ?? new Map() }
-    },
-    history: (request) => readHistory(remote, { ...request, ref: `refs/heads/${DEPLOY_REF}`, signal }),
-    keepSource: () => keepCommit(remote, { ref: `refs/heads/${SOURCE_REF}`, signal }),
-    updateDeploy: (message, edit) => updateDeploy(remote, edit, { ref: `refs/heads/${DEPLOY_REF}`, message, signal }),
-  }
+  const url = `http://git.${NAMESPACE}.svc.cluster.local/${REPOSITORY}`
+  return openBranches(remote, { url, refs: OWN_REFS, pushSource: (ref) => pushWorkingTree(remote, ref, signal), signal })
+}
+
+async function pushWorkingTree(remote: Remote, ref: string, signal: AbortSignal): Promise<Pushed> {
+  await using snapshot = await snapshotWorkingTree(root, { signal })
+  const outcome = await pushSnapshot(snapshot, remote, { ref, signal })
+  return { sha: snapshot.sha, changed: outcome === 'pushed' }
 }
 
 const LOOK_TIMEOUT_MS = 2_000

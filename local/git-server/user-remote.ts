@@ -2,9 +2,9 @@
 import type { GitRemote, Refs } from '#core'
 import { UserError } from '#kit/errors'
 import { root } from '#kit/paths'
-import { fetchDeploy, readDeploy, readHistory, TIP, temporaryBare, updateDeploy } from './deploy.ts'
+import { openBranches } from './branches.ts'
+import { fetchDeploy, TIP, temporaryBare } from './deploy.ts'
 import { gitLine } from './git.ts'
-import { keepCommit } from './keep.ts'
 import type { Remote } from './remote.ts'
 import { snapshotWorkingTree } from './snapshot.ts'
 
@@ -18,29 +18,24 @@ export interface UserRemoteOptions {
 /** Needs no cluster. */
 export function openUserRemote({ url, refs, signal }: UserRemoteOptions): GitRemote {
   const remote: Remote = { url }
-  const [source, deploy] = [`refs/heads/${refs.source}`, `refs/heads/${refs.deploy}`]
-  return {
-    url,
-    refs,
-    pushSource: async () => ({ sha: await pushedCommit(remote, refs.source, signal), changed: false }),
-    async readDeploy() {
-      const tip = await readDeploy(remote, { ref: deploy, signal })
-      return { sha: tip?.sha, files: tip?.files ?? new Map() }
-    },
-    history: (request) => readHistory(remote, { ...request, ref: deploy, signal }),
-    keepSource: () => keepCommit(remote, { ref: source, signal }),
-    updateDeploy: (message, edit) => updateDeploy(remote, edit, { ref: deploy, message, signal }),
-  }
+  const pushSource = async (ref: string) => ({ sha: await pushedCommit(remote, { branch: refs.source, ref, signal }), changed: false })
+  return openBranches(remote, { url, refs, pushSource, signal })
+}
+
+interface Branch {
+  readonly branch: string
+  readonly ref: string
+  readonly signal: AbortSignal
 }
 
 /**
  * The commit of their branch, which must hold exactly what stands here: what runs is then what was looked at, whatever is not pushed.
  * @throws UserError where it does not.
  */
-async function pushedCommit(remote: Remote, branch: string, signal: AbortSignal): Promise<string> {
+async function pushedCommit(remote: Remote, { branch, ref, signal }: Branch): Promise<string> {
   const what = `Cannot deploy from '${branch}'`
   await using bare = await temporaryBare()
-  if (!(await fetchDeploy(bare.gitDir, remote, { ref: `refs/heads/${branch}`, depth: 1, signal })))
+  if (!(await fetchDeploy(bare.gitDir, remote, { ref, depth: 1, signal })))
     throw new UserError({ what, why: 'the remote has no such branch', next: 'Push it, or name another one with --branch' })
   const [sha = '', tree] = (await gitLine(['--git-dir', bare.gitDir, 'rev-parse', TIP, `${TIP}^{tree}`])).split('\n')
   await using here = await snapshotWorkingTree(root, { signal })

@@ -110,7 +110,7 @@ async function changeOf(delivery: Delivery, { environment, digest, sourceRevisio
 async function targetOf({ cluster, stack, git }: Delivery, environment: Environment): Promise<Target> {
   const { url, refs } = await git()
   const timing = stack.timing[cluster.timing]
-  return { cluster, environment, timing, repoUrl: url, images: new Map(), ...(refs === undefined ? {} : { refs }) }
+  return { cluster, environment, timing, repoUrl: url, images: new Map(), refs }
 }
 
 /** Enough for a canary with a third of the pods, and a trickle for a service of two. */

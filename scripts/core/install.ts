@@ -13,6 +13,7 @@ import {
   followsTree,
   moveDigest,
   namespaceObjects,
+  OWN_REFS,
   ROOT_APPLICATION,
   renderObjects,
   renderPart,
@@ -107,9 +108,9 @@ export async function install(whole: Stack, request: InstallRequest): Promise<In
     timing: stack.timing[cluster.timing],
     repoUrl: url,
     images: stored,
-    ...(refs === undefined ? {} : { refs }),
+    refs,
   })
-  await bootstrap(stack, target({ url: '' }), { progress, signal })
+  await bootstrap(stack, target({ url: '', refs: OWN_REFS }), { progress, signal })
   await using _lease = await takeLease(cluster.kube)
   for (const reason of await settleAll({ cluster, git: (own = signal) => stack.git(cluster, own) }))
     progress.say(`Undid what an interrupted run had left: ${reason}`)
@@ -147,9 +148,8 @@ async function push(stack: Stack, target: Target, { git, facts }: { git: GitRemo
       applications = [ROOT_APPLICATION, ...applicationNames(files)]
     }),
   ])
-  const { refs } = git
-  const pushed = { source: source.sha, deploy: deploy.sha, pushedAtMs: Date.now() }
-  return { stack, target, git, applications, revisions: { ...pushed, ...(refs === undefined ? {} : { refs }) } }
+  const revisions = { source: source.sha, deploy: deploy.sha, refs: git.refs, pushedAtMs: Date.now() }
+  return { stack, target, git, applications, revisions }
 }
 
 /** Applies what Argo CD needs before it can sync, itself and the Git server, unless both are there. It adopts them. */

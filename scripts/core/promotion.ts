@@ -7,7 +7,7 @@ import { attest, lacks, type PredicateName, readAttestations } from './attestati
 import { type Delivery, deliver, deliverAgain, type ReleasePart, releasePart } from './deliver.ts'
 import { sourceRevisionIn } from './delivery.ts'
 import { ENVIRONMENTS, type Environment, environmentBefore, parseEnvironment } from './environments.ts'
-import { digestIn, OWN_REFS } from './gitops.ts'
+import { digestIn } from './gitops.ts'
 import { shortDigest } from './history.ts'
 import type { Result } from './render.ts'
 import { findCluster, noCluster, type OpenRun } from './run.ts'
@@ -125,7 +125,7 @@ async function keptRevision(
   { part, files, from }: { part: Pick<ReleasePart, 'name'>; files: ReadonlyMap<string, string>; from: Environment },
 ): Promise<string> {
   const remote = await git()
-  const { source } = remote.refs ?? OWN_REFS
+  const { source } = remote.refs
   const named = sourceRevisionIn(files, { part: part.name, environment: from }) ?? source
   return named === source ? remote.keepSource() : named
 }

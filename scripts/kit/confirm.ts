@@ -11,16 +11,22 @@ export interface Question {
   readonly what: string
   /** The flag that answers it. */
   readonly flag: string
+  /** What that flag said already; then nobody is asked. */
+  readonly given?: string | undefined
   readonly signal: AbortSignal
 }
 
 /** @throws UserError for any other answer, and where nobody is there to give one */
-export async function confirm({ answer, text, what, flag, signal }: Question): Promise<void> {
+export async function confirm(question: Question): Promise<void> {
+  const { answer, what, given = await ask(question) } = question
+  if (given !== answer) throw new UserError({ what, why: `'${given}' is not '${answer}'`, next: 'Nothing was changed' })
+}
+
+async function ask({ answer, text, what, flag, signal }: Question): Promise<string> {
   if (!process.stdin.isTTY) throw new UserError({ what, why: 'nobody is there to confirm it', next: `Confirm it with ${flag}` })
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    const given = await terminal.question(`${text}; type '${answer}' to go on: `, { signal })
-    if (given.trim() !== answer) throw new UserError({ what, why: `'${given.trim()}' is not '${answer}'`, next: 'Nothing was changed' })
+    return (await terminal.question(`${text}; type '${answer}' to go on: `, { signal })).trim()
   } finally {
     terminal.close()
   }

@@ -1,13 +1,21 @@
 /** An image from one registry to another by its API: the same digest here and there, and all that is attached to it. */
-import { addReferrer, askRegistry, type ImageRef, listReferrers, MANIFEST_TYPES, type Repository } from './registry.ts'
+import {
+  addReferrer,
+  askRegistry,
+  type ImageRef,
+  listReferrers,
+  MANIFEST_TYPES,
+  putManifest,
+  type Repository,
+  uploadBlob,
+  urlOf,
+} from './registry.ts'
 
 interface Manifest {
   readonly config?: { readonly digest: string }
   readonly layers?: readonly { readonly digest: string }[]
   readonly manifests?: readonly { readonly digest: string }[]
 }
-
-const url = ({ registry, name }: Repository) => `http://${registry}/v2/${name}`
 
 export interface CopyTo {
   readonly to: Repository
@@ -20,14 +28,13 @@ export interface CopyTo {
 export async function copyImage(image: ImageRef, { to, reference, signal }: CopyTo): Promise<Response> {
   signal.throwIfAborted()
   const what = `Cannot copy the image ${image.name}`
-  const found = await askRegistry(what, `${url(image)}/manifests/${image.digest}`, { headers: { accept: MANIFEST_TYPES } })
+  const found = await askRegistry(what, `${urlOf(image)}/manifests/${image.digest}`, { headers: { accept: MANIFEST_TYPES } })
   const body = await found.text()
   const { config, layers = [], manifests = [] } = JSON.parse(body) as Manifest
   for (const { digest } of manifests) await copyImage({ ...image, digest }, { to, reference: digest, signal })
   for (const blob of new Set([...(config === undefined ? [] : [config.digest]), ...layers.map((layer) => layer.digest)]))
     await copyBlob(what, { from: image, to, blob, signal })
-  const type = found.headers.get('content-type') ?? ''
-  return askRegistry(what, `${url(to)}/manifests/${reference}`, { method: 'PUT', headers: { 'content-type': type }, body })
+  return putManifest(what, to, { reference, type: found.headers.get('content-type') ?? '', body })
 }
 
 /** Copies what is attached to an image that is there already. @returns how many were copied */
@@ -50,13 +57,10 @@ interface BlobCopy {
 }
 
 async function copyBlob(what: string, { from, to, blob, signal }: BlobCopy): Promise<void> {
-  const there = await askRegistry(what, `${url(to)}/blobs/${blob}`, { method: 'HEAD', accept: 404, signal })
+  const there = await askRegistry(what, `${urlOf(to)}/blobs/${blob}`, { method: 'HEAD', accept: 404, signal })
   if (there.ok) return
-  const found = await askRegistry(what, `${url(from)}/blobs/${blob}`, { signal })
-  const started = await askRegistry(what, `${url(to)}/blobs/uploads/`, { method: 'POST', signal })
-  const place = new URL(started.headers.get('location') ?? '', url(to))
-  place.searchParams.set('digest', blob)
+  const found = await askRegistry(what, `${urlOf(from)}/blobs/${blob}`, { signal })
   const length = found.headers.get('content-length')
-  const headers = { 'content-type': 'application/octet-stream', ...(length === null ? {} : { 'content-length': length }) }
-  await askRegistry(what, place.href, { method: 'PUT', headers, body: found.body, duplex: 'half', signal } as RequestInit)
+  const headers: Record<string, string> = length === null ? {} : { 'content-length': length }
+  await uploadBlob(what, { ...to, digest: blob }, { headers, body: found.body, duplex: 'half', signal } as RequestInit)
 }

@@ -1,6 +1,6 @@
 /** The files that belong to a clone: what Git tracks, and what it would track. */
 import { lstatSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exec } from './exec.ts'
 
@@ -22,6 +22,12 @@ export interface TextFile {
 export async function readTexts(root: string, counts: (path: string) => boolean): Promise<TextFile[]> {
   const paths = (await projectFiles(root)).filter(counts)
   return Promise.all(paths.map(async (path) => ({ path, text: await readFile(join(root, path), 'utf8') })))
+}
+
+/** Writes a file that only its owner can read, also where it was there before. */
+export async function writePrivate(path: string, content: string): Promise<void> {
+  await writeFile(path, content, { mode: 0o600 })
+  await chmod(path, 0o600) // `mode` holds only for a new file
 }
 
 /** The line, from 1, of a place in a text. */

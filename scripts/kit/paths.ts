@@ -21,6 +21,9 @@ export function clusterDir(cluster: string): string {
   return ensureDir(join(ownDir(), cluster))
 }
 
+/** Of one cluster of this clone, beside the user's own. */
+export const kubeconfigPath = (cluster: string) => join(clusterDir(cluster), 'kubeconfig')
+
 /** Records and reports of runs: they outlive the clusters that they are about. */
 export function reportsDir(): string {
   return ensureDir(join(ownDir(), 'reports'))

@@ -41,7 +41,8 @@ export const MANIFEST_TYPES = [
 const EMPTY = { mediaType: 'application/vnd.oci.empty.v1+json', content: '{}' }
 
 export const digestOfText = (content: string) => `sha256:${sha256(content)}`
-const urlOf = ({ registry, name }: Repository) => `http://${registry}/v2/${name}`
+/** Where a repository's API begins. */
+export const urlOf = ({ registry, name }: Repository) => `http://${registry}/v2/${name}`
 
 /** @throws Failure for any answer but a success and those accepted; `what` says what could not be done. */
 export async function askRegistry(what: string, url: string, init: RequestInit & { readonly accept?: number } = {}): Promise<Response> {
@@ -51,14 +52,21 @@ export async function askRegistry(what: string, url: string, init: RequestInit &
   throw new Failure({ what, why: `${request.method ?? 'GET'} ${new URL(url).pathname} answered ${response.status}` })
 }
 
-/** Puts a blob into a repository. @returns its digest. */
+/** Puts a text into a repository as a blob. @returns its digest. */
 export async function pushBlob(what: string, repository: Repository, content: string): Promise<string> {
   const digest = digestOfText(content)
-  const started = await askRegistry(what, `${urlOf(repository)}/blobs/uploads/`, { method: 'POST' })
-  const location = new URL(started.headers.get('location') ?? '', urlOf(repository))
-  location.searchParams.set('digest', digest)
-  await askRegistry(what, location.href, { method: 'PUT', headers: { 'content-type': 'application/octet-stream' }, body: content })
+  await uploadBlob(what, { ...repository, digest }, { body: content })
   return digest
+}
+
+/** Puts a blob of this digest into a repository; `content` is its body, and what else goes with it. */
+export async function uploadBlob(what: string, blob: ImageRef, { headers, ...content }: RequestInit): Promise<void> {
+  const { signal } = content
+  const started = await askRegistry(what, `${urlOf(blob)}/blobs/uploads/`, { method: 'POST', ...(signal == null ? {} : { signal }) })
+  const location = new URL(started.headers.get('location') ?? '', urlOf(blob))
+  location.searchParams.set('digest', blob.digest)
+  const typed = { 'content-type': 'application/octet-stream', ...Object.fromEntries(new Headers(headers)) }
+  await askRegistry(what, location.href, { method: 'PUT', ...content, headers: typed })
 }
 
 /** Gives an image that is there one more tag. */
@@ -146,7 +154,8 @@ interface ManifestPut {
   readonly body: string
 }
 
-async function putManifest(what: string, repository: Repository, { reference, type, body }: ManifestPut): Promise<Response> {
+/** Puts a manifest under a tag or its digest. */
+export async function putManifest(what: string, repository: Repository, { reference, type, body }: ManifestPut): Promise<Response> {
   const url = `${urlOf(repository)}/manifests/${reference}`
   return askRegistry(what, url, { method: 'PUT', headers: { 'content-type': type }, body })
 }

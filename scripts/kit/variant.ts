@@ -1,5 +1,5 @@
 /** Other versions of an image that is in a registry, made over its HTTP API: the same layers under another configuration. */
-import { askRegistry, digestOfText, type ImageRef, pushBlob } from './registry.ts'
+import { askRegistry, digestOfText, type ImageRef, pushBlob, putManifest, urlOf } from './registry.ts'
 
 /** An image's own configuration, as far as variants change it: https://github.com/opencontainers/image-spec/blob/main/config.md */
 export interface ImageConfig {
@@ -19,7 +19,7 @@ const WHAT = 'Cannot make a variant of an image'
  * @throws Failure where the registry does not have the image, or refuses.
  */
 export async function pushVariant(image: ImageRef, tag: string | undefined, change: (config: ImageConfig) => ImageConfig): Promise<string> {
-  const repository = `http://${image.registry}/v2/${image.name}`
+  const repository = urlOf(image)
   const found = await askRegistry(WHAT, `${repository}/manifests/${image.digest}`, { headers: { accept: ACCEPT } })
   const manifest = (await found.json()) as { mediaType?: string; config: { digest: string } }
   const blob = (await (await askRegistry(WHAT, `${repository}/blobs/${manifest.config.digest}`)).json()) as { config: ImageConfig }
@@ -28,6 +28,6 @@ export async function pushVariant(image: ImageRef, tag: string | undefined, chan
   const variant = JSON.stringify({ ...manifest, config: { ...manifest.config, digest, size: Buffer.byteLength(config) } })
   const type = found.headers.get('content-type') ?? manifest.mediaType ?? ''
   const made = digestOfText(variant)
-  await askRegistry(WHAT, `${repository}/manifests/${tag ?? made}`, { method: 'PUT', headers: { 'content-type': type }, body: variant })
+  await putManifest(WHAT, image, { reference: tag ?? made, type, body: variant })
   return made
 }

@@ -11,6 +11,7 @@ import {
   type GitRemote,
   type LoadGenerator,
   nameIn,
+  OWN_REFS,
   releasePart,
   type Stack,
   sourceRevisionIn,
@@ -87,6 +88,7 @@ export function fakeRemote(commits: DeployCommit[]): GitRemote {
   const tip = () => commits.at(-1)
   return {
     url: 'http://git/x.git',
+    refs: OWN_REFS,
     pushSource: async () => ({ sha: '', changed: false }),
     keepSource: async () => KEPT,
     readDeploy: async () => ({ sha: tip()?.sha, files: tip()?.files ?? new Map() }),
