@@ -1,12 +1,26 @@
 /** The composition root: what the platform is made of. An adopter edits this file. */
-import { defineStack } from '#core'
+import { defineStack, previewCloud } from '#core'
+import { savedImage } from '#kit/gate/archive'
+import { lint, types } from '#kit/gate/code'
+import { dependenciesGate } from '#kit/gate/dependencies'
+import { dockerfiles } from '#kit/gate/dockerfiles'
+import type { Gate } from '#kit/gate/gate'
+import { imageGate } from '#kit/gate/image'
+import { licences } from '#kit/gate/licences'
+import { secrets } from '#kit/gate/secrets'
+import { unit } from '#kit/gate/unit'
+import { workflows } from '#kit/gate/workflows'
+import { signingFor } from '#kit/signing'
+import { rulesGate } from './alerts/check.ts'
 import { monitoring } from './alerts/part.ts'
 import { alerting } from './alerts/rehearsal.ts'
 import { alertSink } from './alerts/sink/part.ts'
 import { argocd } from './argocd/part.ts'
 import { rollouts } from './argocd/rollouts/part.ts'
+import { chartGate } from './chart/check.ts'
 import { faults } from './chart/faults.ts'
-import { policies, service } from './chart/part.ts'
+import { policies, service, serviceImage } from './chart/part.ts'
+import { terraformGate } from './cloud/check.ts'
 import { createCloud } from './cloud/cloud.ts'
 import { storage } from './cloud/part.ts'
 import { createLoadGenerator } from './load/generator.ts'
@@ -21,6 +35,11 @@ import { openUserRemote } from './local/git-server/user-remote.ts'
 import { imageStore, localClusters } from './local/local.ts'
 import { nodes } from './local/part.ts'
 import { REGISTRY_ALIAS } from './local/registry/registry.ts'
+
+/** What commands need of a part without a cluster. */
+export { proposeDeploy } from './local/git-server/propose.ts'
+export { loadStore, saveStore } from './local/registry/store.ts'
+export { imageStore }
 
 /** A lost node is given up soon here. The chart's local values say the same for the service's own pods. */
 const localNodes = { heartbeatMs: 10_000, graceMs: 20_000, monitorMs: 5_000, tolerationMs: 10_000 }
@@ -65,6 +84,8 @@ export const stack = defineStack({
     staging: ['smoke', 'good-canary-promoted', 'bad-canary-aborted'],
     prod: [],
   },
+  attested: { dev: [], staging: [], prod: ['provenance', 'sbom'] },
+  signing: signingFor(),
   timing: {
     local: {
       name: 'local',
@@ -88,3 +109,19 @@ export const stack = defineStack({
     },
   },
 })
+
+/** What must be clean before anything is run or pushed, in this order. */
+export const gates: readonly Gate[] = [
+  secrets,
+  dependenciesGate(),
+  licences,
+  lint,
+  types,
+  unit,
+  chartGate(() => previewCloud(stack)),
+  rulesGate(Object.values(stack.timing).map(({ speedup }) => speedup)),
+  terraformGate,
+  workflows,
+  dockerfiles,
+  imageGate(savedImage(serviceImage)),
+]

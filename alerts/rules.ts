@@ -15,15 +15,15 @@ const RULES = 'alerts/rules'
 /** Prometheus names as an alert's end four times the longer of resend delay and evaluation. */
 const ENDS_AFTER_RESENDS = 4
 
-/** The PrometheusRules as they are written: production's. */
-export function readRules(): readonly KubeObject[] {
-  const files = readdirSync(join(root, RULES)).filter((name) => name.endsWith('.yaml'))
-  return files.sort().map((name) => parse(readFileSync(join(root, RULES, name), 'utf8')) as KubeObject)
+/** The PrometheusRules as they are written: production's. @param at a copy of this repository */
+export function readRules(at = root): readonly KubeObject[] {
+  const files = readdirSync(join(at, RULES)).filter((name) => name.endsWith('.yaml'))
+  return files.sort().map((name) => parse(readFileSync(join(at, RULES, name), 'utf8')) as KubeObject)
 }
 
 /** The PrometheusRules on the target's clock. @throws UserError where a rule cannot be retimed */
-export function renderRules({ speedup }: Pick<TimingProfile, 'speedup'>): readonly KubeObject[] {
-  return readRules().map((rule) => retime(rule, speedup))
+export function renderRules({ speedup }: Pick<TimingProfile, 'speedup'>, at = root): readonly KubeObject[] {
+  return readRules(at).map((rule) => retime(rule, speedup))
 }
 
 /** The waits between a fault and the message about it. All follow from the rules and the routes; the time that computers need is extra. */

@@ -152,9 +152,21 @@ const RESOURCES: Readonly<Record<string, object>> = {
 }
 const SMALL = { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '256Mi' } }
 
+/** Copies the program of 200 MB for plugins that run beside the repo server, before that may start. Nothing here has one. */
+const COPY = 'copyutil'
+
+function withoutCopy(object: KubeObject): KubeObject {
+  const { template } = object.spec
+  const { initContainers = [], ...pod } = template.spec
+  const needed = initContainers.filter(({ name }: { name: string }) => name !== COPY)
+  const spec = needed.length === 0 ? pod : { ...pod, initContainers: needed }
+  return { ...object, spec: { ...object.spec, template: { ...template, spec } } }
+}
+
 function withContainers(object: KubeObject, target: Target): KubeObject {
-  const adapted = mapContainers(withDigests(object, target), (container) => ({
+  const adapted = mapContainers(withDigests(withoutCopy(object), target), (container) => ({
     ...container,
+    ...watchedAtStart(container),
     imagePullPolicy: 'IfNotPresent',
     resources: RESOURCES[container.name] ?? SMALL,
   }))
@@ -162,6 +174,18 @@ function withContainers(object: KubeObject, target: Target): KubeObject {
   const { template } = adapted.spec
   const metadata = { ...template.metadata, annotations: { 'holdfast.dev/settings': keyOf(settings(target)) } }
   return { ...adapted, spec: { ...adapted.spec, template: { ...template, metadata } } }
+}
+
+const START_TRIES = 300
+
+/**
+ * Upstream's first look at a program comes 5 s after its start, and the next ones every 10: a program that is ready after 1 s waits for
+ * up to 10 more, and all of the stack with it. Its start is looked at each second; from then on as upstream does.
+ */
+function watchedAtStart({ readinessProbe }: { readonly readinessProbe?: Readonly<Record<string, unknown>> }): object {
+  if (readinessProbe === undefined) return {}
+  const { initialDelaySeconds: _, ...later } = readinessProbe
+  return { startupProbe: { ...later, periodSeconds: 1, failureThreshold: START_TRIES }, readinessProbe: later }
 }
 
 /** Named in Git and in the cluster, and not in a template, where it would be a rollout of its own. Redis has a version of its own. */

@@ -23,7 +23,7 @@ import { allPodsKilled, podDeleted, podKilled } from './scenarios/pods.ts'
 const NAME = 'service'
 const PROJECT = 'services'
 
-const serviceImage: ImageSpec = {
+export const serviceImage: ImageSpec = {
   name: 'holdfast/service',
   tag: 'latest',
   build: { context: 'service', base: nodeBase, inputs: [{ kind: 'bundle', to: 'server.mjs', entry: 'service/main.ts' }] },
@@ -39,6 +39,7 @@ const KINDS = [
   { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' },
   { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },
   { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
+  { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' },
   { apiVersion: 'monitoring.coreos.com/v1', kind: 'ServiceMonitor' },
   { apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule' },
 ]
@@ -123,8 +124,10 @@ function valueFiles({ environment, cluster }: Target): readonly string[] {
 }
 
 function targetValues({ timing, cluster }: Target): object {
-  const repository = cluster.repositories?.[serviceImage.name]
+  const { repositories, ingress } = cluster
+  const repository = repositories?.[serviceImage.name]
   return {
+    ...(ingress === undefined ? {} : { ingress }),
     ...(repository === undefined ? {} : { imagesFrom: repository.slice(0, -serviceImage.name.length - 1) }),
     metrics: { interval: sped(SCRAPE_INTERVAL, timing.speedup) },
     autoscaling: { scaleDownStabilizationSeconds: Math.ceil(timing.hpa.scaleInWindowMs / 1000) },

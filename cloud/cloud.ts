@@ -1,12 +1,12 @@
 /** EKS as the cloud of the stack: what the cloud commands are made of. */
-import type { CloudProvider, Cluster, Environment, GitRemote, Part, Refs, Run, Stack, StoredImage } from '#core'
+import type { CloudProvider, Cluster, Digest, Environment, GitRemote, Part, Refs, Run, Stack, StoredImage } from '#core'
 import { stackOn, storeImages } from '#core'
 import { Failure, UserError } from '#kit/errors'
 import type { Images } from '#kit/images'
 import { type Kube, KubeError } from '#kit/kube'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
 import { Aws, callerOf } from './aws.ts'
-import { copyImages } from './copy.ts'
+import { copyImages, copyPromoted } from './copy.ts'
 import { type Down, mustBeGone, takeDown } from './down.ts'
 import { describeCluster, findEks, kubeOf, openEks } from './eks.ts'
 import type { PlatformOutputs } from './outputs.ts'
@@ -17,7 +17,7 @@ import { type CloudFlags, type CloudRequest, parseCloud, regionHere, type Source
 import { readSettings, type Settings, writeSettings } from './settings.ts'
 import { type CloudStatus, readCloudStatus, renderCloudStatus } from './status.ts'
 import { renderSwept } from './sweep.ts'
-import { type PlanRequest, Upbringing } from './up.ts'
+import { freeLock, type PlanRequest, Upbringing } from './up.ts'
 
 export interface CloudOptions {
   /** A remote of the user's own, by the address that Argo CD reads it at. */
@@ -49,6 +49,13 @@ export class Cloud implements CloudProvider {
     const aws = new Aws(regionHere())
     await callerOf(aws) // the one error for credentials that are missing
     return findEks(aws, name)
+  }
+
+  async copyImage(
+    image: { readonly name: string; readonly digest: Digest },
+    { from, to, signal }: { readonly from: Cluster; readonly to: Cluster; readonly signal: AbortSignal },
+  ): Promise<void> {
+    await copyPromoted(image, { from: from.registry, to: to.registry, signal })
   }
 
   /** The remote that the cluster's Argo CD reads. */
@@ -95,7 +102,14 @@ export class Cloud implements CloudProvider {
     return Place.open(options, bucket)
   }
 
-  takeDown(place: Place): Promise<Down> {
+  /** Whether anything was ever made there: a bucket of states. @throws UserError for credentials that are missing */
+  async hasState({ region }: CloudRequest): Promise<boolean> {
+    return bucketExists(bucketOf(await callerOf(new Aws(region)), region), region)
+  }
+
+  /** Also where an earlier run has left the state locked. */
+  async takeDown(place: Place): Promise<Down> {
+    await freeLock(place, async (left) => place.options.progress.say(left))
     return takeDown(place)
   }
 
@@ -137,7 +151,10 @@ export class Cloud implements CloudProvider {
     })
     const settings = settingsOf(request, source, outputs)
     await writeSettings(kube, settings)
-    return openEks(aws, { name, kube, settings })
+    const cluster = await openEks(aws, { name, kube, settings })
+    if (settings.domain !== undefined && cluster.ingress === undefined)
+      progress.say(`${settings.domain.host} is not served yet: install the AWS Load Balancer Controller (README), and run this again`)
+    return cluster
   }
 
   /** Every image of the stack in ECR, by the digest that it has here. */
@@ -162,9 +179,18 @@ export const createCloud = (options: CloudOptions): Cloud => new Cloud(options)
 /** One branch of theirs, and one for each environment: what a cluster runs is rendered for that cluster. */
 const refsOf = ({ branch }: Source, environment: Environment): Refs => ({ source: branch, deploy: `deploy-${environment}` })
 
-function settingsOf({ environment, timing, repoSecret }: CloudRequest, source: Source, { repositories }: PlatformOutputs): Settings {
+function settingsOf({ environment, timing, repoSecret, domain: host }: CloudRequest, source: Source, outputs: PlatformOutputs): Settings {
+  const { repositories, certificate_arn: certificateArn } = outputs
   const refs = refsOf(source, environment)
-  return { environment, timing, repositories, repo: source.repo, refs, ...(repoSecret === undefined ? {} : { repoSecret }) }
+  return {
+    environment,
+    timing,
+    repositories,
+    repo: source.repo,
+    refs,
+    ...(repoSecret === undefined ? {} : { repoSecret }),
+    ...(host === undefined || certificateArn === null ? {} : { domain: { host, certificateArn } }),
+  }
 }
 
 async function untilAllowed(

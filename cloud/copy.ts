@@ -1,8 +1,8 @@
 /** Images from the store on this machine to the registry of a cluster, by their API: the same digest here and there. */
-import type { Stack, StoredImage } from '#core'
+import type { Digest, Stack, StoredImage } from '#core'
+import { copyAttached, copyImage } from '#kit/copy'
 import { digestOf } from '#kit/images'
 import { createLimit } from '#kit/limit'
-import { askRegistry, MANIFEST_TYPES, putManifest, type Repository, uploadBlob, urlOf } from '#kit/registry'
 
 export interface Copy {
   /** Host and port of the store. */
@@ -12,58 +12,36 @@ export interface Copy {
   readonly signal: AbortSignal
 }
 
-interface Manifest {
-  readonly config?: { readonly digest: string }
-  readonly layers?: readonly { readonly digest: string }[]
-  readonly manifests?: readonly { readonly digest: string }[]
-}
-
 const SIDE_BY_SIDE = 4
 
 /** Copies what is not there yet. A tag never moves in ECR, so each image has the key of its inputs for one. @returns how many were copied */
 export async function copyImages(images: Iterable<StoredImage>, copy: Copy): Promise<number> {
   const limit = createLimit(SIDE_BY_SIDE)
-  const copied = await Promise.all([...images].map((image) => limit(() => copyImage(image, copy))))
+  const copied = await Promise.all([...images].map((image) => limit(() => copyStored(image, copy))))
   return copied.filter(Boolean).length
 }
 
-async function copyImage({ spec, key, way, digest }: StoredImage, copy: Copy): Promise<boolean> {
-  const tag = `${way}-${key}`
-  if ((await digestOf(copy.to, spec.name, tag)) === digest) return false
-  await copyManifest(spec.name, { digest, reference: tag }, copy)
-  return true
+async function copyStored({ spec, key, way, digest }: StoredImage, copy: Copy): Promise<boolean> {
+  return copyAs(`${way}-${key}`, { name: spec.name, digest }, copy)
 }
 
-async function copyManifest(name: string, { digest, reference }: { digest: string; reference: string }, copy: Copy): Promise<void> {
-  copy.signal.throwIfAborted()
-  const what = `Cannot copy the image ${name}`
-  const [from, to] = [
-    { registry: copy.from, name },
-    { registry: copy.to, name },
-  ]
-  const found = await askRegistry(what, `${urlOf(from)}/manifests/${digest}`, { headers: { accept: MANIFEST_TYPES } })
-  const body = await found.text()
-  const { config, layers = [], manifests = [] } = JSON.parse(body) as Manifest
-  for (const { digest: each } of manifests) await copyManifest(name, { digest: each, reference: each }, copy)
-  for (const blob of new Set([...(config === undefined ? [] : [config.digest]), ...layers.map((layer) => layer.digest)]))
-    await copyBlob(what, { from, to, blob, signal: copy.signal })
-  await putManifest(what, to, { reference, type: found.headers.get('content-type') ?? '', body })
+/** One that was promoted: nobody knows here what it was built of. */
+export async function copyPromoted(image: { readonly name: string; readonly digest: Digest }, copy: Copy): Promise<void> {
+  await copyAs(`promoted-${image.digest.slice('sha256:'.length)}`, image, copy)
 }
 
-interface BlobCopy {
-  readonly from: Repository
-  readonly to: Repository
-  readonly blob: string
-  readonly signal: AbortSignal
-}
-
-async function copyBlob(what: string, { from, to, blob, signal }: BlobCopy): Promise<void> {
-  const there = await askRegistry(what, `${urlOf(to)}/blobs/${blob}`, { method: 'HEAD', accept: 404, signal })
-  if (there.ok) return
-  const found = await askRegistry(what, `${urlOf(from)}/blobs/${blob}`, { signal })
-  const length = found.headers.get('content-length')
-  const headers: Record<string, string> = length === null ? {} : { 'content-length': length }
-  await uploadBlob(what, { ...to, digest: blob }, { headers, body: found.body, duplex: 'half', signal } as RequestInit)
+/** What is said of an image comes along, also where the image itself is there already: the next promotion asks for it. */
+async function copyAs(
+  reference: string,
+  { name, digest }: { readonly name: string; readonly digest: Digest },
+  { from, to, signal }: Copy,
+): Promise<boolean> {
+  const image = { registry: from, name, digest }
+  const there = { registry: to, name }
+  const isThere = (await digestOf(to, name, reference)) === digest
+  if (!isThere) await copyImage(image, { to: there, reference, signal })
+  await copyAttached(image, { to: there, signal })
+  return !isThere
 }
 
 /** The names of all images that a stack may run: a repository each. */

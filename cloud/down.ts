@@ -41,7 +41,7 @@ async function emptied({ options }: Place, { of, note }: { of: SweepOf; note: (t
 async function destroyAll(place: Place, aws: Aws, of: SweepOf): Promise<{ destroyed: number; swept: Swept['removed'] }> {
   const swept: Swept['removed'][number][] = []
   for (let tries = 1; ; tries += 1) {
-    const before = await place.resources()
+    const before = await place.addresses()
     if (before.length === 0) return { destroyed: 0, swept }
     const plan = await place.planDestroy()
     try {

@@ -86,13 +86,15 @@ export interface EksParts {
 }
 
 export async function openEks(aws: Aws, { name, kube, settings }: EksParts): Promise<Cluster> {
-  const { environment, timing, repositories } = settings
-  const [registry, nodes, hasPolicies, hasMetrics] = await Promise.all([
+  const { environment, timing, repositories, domain } = settings
+  const [registry, nodes, hasPolicies, hasMetrics, hasBalancer] = await Promise.all([
     openRelay({ aws, repositories }),
     kube.list({ apiVersion: 'v1', kind: 'Node' }),
     // What enforces policies runs in the CNI's pods; https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html
     isThere(kube, { apiVersion: 'apps/v1', kind: 'DaemonSet', name: 'aws-node' }),
     isThere(kube, { apiVersion: 'apps/v1', kind: 'Deployment', name: 'metrics-server' }),
+    // The AWS Load Balancer Controller comes with it; without one an Ingress would never be Healthy.
+    isThere(kube, { apiVersion: 'networking.k8s.io/v1', kind: 'IngressClass', name: 'alb' }),
   ])
   const at = places(environment)
   const path = (service: ServiceName) => {
@@ -108,6 +110,7 @@ export async function openEks(aws: Aws, { name, kube, settings }: EksParts): Pro
     repositories,
     timing,
     environment,
+    ...(domain !== undefined && hasBalancer ? { ingress: domain } : {}),
     can: {
       tuneControlPlane: false,
       restartNode: false,

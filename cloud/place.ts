@@ -1,10 +1,14 @@
 /** The Terraform of one environment: its state's bucket made or adopted, its variables given, its plan kept and carried out. */
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Environment, FIRST_ENVIRONMENT, type Run } from '#core'
 import { exec } from '#kit/exec'
 import { clusterDir, ensureDir, root } from '#kit/paths'
 import type { Aws, Caller } from './aws.ts'
+import { describeCluster } from './eks.ts'
+import { OwnLock, readStateLock, type StateLock } from './lock.ts'
 import { type PlatformOutputs, parsePlatform, type RawOutputs } from './outputs.ts'
+import type { PlanJson } from './plan.ts'
 import type { CloudRequest } from './request.ts'
 import { type PlanOptions, type SavedPlan, Terraform, type Variable } from './terraform.ts'
 
@@ -27,12 +31,14 @@ export class Place implements AsyncDisposable {
   readonly name: string
   readonly bucket: string
   readonly #terraform: Terraform
+  readonly #lock: OwnLock
 
-  private constructor(options: PlaceOptions, names: { readonly bucket: string; readonly terraform: Terraform }) {
+  private constructor(options: PlaceOptions, parts: { readonly bucket: string; readonly terraform: Terraform; readonly lock: OwnLock }) {
     this.options = options
     this.name = clusterNameOf(options.request.environment)
-    this.bucket = names.bucket
-    this.#terraform = names.terraform
+    this.bucket = parts.bucket
+    this.#terraform = parts.terraform
+    this.#lock = parts.lock
   }
 
   /** Opens the state in a bucket that is there. @throws UserError where there is no Terraform, Failure where there is no such bucket */
@@ -40,23 +46,36 @@ export class Place implements AsyncDisposable {
     const { signal, progress, request } = options
     const dataDir = ensureDir(join(clusterDir(clusterNameOf(request.environment)), 'terraform'))
     await using begun = new AsyncDisposableStack()
-    const terraform = begun.use(await Terraform.open({ folder: folderOf('platform'), dataDir, signal }))
     const file = join(folderOf('environments'), `${request.environment}.s3.tfbackend`)
+    const [, key = ''] = /^key\s*=\s*"(.+)"$/m.exec(await readFile(file, 'utf8')) ?? []
+    const lock = new OwnLock(join(dataDir, 'held.json'), () => readStateLock(options.aws, { bucket, key }))
+    const terraform = begun.use(await Terraform.open({ folder: folderOf('platform'), dataDir, lock, signal }))
     const values = { bucket, region: request.region }
     await progress.step('Open the state', () => terraform.init({ file, values }))
     begun.move() // it lives on with the place
-    return new Place(options, { bucket, terraform })
+    return new Place(options, { bucket, terraform, lock })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#terraform[Symbol.asyncDispose]()
   }
 
+  /** Waits for what an earlier run of ours still does. @returns the lock that one has left */
+  abandonedLock(): Promise<StateLock | undefined> {
+    const { progress, signal } = this.options
+    return progress.step('Look for an earlier run', (note) => this.#lock.abandoned({ signal, note }))
+  }
+
+  /** Takes exactly that lock away. */
+  async unlock({ id }: StateLock): Promise<void> {
+    await this.options.progress.step(`Take the lock ${id} away`, () => this.#terraform.unlock(id))
+    await this.#lock.ended()
+  }
+
   /** Who reaches the cluster's API now; none where there is no cluster. */
   async allowedNow(): Promise<readonly string[]> {
-    const cluster = (await this.resources()).find(({ type }) => type === 'aws_eks_cluster')
-    const [network] = (cluster?.values.vpc_config ?? []) as { public_access_cidrs?: string[] }[]
-    return network?.public_access_cidrs ?? []
+    const cluster = await describeCluster(this.options.aws, this.name)
+    return cluster?.resourcesVpcConfig?.publicAccessCidrs ?? []
   }
 
   /** What applying would do. Nothing is changed. @param images a repository each. @param readsOnly takes no lock: nothing will be applied */
@@ -82,6 +101,11 @@ export class Place implements AsyncDisposable {
     return this.options.progress.step(title, (note) => this.#terraform.plan({ ...given, varFiles, note }))
   }
 
+  /** What a plan would do, in full. */
+  show(plan: SavedPlan): Promise<PlanJson> {
+    return this.options.progress.step('Read the plan', () => this.#terraform.show(plan))
+  }
+
   /** Exactly that plan. */
   async apply(plan: SavedPlan, title: string): Promise<void> {
     await this.options.progress.step(title, (note) => this.#terraform.apply(plan, note))
@@ -95,7 +119,12 @@ export class Place implements AsyncDisposable {
     return parsePlatform(await this.rawOutputs())
   }
 
-  /** The resources that the state holds, with their values. */
+  /** The addresses of the resources that the state holds. */
+  async addresses(): Promise<readonly string[]> {
+    return (await this.#terraform.stateList()).filter((address) => !/(^|\.)data\./.test(address))
+  }
+
+  /** The same with their values, which takes seconds. */
   async resources(): Promise<readonly StateResource[]> {
     const { stdout } = await this.#terraform.run(['show', '-json'], { what: 'Cannot read the state' })
     const { values } = JSON.parse(stdout) as { values?: { root_module: StateModule } }

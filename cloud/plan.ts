@@ -46,9 +46,3 @@ export function effectsOf({ resource_changes = [] }: PlanJson): Readonly<Record<
   const of = (effect: Effect) => resource_changes.filter((change) => effectOf(change) === effect)
   return { made: of('made'), changed: of('changed'), replaced: of('replaced'), destroyed: of('destroyed') }
 }
-
-/** How many resources an apply makes, changes and destroys: one that is replaced is both destroyed and made. */
-export function stepsOf(plan: PlanJson): number {
-  const { made, changed, replaced, destroyed } = effectsOf(plan)
-  return made.length + changed.length + 2 * replaced.length + destroyed.length
-}

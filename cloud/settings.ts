@@ -10,6 +10,8 @@ export interface Settings {
   readonly timing: TimingProfile['name']
   /** ECR's address of each repository, by the image's own name. */
   readonly repositories: Readonly<Record<string, string>>
+  /** The public name, with its certificate; absent: nothing is to be public. */
+  readonly domain?: Readonly<Record<'host' | 'certificateArn', string>>
   /** What Argo CD reads, and the branches of it. */
   readonly repo: string
   readonly refs: Refs

@@ -1,14 +1,17 @@
 /** Terraform as a class: one folder of configuration, one state, JSON in and out. */
+
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { exitOf, feedLines } from '#kit/group'
+import { Readable } from 'node:stream'
+import { exitOf, feedLines, follow } from '#kit/group'
 import { ensureDir } from '#kit/paths'
 import type { Note } from '#kit/progress'
-import { errorsIn, explain, parseEvent, progressOf, type TerraformEvent } from './events.ts'
+import { temporaryFolder } from '#kit/temporary'
+import { errorsIn, explain, parseEvent, progressOf, stepsIn, type TerraformEvent } from './events.ts'
+import type { OwnLock } from './lock.ts'
 import type { RawOutputs } from './outputs.ts'
-import { type PlanJson, stepsOf } from './plan.ts'
+import type { PlanJson } from './plan.ts'
 import { cliSettings, findToolchain, type Toolchain } from './toolchain.ts'
 
 export interface TerraformOptions {
@@ -20,6 +23,8 @@ export interface TerraformOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Asks Terraform to stop, once; what it began it ends and writes into the state. */
   readonly signal?: AbortSignal
+  /** Remembers the state's lock for as long as it is held. @default nobody */
+  readonly lock?: OwnLock
   /** @default what is found on this machine */
   readonly toolchain?: Toolchain
 }
@@ -46,7 +51,8 @@ export interface SavedPlan {
   /** What `apply` takes: holds values in clear, so it is kept where only its owner reads it. */
   readonly file: string
   readonly isEmpty: boolean
-  readonly json: PlanJson
+  /** What an apply makes, changes and destroys: a resource that is replaced is two. */
+  readonly steps: number
 }
 
 interface Ended {
@@ -65,11 +71,15 @@ export interface RunOptions {
   readonly onEvent?: (event: TerraformEvent) => void
 }
 
+/** Events of a run that has the lock; before, it may say that it waits for somebody else's, or was refused for it. */
+const BEHIND_THE_LOCK = /^(refresh|apply|provision|planned|resource_drift|change_summary)/
+
 export class Terraform implements AsyncDisposable {
   readonly toolchain: Toolchain
   readonly #options: TerraformOptions
   /** Settings and plans: readable by their owner only, gone with the object. */
   readonly #private: string
+  #runs = 0
 
   private constructor(options: TerraformOptions, toolchain: Toolchain, folder: string) {
     this.#options = options
@@ -80,7 +90,7 @@ export class Terraform implements AsyncDisposable {
   /** @throws UserError where there is no Terraform. */
   static async open(options: TerraformOptions): Promise<Terraform> {
     const toolchain = options.toolchain ?? (await findToolchain({ ...process.env, ...options.env }))
-    const folder = await mkdtemp(join(tmpdir(), 'holdfast-terraform-')) // made with mode 0700
+    const { path: folder } = await temporaryFolder('terraform')
     await writeFile(join(folder, 'settings.tfrc'), await cliSettings(toolchain), { mode: 0o600 })
     ensureDir(options.dataDir)
     return new Terraform(options, toolchain, folder)
@@ -99,7 +109,7 @@ export class Terraform implements AsyncDisposable {
     await this.run(['init', '-json', '-input=false', '-lockfile=readonly', ...state], { what: 'Cannot prepare Terraform' })
   }
 
-  /** Plans into a file and reads it back. */
+  /** Plans into a file. */
   async plan({ varFiles = [], variables = {}, destroy = false, lockTimeout = '0s', note }: PlanOptions = {}): Promise<SavedPlan> {
     const file = join(this.#private, `${destroy ? 'destroy' : 'apply'}.tfplan`)
     const given = join(this.#private, 'given.tfvars.json')
@@ -114,24 +124,24 @@ export class Terraform implements AsyncDisposable {
       `-out=${file}`,
       ...files,
     ]
-    const { exitCode } = await this.run([...args, ...(destroy ? ['-destroy'] : [])], {
+    const { exitCode, events } = await this.run([...args, ...(destroy ? ['-destroy'] : [])], {
       what: 'Cannot plan',
       accept: [0, 2],
       ...(note === undefined ? {} : { onEvent: ({ '@message': message }) => note(message) }),
     })
-    return { file, isEmpty: exitCode === 0, json: await this.show(file) }
+    return { file, isEmpty: exitCode === 0, steps: stepsIn(events) }
   }
 
   /** Carries out exactly that plan. What was made before a failure stays, and is in the state: a new plan goes on from there. */
-  async apply({ file, json }: SavedPlan, note?: Note): Promise<void> {
+  async apply({ file, steps }: SavedPlan, note?: Note): Promise<void> {
     await this.run(['apply', '-json', '-input=false', file], {
       what: 'Cannot apply',
-      ...(note === undefined ? {} : { onEvent: progressOf(note, stepsOf(json)) }),
+      ...(note === undefined ? {} : { onEvent: progressOf(note, steps) }),
     })
   }
 
-  /** A plan in a file as JSON. */
-  async show(file: string): Promise<PlanJson> {
+  /** A plan as JSON. Takes as long as the half of planning, since the provider is asked once more how it is to be read. */
+  async show({ file }: Pick<SavedPlan, 'file'>): Promise<PlanJson> {
     const { stdout } = await this.run(['show', '-json', file], { what: 'Cannot read the plan' })
     return JSON.parse(stdout) as PlanJson
   }
@@ -150,6 +160,11 @@ export class Terraform implements AsyncDisposable {
     throw explain('Cannot read the state', [], stderr)
   }
 
+  /** Takes that lock away, whoever holds it. */
+  async unlock(id: string): Promise<void> {
+    await this.run(['force-unlock', '-force', id], { what: `Cannot take the lock ${id} away` })
+  }
+
   /** Runs any subcommand. @throws Failure with Terraform's own diagnostics, UserError where a variable refuses its value. */
   async run(args: readonly string[], { what, accept = [0], onEvent }: RunOptions): Promise<Ended> {
     const ended = await this.#spawn(args, onEvent)
@@ -161,27 +176,58 @@ export class Terraform implements AsyncDisposable {
   async #spawn(args: readonly string[], onEvent?: (event: TerraformEvent) => void): Promise<Ended> {
     const { folder, signal } = this.#options
     signal?.throwIfAborted()
-    // A group of its own: Ctrl-C in a terminal would reach it too, and its second signal makes Terraform give up its state.
+    this.#runs += 1
+    const [stdoutPath, stderrPath] = ['stdout', 'stderr'].map((name) => join(this.#private, `${name}-${this.#runs}`)) as [string, string]
+    await using stdoutFile = await open(stdoutPath, 'w', 0o600)
+    await using stderrFile = await open(stderrPath, 'w', 0o600)
+    // A group of its own: Ctrl-C in a terminal would reach it too, and its second signal makes Terraform give up its state. And files
+    // in place of pipes: where we are killed it goes on, ends what it began, and gives the lock back.
     const child = spawn(this.toolchain.program, args, {
       cwd: folder,
       env: this.#env(),
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', stdoutFile.fd, stderrFile.fd],
       detached: true,
     })
     const stop = () => interrupt(child)
     signal?.addEventListener('abort', stop, { once: true })
+    let hasEnded = false
+    const exited = exitOf(child).finally(() => {
+      hasEnded = true
+      signal?.removeEventListener('abort', stop)
+    })
     const [stdout, stderr, events]: [string[], string[], TerraformEvent[]] = [[], [], []]
+    const lock = this.#holds(args, child)
     const onLine = (line: string) => {
       stdout.push(line)
       const event = parseEvent(line)
       if (event === undefined) return
       events.push(event)
+      lock?.seen(event)
       onEvent?.(event)
     }
-    const lines = [feedLines(child.stdout, onLine), feedLines(child.stderr, (line) => void stderr.push(line))]
-    const exitCode = await exitOf(child).finally(() => signal?.removeEventListener('abort', stop))
-    await Promise.all(lines)
+    const lines = (path: string, each: (text: string) => void) => feedLines(Readable.from(follow(path, () => hasEnded)), each)
+    const [exitCode] = await Promise.all([exited, lines(stdoutPath, onLine), lines(stderrPath, (line) => void stderr.push(line))])
+    await lock?.over(exitCode)
     return { exitCode, events, stdout: stdout.join('\n'), stderr: stderr.join('\n') }
+  }
+
+  /** Remembers the lock from the first event behind it to the end. One that a signal ended may not have given it back. */
+  #holds(args: readonly string[], { pid }: ChildProcess) {
+    const { lock } = this.#options
+    const locks = (args[0] === 'plan' || args[0] === 'apply') && !args.includes('-lock=false')
+    if (lock === undefined || pid === undefined || !locks) return undefined
+    let begun: Promise<void> | undefined
+    return {
+      seen({ type }: TerraformEvent) {
+        if (!BEHIND_THE_LOCK.test(type) || begun !== undefined) return
+        begun = lock.begun(pid)
+        begun.catch(() => {}) // it is told at the end
+      },
+      async over(exitCode: number | undefined) {
+        await begun
+        if (begun !== undefined && exitCode !== undefined) await lock.ended()
+      },
+    }
   }
 
   /** Without what a user may have set for Terraform elsewhere: arguments, variables, a workspace. Logging stays. */

@@ -5,8 +5,8 @@ import { Failure, messageOf } from '#kit/errors'
 import type { Kube, KubeObject } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import { differ, labelledConfig } from './config.ts'
+import { pointAtEngine } from './engine.ts'
 import { makeJoinToken } from './join.ts'
-import { pointAtEngine } from './machine.ts'
 import {
   agentName,
   agentVolumeNames,
@@ -97,10 +97,9 @@ async function ensureAgent(request: AgentsRequest, name: string): Promise<void> 
 }
 
 function agentConfig({ name: cluster, server }: AgentsRequest, name: string): NodeConfig {
-  const { image, privileges } = server
-  const shared = server.args.filter((arg) => /^--(kubelet|kube-proxy)-arg=/.test(arg))
-  const args = ['agent', `--server=https://${containerName(cluster)}:6443`, `--token-file=${TOKEN_FILE}`, `--node-name=${name}`, ...shared]
-  return { image, args, ports: [], privileges }
+  const sharedArgs = server.args.filter((arg) => /^--(kubelet|kube-proxy)-arg=/.test(arg))
+  const joining = [`--server=https://${containerName(cluster)}:6443`, `--token-file=${TOKEN_FILE}`]
+  return { ...server, args: ['agent', ...joining, `--node-name=${name}`, ...sharedArgs], ports: [] }
 }
 
 /** One that the cluster knows continues with its identity; to a new one, what an earlier node of its name left is of no use. */

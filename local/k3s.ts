@@ -1,18 +1,21 @@
 /** A k3s cluster in containers, through testcontainers, that outlives the command which started it. */
-import type { Cluster, ServiceName, UpRequest } from '#core'
+import type { Cluster, ServiceName, StartRequest, UpRequest } from '#core'
 import { type ContainerInfo, docker, inspect } from '#kit/docker'
+import { UserError } from '#kit/errors'
 import { writePrivate } from '#kit/files'
 import { Kube } from '#kit/kube'
 import { kubeconfigPath } from '#kit/paths'
 import { agentContainers, ensureAgents } from './agents.ts'
-import { differ, labelledConfig } from './config.ts'
+import { differ, labelledConfig, portsOf } from './config.ts'
 import { machinesOf } from './machines.ts'
 import { imageOf, type NodeImages } from './node/image.ts'
 import { canBePrivileged, containerName, type NodeConfig, type NodeFile, networkName } from './node-container.ts'
-import { checkPortsFree, defaultPortsFrom, nodePortOf, portBlock } from './ports.ts'
+import { checkPortsFree, nodePortOf } from './ports.ts'
 import { waitForNode } from './ready.ts'
+import { registryHosting } from './registry/hosting.ts'
 import { joinNetwork, registryAddress } from './registry/registry.ts'
 import { createServer, removeServer } from './server.ts'
+import { removeHalfRestored } from './snapshots.ts'
 
 /** What all clusters on this machine have in common. */
 export interface ClusterSettings {
@@ -31,19 +34,41 @@ const START_TIMEOUT_MS = 120_000
 
 /** Starts the cluster, or continues with the one that is there; changed settings are named and applied to the same data. */
 export async function ensureCluster(options: ClusterOptions): Promise<Cluster> {
-  const { name, nodes, progress, signal } = options
-  const server = containerName(name)
-  const found = await inspect<ContainerInfo>('container', server)
+  if (await removeHalfRestored(options.name)) options.progress.say('A restore was cut short: its volumes are gone, and it begins anew')
+  const found = await inspect<ContainerInfo>('container', containerName(options.name))
   const wanted = await nodeConfig(options, found)
   if (found === undefined || found.State.Status === 'created') await createServer(options, wanted)
   else await continueNode(options, { wanted, found })
-  await writeKubeconfig(name, apiPort(wanted))
+  return whenUp(options, wanted)
+}
+
+/** Starts the one that is there, as it was made. @throws UserError where there is none, or its creation was cut short. */
+export async function startCluster(options: StartRequest & ClusterSettings): Promise<Cluster> {
+  const { name } = options
+  const found = await inspect<ContainerInfo>('container', containerName(name))
+  if (found === undefined || found.State.Status === 'created')
+    throw new UserError({ what: `Cannot start '${name}'`, why: 'there is no such cluster', next: 'Run npm run local:up' })
+  const config = labelledConfig(found)
+  if (!found.State.Running) await startNode(options, config)
+  return whenUp(options, config)
+}
+
+/** With the server's container started: waits for it, and for the other nodes. */
+async function whenUp(options: StartRequest & ClusterSettings & Pick<UpRequest, 'nodes'>, config: NodeConfig): Promise<Cluster> {
+  const { name, nodes, mirrors, progress, signal } = options
+  await writeKubeconfig(name, apiPort(config))
   await joinNetwork(networkName(name)) // the registry may be a new container
   const [kubeconfig, kube] = [kubeconfigPath(name), Kube.fromFile(kubeconfigPath(name))]
-  await progress.step('Wait for the API server', () => waitForNode(kube, server, { timeoutMs: START_TIMEOUT_MS, signal }))
-  const { mirrors } = options
-  await ensureAgents({ name, progress, signal, kube, kubeconfig, server: wanted, mirrors, ...(nodes === undefined ? {} : { nodes }) })
-  return openCluster(name, wanted, options)
+  const waiting = { timeoutMs: START_TIMEOUT_MS, signal }
+  await progress.step('Wait for the API server', () => waitForNode(kube, containerName(name), waiting))
+  await kube.apply(registryHosting(await registryAddress()))
+  await ensureAgents({ name, progress, signal, kube, kubeconfig, server: config, mirrors, ...(nodes === undefined ? {} : { nodes }) })
+  return openCluster(name, config, options)
+}
+
+async function startNode({ name, progress }: Pick<StartRequest, 'name' | 'progress'>, { ports }: NodeConfig): Promise<void> {
+  await checkPortsFree(ports) // somebody may have taken one meanwhile
+  await progress.step('Start the stopped node', () => docker(['start', containerName(name)]))
 }
 
 /** The cluster that is there. @returns undefined where none runs. */
@@ -55,16 +80,15 @@ export async function findCluster(name: string, settings: ClusterSettings): Prom
   return openCluster(name, config, settings)
 }
 
-/** A block of ports, once chosen, stays the cluster's own until another is asked for. */
 async function nodeConfig(options: ClusterOptions, found: ContainerInfo | undefined): Promise<NodeConfig> {
-  const { name, portsFrom, serverArgs, nodeImages, kubernetes, images } = options
+  const { name, serverArgs, nodeImages, kubernetes, images } = options
   const { ref } = await images.local(imageOf(nodeImages, kubernetes))
-  const kept = portsFrom === undefined && found !== undefined ? labelledConfig(found).ports : undefined
-  const ports = kept ?? portBlock(portsFrom ?? (await defaultPortsFrom(name)))
+  const ports = await portsOf(options, found)
   const own = containerName(name)
   // By its name other nodes find it, whatever address it has.
   const args = ['server', '--disable=traefik', `--node-name=${own}`, '--tls-san=127.0.0.1', `--tls-san=${own}`, ...serverArgs]
-  return { image: ref, args, ports, privileges: (await canBePrivileged()) ? 'privileged' : 'capabilities' }
+  const privileges = (await canBePrivileged()) ? 'privileged' : 'capabilities'
+  return { image: ref, args, ports, privileges, registry: await registryAddress() }
 }
 
 const apiPort = (config: NodeConfig) => config.ports[0]?.host ?? 0
@@ -80,7 +104,7 @@ async function continueNode(options: ClusterOptions, { wanted, found }: { wanted
     return createServer(options, wanted)
   }
   if (found.State.Running) return progress.say(`The cluster '${name}' is there`)
-  await progress.step('Start the stopped node', () => docker(['start', containerName(name)]))
+  await startNode(options, wanted)
 }
 
 async function writeKubeconfig(name: string, port: number): Promise<void> {

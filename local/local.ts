@@ -1,16 +1,21 @@
 /** The local cluster as a provider: machine, engine, registry, node. */
-import { existsSync } from 'node:fs'
-import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ClusterProvider, DownRequest, ImageSpec, Run, UpRequest } from '#core'
+import type { Cluster, ClusterProvider, DownRequest, ImageSpec, Snapshots, StartRequest, UpRequest } from '#core'
 import { CLUSTER_LABEL, docker, listByLabel, ROLE_LABEL } from '#kit/docker'
-import { cacheDir, ownDir } from '#kit/paths'
-import { type ClusterSettings, ensureCluster, findCluster } from './k3s.ts'
+import { Failure } from '#kit/errors'
+import { cacheDir, machineDir, ownDir } from '#kit/paths'
+import { checksOf, readyMachine } from './doctor/catalogue.ts'
+import { mustAnswer, stopEngine } from './engine.ts'
+import { type ClusterSettings, ensureCluster, findCluster, startCluster } from './k3s.ts'
+import { listAllLeft, listLeftOf } from './left.ts'
 import { takeLock } from './lock.ts'
-import { checkMachine, ensureEngine, failIfRemoteEngine, mustAnswer, stopEngine } from './machine.ts'
 import { imageOf, NODE_IMAGES, versionsOf } from './node/image.ts'
-import { STOP_S } from './node-container.ts'
 import { ensureRegistry, removeRegistry } from './registry/registry.ts'
+import { removeCluster, removeFiles } from './remove.ts'
+import { pause, stop } from './rest.ts'
+import { listSnapshots, removeSnapshot, snapshotsDir } from './snapshot-file.ts'
+import { restoreSnapshot, takeSnapshot } from './snapshots.ts'
+import { portsBeyondLoopback } from './sockets.ts'
 
 export type LocalOptions = Pick<ClusterSettings, 'serverArgs'> & Partial<ClusterSettings>
 
@@ -20,33 +25,33 @@ export function localClusters(options: LocalOptions): ClusterProvider {
   const { nodeImages } = settings
   return {
     kubernetes: versionsOf(nodeImages),
+    checks: checksOf,
     prepare: (request) => prepare(request, imageOf(nodeImages, request.kubernetes)),
     up: (request) => ensureCluster({ ...request, ...settings }),
     find: async (name) => ((await mustAnswer()) ? findCluster(name, settings) : undefined),
     exists: async (name) => (await mustAnswer()) && (await listByLabel('volume', `${CLUSTER_LABEL}=${name}`)).length > 0,
     down,
     pause,
+    stop,
+    start: (request) => start(request, settings),
+    snapshots: snapshotsOf(settings),
+    listLeft: (name) => (name === undefined ? listAllLeft() : listLeftOf(name)),
+    portsBeyondLoopback,
     lock: takeLock,
   }
 }
 
-async function prepare({ images, ...run }: UpRequest, nodeImage: ImageSpec): Promise<{ registry: string }> {
-  await prepareMachine(run)
+async function prepare(request: UpRequest, nodeImage: ImageSpec): Promise<{ registry: string }> {
+  await readyMachine(request, request)
   // The node's image is the longest build of all: it begins while the registry's own is still made.
-  const [registry] = await Promise.all([startRegistry({ images, ...run }), images.local(nodeImage)])
+  const [registry] = await Promise.all([startRegistry(request), request.images.local(nodeImage)])
   return { registry }
 }
 
 /** Where images are made for a cluster elsewhere. @returns host and port of the registry on this machine. */
 export async function imageStore(request: Pick<UpRequest, 'images' | 'progress' | 'signal'>): Promise<string> {
-  await prepareMachine(request)
+  await readyMachine(request)
   return startRegistry(request)
-}
-
-async function prepareMachine({ progress, signal }: Run): Promise<void> {
-  failIfRemoteEngine()
-  await checkMachine(progress)
-  await ensureEngine(progress, signal)
 }
 
 function startRegistry({ images, progress, signal }: Pick<UpRequest, 'images' | 'progress' | 'signal'>): Promise<string> {
@@ -62,47 +67,41 @@ async function down({ name, all, progress }: DownRequest): Promise<string[]> {
     if (others.length === 0) removed.push(...(await removeRegistry({ withImages: all })), ...(all ? await removeImages() : []))
   }
   removed.push(...(await removeFiles(join(ownDir(), name))))
-  if (!all) return removed
+  if (!all) return checkGone(name, removed)
+  removed.push(...(await removeFiles(join(snapshotsDir(), name))))
   if (others.length > 0) {
     progress.say(`Kept the image store, compiled programs and the engine: ${others.join(', ')} still use them`)
-    return removed
+    return checkGone(name, removed)
   }
-  removed.push(...(await removeFiles(cacheDir)), ...(await removeFiles(join(ownDir(), 'reports'))))
+  removed.push(...(await removeFiles(cacheDir)), ...(await removeFiles(join(ownDir(), 'reports'))), ...(await removeFiles(snapshotsDir())))
   if (await stopEngine()) removed.push('the Docker Engine that local:up had started (stopped; its package stays)')
-  return removed
+  return checkGone(undefined, removed)
 }
 
-async function pause(name: string): Promise<AsyncDisposable> {
-  const { stdout } = await docker(['ps', '--filter', `label=${CLUSTER_LABEL}=${name}`, '--format', '{{.Names}}'])
-  const running = stdout.split('\n').filter(Boolean)
-  if (running.length > 0) await docker(['stop', '--time', STOP_S, ...running])
+/** Whoever removes holds the lock, and gives it back with its folder. @throws Failure naming what is there still */
+async function checkGone(name: string | undefined, removed: string[]): Promise<string[]> {
+  const isHeld = (line: string) => line.startsWith('lock ') || line === `folder ${machineDir}`
+  const left = (await (name === undefined ? listAllLeft() : listLeftOf(name))).filter((line) => !isHeld(line))
+  if (left.length === 0) return removed
+  const what = name === undefined ? 'Cannot remove everything' : `Cannot remove the cluster '${name}'`
+  throw new Failure({ what, why: `there is still ${left.join(', ')}`, next: 'Run this again' })
+}
+
+async function start(request: StartRequest, settings: ClusterSettings): Promise<Cluster> {
+  await readyMachine(request, request)
+  await startRegistry(request)
+  return startCluster({ ...request, ...settings })
+}
+
+function snapshotsOf(settings: ClusterSettings): Snapshots {
+  const nodeImage = imageOf(settings.nodeImages)
+  const up = (request: UpRequest) => ensureCluster({ ...request, ...settings })
   return {
-    async [Symbol.asyncDispose]() {
-      if (running.length > 0) await docker(['start', ...running])
-    },
+    list: listSnapshots,
+    remove: removeSnapshot,
+    take: takeSnapshot,
+    restore: (request) => restoreSnapshot(request, { nodeImage, prepare: (own) => prepare(own, nodeImage), up }),
   }
-}
-
-async function removeCluster(name: string): Promise<string[]> {
-  const label = `${CLUSTER_LABEL}=${name}`
-  const containers = await listByLabel('container', label)
-  if (containers.length > 0) await docker(['rm', '--force', '--volumes', ...containers])
-  const volumes = await listByLabel('volume', label)
-  if (volumes.length > 0) await docker(['volume', 'rm', ...volumes])
-  const networks = await listByLabel('network', label)
-  for (const network of networks) await removeNetwork(network)
-  return [
-    ...containers.map((each) => `container ${each}`),
-    ...volumes.map((each) => `volume ${each}`),
-    ...networks.map((each) => `network ${each}`),
-  ]
-}
-
-/** The registry is a member of every cluster's network. */
-async function removeNetwork(network: string): Promise<void> {
-  const { stdout } = await docker(['network', 'inspect', '--format', '{{range .Containers}}{{.Name}} {{end}}', network])
-  for (const member of stdout.split(/\s+/).filter(Boolean)) await docker(['network', 'disconnect', '--force', network, member])
-  await docker(['network', 'rm', network])
 }
 
 async function removeImages(): Promise<string[]> {
@@ -110,11 +109,4 @@ async function removeImages(): Promise<string[]> {
   if (images.length === 0) return []
   await docker(['rmi', '--force', ...images])
   return [`${images.length} images of ours in the engine`]
-}
-
-async function removeFiles(folder: string): Promise<string[]> {
-  if (!existsSync(folder)) return []
-  await rm(folder, { recursive: true, force: true })
-  await rmdir(ownDir()).catch(() => {}) // another cluster's files may be in it
-  return [`folder ${folder}`]
 }

@@ -1,9 +1,9 @@
 /** One `local:up`, `local:down` or `local:deploy` at a time for each cluster, on this machine. */
-import { link, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { link, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { UserError } from '#kit/errors'
 import { ensureDir, machineDir } from '#kit/paths'
-import { isAlive } from '#kit/process'
+import { isAlive, startTime } from '#kit/process'
 
 interface Holder {
   readonly pid: number
@@ -16,10 +16,12 @@ interface Holder {
  * @throws UserError naming the command that holds the lock; one whose process has ended is taken over.
  */
 export async function takeLock(cluster: string, command: string, folder = machineDir): Promise<AsyncDisposable> {
-  const path = join(ensureDir(folder), `${cluster}.lock`)
+  const path = join(folder, `${cluster}.lock`)
+  await removeDrafts(ensureDir(folder))
   const mine: Holder = { pid: process.pid, started: await startTime(process.pid), command }
   for (let attempt = 0; attempt < 2; attempt++) {
-    if (await write(path, JSON.stringify(mine))) return { [Symbol.asyncDispose]: () => rm(path, { force: true }) }
+    ensureDir(folder) // the one that held it last may take the folder away
+    if (await write(path, JSON.stringify(mine))) return { [Symbol.asyncDispose]: () => release(path) }
     const holder = await readHolder(path)
     if (holder !== undefined && holder.started !== 'ended' && holder.started === (await startTime(holder.pid))) {
       throw new UserError({
@@ -35,6 +37,21 @@ export async function takeLock(cluster: string, command: string, folder = machin
     why: `another command took the cluster '${cluster}' a moment ago`,
     next: 'Wait for it',
   })
+}
+
+/** With the folder, where nothing else is known about this machine. */
+async function release(path: string): Promise<void> {
+  await rm(path, { force: true })
+  await rmdir(dirname(path)).catch(() => {})
+}
+
+/** What a command that was killed while it wrote its lock has left. */
+async function removeDrafts(folder: string): Promise<void> {
+  const drafts = (await readdir(folder)).filter((name) => {
+    const pid = /\.lock\.(\d+)$/.exec(name)?.[1]
+    return pid !== undefined && !isAlive(Number(pid))
+  })
+  for (const draft of drafts) await rm(join(folder, draft), { force: true })
 }
 
 /** Undefined where the lock is gone, or was cut off while it was written. */
@@ -59,11 +76,4 @@ async function write(path: string, content: string): Promise<boolean> {
   } finally {
     await rm(draft, { force: true })
   }
-}
-
-/** Tells a process from a later one with the same number; `ended` where there is none. */
-async function startTime(pid: number): Promise<string> {
-  if (process.platform !== 'linux') return isAlive(pid) ? 'alive' : 'ended'
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  return stat?.slice(stat.lastIndexOf(')')).split(' ')[20] ?? 'ended'
 }

@@ -1,4 +1,5 @@
 /** The nodes' containers, through testcontainers, with our own decisions about their lifetime, ports and privileges. */
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { K3sContainer } from '@testcontainers/k3s'
 import { GenericContainer } from 'testcontainers'
@@ -12,6 +13,8 @@ export interface NodeConfig {
   readonly args: readonly string[]
   readonly ports: readonly PortMapping[]
   readonly privileges: 'privileged' | 'capabilities'
+  /** What this machine calls our registry: images that a tool has pushed to it are named so. Nodes that are older have none. */
+  readonly registry?: string
 }
 
 /** A node that is to be made. */
@@ -88,6 +91,25 @@ export class HoldfastAgent extends GenericContainer {
   }
 }
 
+/** What names the certificates of a company that opens TLS, the first that is set before the others. */
+export const CA_VARIABLES = ['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'] as const
+/** Go reads every file of this folder beside the system's bundle: https://pkg.go.dev/crypto/x509#SystemCertPool */
+const EXTRA_CA = '/etc/ssl/certs/holdfast-extra-ca.pem'
+
+/**
+ * Laid into a node when it is made, for what it pulls past our registry. No part of its settings: with another environment the same
+ * cluster is not made anew.
+ */
+export function extraCa(env: Readonly<Record<string, string | undefined>> = process.env): NodeFile[] {
+  const path = CA_VARIABLES.map((variable) => env[variable]).find(Boolean)
+  if (path === undefined) return []
+  try {
+    return [{ content: readFileSync(path, 'utf8'), target: EXTRA_CA }]
+  } catch {
+    return [] // the doctor's entry 'ca' says so
+  }
+}
+
 /** What all nodes have in common. */
 function describe(
   container: GenericContainer,
@@ -101,8 +123,8 @@ function describe(
     .withAutoCleanup(false)
     .withNetworkMode(networkName(cluster))
     .withCopyContentToContainer([
-      ...files.map((file) => ({ ...file, mode: 0o600 })),
-      { content: registriesYaml(mirrors), target: '/etc/rancher/k3s/registries.yaml', mode: 0o600 },
+      ...[...files, ...extraCa()].map((file) => ({ ...file, mode: 0o600 })),
+      { content: registriesYaml([...mirrors, config.registry ?? []].flat()), target: '/etc/rancher/k3s/registries.yaml', mode: 0o600 },
       { content: nameservers.map((each) => `nameserver ${each}\n`).join(''), target: RESOLV_CONF, mode: 0o644 },
     ])
     .withEnvironment({ GOGC, ...(nameservers.length === 0 ? {} : { K3S_RESOLV_CONF: RESOLV_CONF }) })
@@ -138,13 +160,18 @@ const CAPABILITIES =
   'AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW SETFCAP SETGID SETPCAP SETUID SYS_ADMIN SYS_CHROOT SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_TTY_CONFIG SYSLOG WAKE_ALARM'.split(
     ' ',
   )
-const CAP_SYS_RESOURCE = 1n << 24n
+/** Bits as linux/capability.h numbers them. */
+const CAPABILITY_BITS = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n, CAP_SYS_RESOURCE: 24n } as const
 
 /** Docker Desktop and its like have a kernel of their own; on Linux this process's bounding set tells. */
 export async function canBePrivileged(): Promise<boolean> {
-  if (process.platform !== 'linux') return true
-  const bounding = /CapBnd:\s*([0-9a-f]+)/.exec(await readFile('/proc/self/status', 'utf8'))?.[1]
-  return bounding !== undefined && (BigInt(`0x${bounding}`) & CAP_SYS_RESOURCE) !== 0n
+  return process.platform !== 'linux' || hasCapability(await readFile('/proc/self/status', 'utf8'), 'CAP_SYS_RESOURCE')
+}
+
+/** Whether a capability is in the bounding set that a text of /proc/<pid>/status has. */
+export function hasCapability(status: string, capability: keyof typeof CAPABILITY_BITS): boolean {
+  const bounding = /CapBnd:\s*([0-9a-f]+)/.exec(status)?.[1]
+  return bounding !== undefined && ((BigInt(`0x${bounding}`) >> CAPABILITY_BITS[capability]) & 1n) === 1n
 }
 
 /** In k3s's own format: each upstream registry is asked through ours first, so manifests keep their upstream names. */

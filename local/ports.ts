@@ -1,13 +1,14 @@
 /** One block of fixed ports on 127.0.0.1 per cluster: Docker's own choice would change at every restart. */
 
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { SERVICE_NAMES, type ServiceName } from '#core'
 import { docker } from '#kit/docker'
 import { UserError } from '#kit/errors'
 import { exec } from '#kit/exec'
+import { listListeners } from './sockets.ts'
 
-const DEFAULT_CLUSTER = 'local'
+export const DEFAULT_CLUSTER = 'local'
 const DEFAULT_PORTS_FROM = 16_440
 /** Ports are fixed when the container is created, so some are spare for services to come. */
 const BLOCK_SIZE = 16
@@ -40,13 +41,26 @@ export async function defaultPortsFrom(cluster: string): Promise<number> {
   throw new UserError({ what: 'Cannot find free ports', why: 'no block from 17440 to 60440 is free', next: 'Name one with --ports-from' })
 }
 
+export interface TakenPort {
+  readonly port: number
+  readonly holder: string
+}
+
+/** Those that somebody holds, in order, with who. */
+export async function takenPorts(mappings: readonly PortMapping[]): Promise<TakenPort[]> {
+  const taken = await Promise.all(
+    mappings.map(async ({ host }) => ((await isFree(host)) ? [] : [{ port: host, holder: await holderOf(host) }])),
+  )
+  return taken.flat()
+}
+
 /** @throws UserError naming the first taken port and its holder. */
 export async function checkPortsFree(mappings: readonly PortMapping[]): Promise<void> {
-  for (const { host } of mappings) {
-    if (await isFree(host)) continue
-    const next = `Stop it, or choose another block with --ports-from ${host + 1000 - (host % 1000)}`
-    throw new UserError({ what: `Cannot use port ${host}`, why: `${await holderOf(host)} holds it`, next })
-  }
+  const [first] = await takenPorts(mappings)
+  if (first === undefined) return
+  const { port, holder } = first
+  const next = `Stop it, or choose another block with --ports-from ${port + 1000 - (port % 1000)}`
+  throw new UserError({ what: `Cannot use port ${port}`, why: `${holder} holds it`, next })
 }
 
 /** The first free port at or above `from`. */
@@ -82,13 +96,7 @@ async function containerOn(port: number): Promise<string> {
 
 /** /proc says which socket listens; the process that has it open holds the port. */
 async function listenerPid(port: number): Promise<string | undefined> {
-  const hex = port.toString(16).toUpperCase().padStart(4, '0')
-  const tables = await Promise.all(['tcp', 'tcp6'].map((table) => readFile(`/proc/net/${table}`, 'utf8').catch(() => '')))
-  const columns = tables
-    .join('\n')
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-  const inode = columns.find((each) => each[1]?.endsWith(`:${hex}`) && each[3] === '0A')?.[9]
+  const inode = (await listListeners()).find((each) => each.port === port)?.inode
   if (inode === undefined) return undefined
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {

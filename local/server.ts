@@ -4,7 +4,7 @@ import type { UpRequest } from '#core'
 import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Failure, messageOf } from '#kit/errors'
 import { pending, ready, waitFor } from '#kit/wait'
-import { pointAtEngine } from './machine.ts'
+import { pointAtEngine } from './engine.ts'
 import {
   containerName,
   HoldfastServer,
@@ -65,7 +65,14 @@ async function failWhenEnded(name: string, signal: AbortSignal): Promise<never> 
 async function makeNetworkAndVolumes(name: string): Promise<void> {
   const label = ['--label', `${CLUSTER_LABEL}=${name}`]
   if ((await inspect('network', networkName(name))) === undefined) await docker(['network', 'create', ...label, networkName(name)])
+  await removeOrphans(name)
   for (const volume of volumeNames(name)) await docker(['volume', 'create', ...label, volume])
+}
+
+/** A removal that was cut short may leave a kubelet's certificate of a cluster whose authority is gone: nobody would know that node. */
+async function removeOrphans(name: string): Promise<void> {
+  const [data = '', ...others] = volumeNames(name)
+  if ((await inspect('volume', data)) === undefined) await docker(['volume', 'rm', '--force', ...others])
 }
 
 /** Stops it in order. One that did not come up is taken away by testcontainers too, at the same time. */

@@ -20,7 +20,7 @@ await main<Flags>({
   declare: (command) => withJson(withName(command)).argument('[name]', 'which alert').option('--list', 'list the alerts'),
   async run({ flags: { name, list, json }, args: [alert], progress, signal }) {
     const cluster = await findCluster(stack, name)
-    if (cluster === undefined) throw new UserError(noCluster('Cannot fire an alert', name))
+    if (cluster === undefined) throw new UserError(noCluster(stack, { what: 'Cannot fire an alert', name }))
     await checkAnswering(cluster, ['prometheus', 'alertmanager', 'sink'])
     const known = list || alert === undefined ? await stack.alerting.list(cluster) : []
     if (list) {

@@ -1,6 +1,6 @@
 /** `npm run cloud:test`: the proofs and the experiments of this machine, on an environment in the cloud. */
 
-import { exitCode, fittingScenarios, openRun, type Result, reporting, runAll, type Scenario, selectScenarios } from '#core'
+import { exitCode, fittingScenarios, keepEvidence, openRun, type Result, reporting, runAll, type Scenario, selectScenarios } from '#core'
 import { type CloudPlaceFlags, withCloud } from '#kit/flags'
 import { main } from '#kit/main'
 import { cloud, stack } from '../holdfast.config.ts'
@@ -24,6 +24,8 @@ await main<Flags>({
     const { fitting, leftOut } = fittingScenarios(run.context.cluster, scenarios)
     for (const line of leftOut) progress.say(line)
     const results = await reporting((onResult: (result: Result) => void) => runAll(run, fitting, { onResult }), { ...flags, progress })
+    const evidence = await keepEvidence(stack, run, results)
+    if (evidence !== undefined) progress.say(evidence)
     return exitCode(results)
   },
 })

@@ -28,7 +28,12 @@ await main<Flags>({
     const request = cloud.parse(flags, what)
     const name = cloud.nameOf(request.environment)
     await using _lock = await stack.clusters.local.lock(name, 'cloud:up')
-    await using up = await cloud.plan(stack, { request, what, purpose: flags.infrastructure ? 'infrastructure' : 'stack', ...x })
+    const allowUnlock = async (left: string) => {
+      if (flags.yes) x.progress.say(left)
+      else await confirm({ answer: name, text: `${left}. It is taken away`, what, flag: '--yes', signal: x.signal })
+    }
+    const purpose = flags.infrastructure ? 'infrastructure' : 'stack'
+    await using up = await cloud.plan(stack, { request, what, purpose, allowUnlock, ...x })
     for (const line of up.lines()) x.progress.say(line)
     up.refuse()
     if (!(up.isEmpty || flags.yes))

@@ -1,55 +1,74 @@
-/** `npm run gate`: what must be clean before anything runs. */
-import { GATES, type Gate, pickGates } from '#kit/gates'
+/** `npm run gate`: what must be clean before anything runs or is pushed. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { formatCounts, isGreen } from '#kit/counts'
+import { type ProfileFlags, withProfile } from '#kit/flags'
+import { readAbsence } from '#kit/gate/absence'
+import { type Gate, pickGates } from '#kit/gate/gate'
+import { installHooks } from '#kit/gate/hook'
+import { countsOf, renderGateJunit, renderSarif, renderTable } from '#kit/gate/report'
+import { runGates } from '#kit/gate/run'
 import { type Invocation, main } from '#kit/main'
-import { root } from '#kit/paths'
-import { runStage } from '#kit/stage'
+import { reportsDir, root } from '#kit/paths'
+import { namesIn } from '#kit/pick'
+import { formatMs } from '#kit/progress'
+import { gates } from '../holdfast.config.ts'
 
-interface Flags {
+interface Flags extends ProfileFlags {
   readonly only?: string
   readonly list?: boolean
   readonly json?: boolean
+  readonly fix?: boolean
+  readonly installHook?: boolean
 }
 
 await main<Flags>({
   name: 'gate',
-  summary: 'Check the code, the types and that no secret is in the tree or the history',
+  summary: 'Check everything that must be clean before it runs or is pushed',
   example: 'npm run gate -- --only lint,types',
   declare: (command) =>
-    command
-      .option('--only <names>', `some of ${GATES.map(({ name }) => name).join(',')}`)
+    withProfile(command)
+      .option('--only <names>', `some of ${gates.map(({ name }) => name).join(',')}`)
+      .option('--fix', 'first mend what can be mended without a person: formatting, imports')
       .option('--list', 'show the gates and their tools, without running them')
+      .option('--install-hook', 'let Git run the gates before a commit and a push')
       .option('--json', 'print one JSON array'),
   run,
 })
 
 async function run({ flags, progress, signal }: Invocation<Flags>): Promise<number> {
-  const gates = pickGates(namesIn(flags.only))
-  if (flags.list) return list(gates, flags)
-  const results = []
-  for (const { name, run: check } of gates) {
-    const isGood = (problems: readonly string[]) => problems.length === 0
-    results.push({ name, problems: await runStage(name, () => check(root, signal), { progress, isGood }) })
-  }
-  const lines = results.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`))
-  if (flags.json) print(JSON.stringify(results, undefined, 2))
-  else lines.forEach(print)
-  return lines.length > 0 ? 1 : 0
+  if (flags.installHook) return print(await installHooks(root))
+  const picked = pickGates(gates, namesIn(flags.only))
+  if (flags.list) return list(picked, flags)
+  const absence = await readAbsence(flags.profile, gates)
+  if (flags.fix) for (const { fix } of picked.flatMap(({ checks }) => checks)) await fix?.({ root, signal })
+  const started = performance.now()
+  const results = await runGates(picked, { root, absence, progress, signal })
+  writeFileSync(join(reportsDir(), 'gate.junit.xml'), renderGateJunit(results))
+  writeFileSync(join(reportsDir(), 'gate.sarif'), renderSarif(results))
+  const counts = countsOf(results)
+  print(flags.json ? JSON.stringify(results, undefined, 2) : renderTable(results))
+  if (!flags.json) print(`${formatCounts(counts)} in ${formatMs(performance.now() - started)}`)
+  return isGreen(counts) ? 0 : 1
 }
 
-async function list(gates: readonly Gate[], { json }: Flags): Promise<number> {
-  const rows = await Promise.all(gates.map(async ({ name, tool, how, version }) => ({ name, tool, version: await version(), how })))
-  if (json) print(JSON.stringify(rows, undefined, 2))
-  else for (const row of rows) print(`${row.name.padEnd(8)} ${row.tool} ${row.version} (${row.how})`)
+async function list(picked: readonly Gate[], { json }: Flags): Promise<number> {
+  const checks = picked.flatMap(({ name, checks: each }) => each.map((check) => ({ name, ...check })))
+  const rows = await Promise.all(
+    checks.map(async ({ name, tool, version, source, pin, about }) => ({
+      name,
+      tool,
+      version: await version(),
+      how: `${source}, ${pin}`,
+      about,
+    })),
+  )
+  if (json) return print(JSON.stringify(rows, undefined, 2))
+  for (const { name, tool, version, how, about } of rows) print(`${name}: ${tool} ${version} (${how}): ${about}`)
   return 0
 }
 
-function namesIn(list = ''): string[] {
-  return list
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '')
-}
-
-function print(line: string): void {
-  process.stdout.write(`${line}\n`)
+function print(text: string): number {
+  process.stdout.write(`${text}\n`)
+  return 0
 }

@@ -13,7 +13,7 @@ await main<ClusterFlags & JsonFlags>({
   declare: (command) => withJson(withName(command)),
   async run({ flags: { name, json } }) {
     const cluster = await stack.clusters.local.find(name)
-    if (cluster === undefined) throw new Failure(noCluster('Cannot show the status', name))
+    if (cluster === undefined) throw new Failure(noCluster(stack, { what: 'Cannot show the status', name }))
     const status = await readStatus(stack, cluster)
     process.stdout.write(`${json ? JSON.stringify(status, null, 2) : renderStatus(status)}\n`)
     return status.healthy ? 0 : 1

@@ -1,9 +1,10 @@
 /** `npm run local:up`: the whole platform from the working tree. */
 
-import { bringUp, upSummary } from '#core'
+import { bringUp, explainFailure, upSummary } from '#core'
 import { type UpFlags, withUp } from '#kit/flags'
 import { Images } from '#kit/images'
 import { main } from '#kit/main'
+import { timingsJson } from '#kit/progress'
 import { stack } from '../holdfast.config.ts'
 
 await main<UpFlags>({
@@ -11,6 +12,7 @@ await main<UpFlags>({
   summary: 'Brings the platform up on this machine from the working tree; run again, it repairs and syncs what is there.',
   example: 'npm run local:up -- --name demo --ports-from 17440',
   declare: withUp,
+  explain: (message, flags) => explainFailure(stack.clusters.local.checks(flags), message),
   async run({ flags, progress, signal }) {
     const started = performance.now()
     const { name, portsFrom, nodes, images: way } = flags
@@ -27,9 +29,7 @@ await main<UpFlags>({
     const installed = await bringUp(stack, request)
     const elapsedMs = performance.now() - started
     process.stdout.write(
-      flags.timings === 'json'
-        ? `${JSON.stringify({ elapsedMs, steps: progress.timings })}\n`
-        : `${upSummary(installed, { elapsedMs, timings: progress.timings })}\n`,
+      flags.timings === 'json' ? timingsJson(progress, elapsedMs) : `${upSummary(installed, { elapsedMs, timings: progress.timings })}\n`,
     )
     return 0
   },

@@ -1,6 +1,6 @@
 /** `npm run promote`: the digest of the environment before, if its proofs have held for exactly that digest. */
 
-import { openDelivery, parsePromotion, promote, shortDigest } from '#core'
+import { openDelivery, openOrigin, parsePromotion, promote, shortDigest } from '#core'
 import { type ClusterFlags, type RevertFlags, withName, withRevert } from '#kit/flags'
 import { main } from '#kit/main'
 import { stack } from '../holdfast.config.ts'
@@ -21,7 +21,8 @@ await main<Flags>({
     const promotion = parsePromotion(to, from)
     await using _lock = await stack.clusters.local.lock(name, 'promote')
     await using delivery = await openDelivery(stack, { name, what: `Cannot promote to '${to}'`, progress, signal })
-    const { digest, sha } = await promote(delivery, promotion, { revert })
+    const origin = await openOrigin(delivery, promotion)
+    const { digest, sha } = await promote(delivery, promotion, { revert, origin })
     const by = sha === undefined ? 'already' : `now, by commit ${sha.slice(0, 7)} of deploy`
     progress.say(`${promotion.to} runs ${shortDigest(digest)} ${by}`)
     return 0

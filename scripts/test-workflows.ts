@@ -1,6 +1,7 @@
 /** `npm run test:workflows`: checks the GitHub workflows, then runs their steps as far as a machine without GitHub can. */
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { Option } from 'commander'
 import { UserError } from '#kit/errors'
 import type { TextFile } from '#kit/files'
 import { type JsonFlags, withJson } from '#kit/flags'
@@ -29,7 +30,11 @@ await main<Flags>({
       .option('--job <name>', 'only this job, also where it has a condition')
       .option('--list', 'show the jobs, and what becomes of each step here')
       .option('--dry-run', 'check the workflows, and run nothing')
-      .option('--root <folder>', 'the repository whose workflows are meant', (folder) => resolve(folder), ownRoot),
+      .addOption(
+        new Option('--root <folder>', 'the repository whose workflows are meant')
+          .argParser((folder) => resolve(folder))
+          .default(ownRoot, 'this clone'),
+      ),
   run,
 })
 

@@ -1,22 +1,25 @@
 /** `npm test`: the gates, then the tests from the cheapest to the dearest; the last line sums them up. */
-import { join } from 'node:path'
 import { bringUp } from '#core'
-import { runChild } from '#kit/child'
-import { type Counts, formatCounts, isCounts, isGreen, sumCounts } from '#kit/counts'
+import { type Counts, formatCounts, isGreen, sumCounts } from '#kit/counts'
 import { messageOf, UserError } from '#kit/errors'
-import { pickGates } from '#kit/gates'
+import { type ProfileFlags, withProfile } from '#kit/flags'
+import { readAbsence } from '#kit/gate/absence'
+import { pickGates } from '#kit/gate/gate'
+import { countsOf } from '#kit/gate/report'
+import { runGates } from '#kit/gate/run'
 import { Images } from '#kit/images'
 import { type Invocation, main } from '#kit/main'
 import { nearest } from '#kit/nearest'
 import { root } from '#kit/paths'
 import { runStage } from '#kit/stage'
-import { stack } from '../holdfast.config.ts'
+import { runTestFolder } from '#kit/test-folder'
+import { gates, stack } from '../holdfast.config.ts'
 
-interface Flags {
+interface Flags extends ProfileFlags {
   readonly require: readonly string[]
 }
 
-/** One stage: a gate, which counts as one test, or a folder of tests. */
+/** One stage: a gate, each tool of which counts as one test, or a folder of tests. */
 interface Stage {
   readonly name: string
   readonly run: (x: Invocation<Flags>) => Promise<Counts>
@@ -36,6 +39,7 @@ const STAGES: readonly Stage[] = [
   folder('unit'),
   gate('secrets'),
   folder('config'),
+  { ...folder('gates'), isExtra: true },
   { ...folder('contract'), onStack: true },
   { ...folder('live'), onStack: true },
   { ...folder('series'), onStack: true, isExtra: true },
@@ -44,7 +48,6 @@ const STAGES: readonly Stage[] = [
 /** A stack takes minutes: it is not brought up for code that is known to be broken. */
 const BEFORE_STACK = ['lint', 'types', 'unit', 'secrets']
 const CLUSTER = 'local'
-const PASSED: Counts = { passed: 1, failed: 0, skipped: 0 }
 const FAILED: Counts = { passed: 0, failed: 1, skipped: 0 }
 
 await main<Flags>({
@@ -52,7 +55,7 @@ await main<Flags>({
   summary: 'Run the gates and the tests: all of them, or one stage',
   example: 'npm test -- unit wait',
   declare: (command) =>
-    command
+    withProfile(command)
       .argument('[stage]', STAGES.map(({ name }) => name).join(', '))
       .argument('[filter]', 'of a folder of tests, only files whose name contains this')
       .option(
@@ -137,20 +140,13 @@ async function withStack({ progress, signal }: Invocation<Flags>, work: () => Pr
   }
 }
 
-async function runGate(name: string, { progress, signal }: Invocation<Flags>): Promise<Counts> {
-  const problems = (await Promise.all(pickGates([name]).map((each) => each.run(root, signal)))).flat()
-  for (const problem of problems) progress.say(`  ${problem}`)
-  return problems.length === 0 ? PASSED : FAILED
+async function runGate(name: string, { flags, progress, signal }: Invocation<Flags>): Promise<Counts> {
+  const absence = await readAbsence(flags.profile, gates)
+  return countsOf(await runGates(pickGates(gates, [name]), { root, absence, progress, signal }))
 }
 
-async function runFolder(name: string, { args, flags, progress, signal }: Invocation<Flags>): Promise<Counts> {
-  const { message } = await runChild(join(root, 'test', 'run.ts'), {
-    args: [name, args[1] ?? ''],
-    env: { HOLDFAST_REQUIRE: flags.require.join(',') },
-    signal,
-    onLine: (line) => progress.say(`  ${line}`),
-  })
-  return isCounts(message) ? message : FAILED
+function runFolder(name: string, { args, flags, progress, signal }: Invocation<Flags>): Promise<Counts> {
+  return runTestFolder(name, { filter: args[1] ?? '', env: { HOLDFAST_REQUIRE: flags.require.join(',') }, progress, signal })
 }
 
 /** A stage that cannot run is a failed test; an interrupt ends everything. */

@@ -53,7 +53,7 @@ async function movePart({ flags, progress, signal }: Invocation<Flags>): Promise
   const wanted = { ...parseUpgrade(stack, flags), images: imagesFor({ flags, progress, signal }) }
   if (flags.dryRun) {
     const cluster = await stack.clusters.local.find(name)
-    if (cluster === undefined) throw new UserError(noCluster(`Cannot upgrade '${wanted.part.name}'`, name))
+    if (cluster === undefined) throw new UserError(noCluster(stack, { what: `Cannot upgrade '${wanted.part.name}'`, name }))
     const plan = await planUpgrade(wanted, { cluster, git: await stack.git(cluster, signal), images: wanted.images })
     return print(json ? JSON.stringify(plan, null, 2) : renderPlan(plan))
   }

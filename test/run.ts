@@ -14,10 +14,12 @@ const MINUTE_MS = 60_000
 const FOLDERS = {
   unit: { timeoutMs: MINUTE_MS, atOnce: 2 },
   config: { timeoutMs: 15 * MINUTE_MS, atOnce: 1 },
+  gates: { timeoutMs: 30 * MINUTE_MS, atOnce: 1 },
   contract: { timeoutMs: 15 * MINUTE_MS, atOnce: 1 },
   live: { timeoutMs: 30 * MINUTE_MS, atOnce: 1 },
   series: { timeoutMs: 30 * MINUTE_MS, atOnce: 1 },
   rehearsal: { timeoutMs: 20 * MINUTE_MS, atOnce: 1 },
+  comeback: { timeoutMs: 45 * MINUTE_MS, atOnce: 1 },
 }
 
 interface Flags {

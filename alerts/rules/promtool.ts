@@ -44,10 +44,10 @@ const COUNTER = /_(?:total|count|sum|bucket)(?:\{|$)/
 const VALUES = /^(-?\d+(?:\.\d+)?)(?:(?:([+-])(\d+(?:\.\d+)?))?(x\d+))?$/
 const FACTORS = [0.7, 1.4]
 
-/** By file name. */
-export function readRuleTests(): ReadonlyMap<string, RuleTests> {
-  const files = readdirSync(join(root, TESTS)).filter((name) => name.endsWith('.yaml'))
-  return new Map(files.sort().map((name) => [name, parse(readFileSync(join(root, TESTS, name), 'utf8')) as RuleTests]))
+/** By file name. @param at a copy of this repository */
+export function readRuleTests(at = root): ReadonlyMap<string, RuleTests> {
+  const files = readdirSync(join(at, TESTS)).filter((name) => name.endsWith('.yaml'))
+  return new Map(files.sort().map((name) => [name, parse(readFileSync(join(at, TESTS, name), 'utf8')) as RuleTests]))
 }
 
 /**

@@ -31,6 +31,14 @@ locals {
       Condition = { StringEquals = { "aws:RequestedRegion" = var.region } }
     },
     {
+      # What the cluster's own controller has made, and a teardown finds left.
+      Sid       = "Sweep"
+      Effect    = "Allow"
+      Action    = ["elasticloadbalancing:DeleteLoadBalancer", "elasticloadbalancing:DeleteTargetGroup"]
+      Resource  = "arn:aws:elasticloadbalancing:${local.here}:*"
+      Condition = { StringEquals = { "aws:ResourceTag/elbv2.k8s.aws/cluster" = "${var.project}-${environment}" } }
+    },
+    {
       Sid    = "Own"
       Effect = "Allow"
       Action = ["eks:*", "ecr:*", "rds:*", "logs:*"]

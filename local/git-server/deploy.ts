@@ -1,9 +1,9 @@
 /** The `deploy` ref: small text files that say what runs. Read as a map, written as a commit, never over another's write. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '#kit/errors'
+import { temporaryFolder } from '#kit/temporary'
 import { createBare, git, gitLine, IDENTITY } from './git.ts'
 import { gitRemote, pushRef, type Remote } from './remote.ts'
 
@@ -30,6 +30,8 @@ export interface DeployOptions {
 
 export interface UpdateOptions extends DeployOptions {
   readonly message: string
+  /** Another ref that gets the commit, whatever it was: a proposal on top of `ref`, which stays. @default `ref` itself */
+  readonly onto?: string
 }
 
 export interface HistoryOptions extends DeployOptions {
@@ -106,21 +108,32 @@ interface Attempt {
 }
 
 async function attempt({ gitDir, remote, edit }: Attempt, options: UpdateOptions): Promise<DeployUpdate | 'conflict'> {
-  const { ref = DEPLOY_REF, message, signal } = options
+  const { ref = DEPLOY_REF, onto, message, signal } = options
   const tip = await fetchTip(gitDir, remote, options)
   const files: Files = new Map(tip?.files)
   await edit(files)
   const changes = changesOf(tip?.files ?? new Map(), files)
   if (tip !== undefined && changes.size === 0) return { sha: tip.sha, changed: false }
+  const there = onto === undefined ? tip : await fetchTip(gitDir, remote, { ...options, ref: onto })
+  if (onto !== undefined && there !== undefined && (await isSame(gitDir, { there, tip, files }))) return { sha: there.sha, changed: false }
   const sha = await commitChanges(gitDir, { tip, changes, message })
-  const outcome = await pushRef(gitDir, remote, { ref, sha, expected: tip?.sha ?? '', ...(signal === undefined ? {} : { signal }) })
+  const expected = there?.sha ?? ''
+  const outcome = await pushRef(gitDir, remote, { ref: onto ?? ref, sha, expected, ...(signal === undefined ? {} : { signal }) })
   return outcome === 'conflict' ? 'conflict' : { sha, changed: true }
 }
 
+/** Whether a proposal is just this already: these files, on top of what `ref` is now. */
+async function isSame(gitDir: string, { there, tip, files }: { there: Tip; tip: Tip | undefined; files: Files }): Promise<boolean> {
+  const parents = (await gitLine(['--git-dir', gitDir, 'cat-file', '-p', there.sha]))
+    .split('\n')
+    .filter((line) => line.startsWith('parent '))
+  return parents.join() === (tip === undefined ? '' : `parent ${tip.sha}`) && changesOf(there.files, files).size === 0
+}
+
 export async function temporaryBare(): Promise<AsyncDisposable & { readonly gitDir: string }> {
-  const gitDir = await mkdtemp(join(tmpdir(), 'holdfast-deploy-'))
-  await createBare(gitDir)
-  return { gitDir, [Symbol.asyncDispose]: () => rm(gitDir, { recursive: true, force: true }) }
+  const { path, [Symbol.asyncDispose]: dispose } = await temporaryFolder('deploy')
+  await createBare(path)
+  return { gitDir: path, [Symbol.asyncDispose]: dispose }
 }
 
 async function fetchTip(gitDir: string, remote: Remote, options: DeployOptions): Promise<Tip | undefined> {

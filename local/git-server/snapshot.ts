@@ -3,11 +3,12 @@
  * the commit holds, so Git's own rules stay: ignored files are out unless tracked, line endings and clean filters (LFS) apply,
  * and files outside a sparse checkout keep the content of the index.
  */
-import { copyFile, mkdir, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+
+import { copyFile, mkdir, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure, UserError } from '#kit/errors'
 import { ExecError } from '#kit/exec'
+import { temporaryFolder } from '#kit/temporary'
 import { createBare, type GitOptions, git, gitLine, IDENTITY } from './git.ts'
 import { pushRef, type Remote } from './remote.ts'
 
@@ -50,10 +51,9 @@ const VANISHED = /No such file or directory|unable to stat/
 
 /** @throws UserError when `root` is not in a Git working tree, or Git refuses the folder's owner. */
 export async function snapshotWorkingTree(root: string, options: SnapshotOptions = {}): Promise<Snapshot> {
-  const { signal, temporary = tmpdir() } = options
+  const { signal, temporary } = options
   const repository = await inspect(root)
-  const folder = await mkdtemp(join(temporary, 'holdfast-git-'))
-  const dispose = () => rm(folder, { recursive: true, force: true })
+  const { path: folder, [Symbol.asyncDispose]: dispose } = await temporaryFolder('git', temporary)
   try {
     const snapshot = await take(repository, folder, signal)
     return { ...snapshot, [Symbol.asyncDispose]: dispose }

@@ -1,10 +1,10 @@
 /** The user's own repository: which commit the working tree stands on, and the files of an earlier one. It is only ever read. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+
 import { join } from 'node:path'
 import type { SourceTree } from '#core'
 import { UserError } from '#kit/errors'
 import { root } from '#kit/paths'
+import { temporaryFolder } from '#kit/temporary'
 import { git, gitLine } from './git.ts'
 
 /** The repository that this project stands in. */
@@ -39,8 +39,7 @@ async function find(folder: string, abbreviation: string): Promise<string[]> {
 async function checkout(folder: string, sha: string): Promise<AsyncDisposable & { readonly path: string }> {
   const top = await gitLine(['-C', folder, 'rev-parse', '--show-toplevel'])
   const prefix = await gitLine(['-C', folder, 'rev-parse', '--show-prefix'])
-  const temporary = await mkdtemp(join(tmpdir(), 'holdfast-source-'))
-  const dispose = () => rm(temporary, { recursive: true, force: true })
+  const { path: temporary, [Symbol.asyncDispose]: dispose } = await temporaryFolder('source')
   try {
     const env = { GIT_INDEX_FILE: join(temporary, 'index') }
     await git(['-C', top, 'read-tree', sha], { env })

@@ -5,7 +5,7 @@ import { pending, ready, waitFor } from '#kit/wait'
 import { firstFreePort } from '../ports.ts'
 import { registryImage } from './image.ts'
 
-const NAME = 'holdfast-registry'
+export const REGISTRY_CONTAINER = 'holdfast-registry'
 /** The image store: kept by `local:down`, removed by `local:down --all`. */
 export const IMAGE_VOLUME = 'holdfast-images'
 /** What the node calls the registry. */
@@ -14,9 +14,9 @@ const FIRST_PORT = 16430
 
 /** @returns host:port on this machine where images are pushed. */
 export async function ensureRegistry(images: Images, signal: AbortSignal): Promise<string> {
-  const found = await inspect<ContainerInfo>('container', NAME)
+  const found = await inspect<ContainerInfo>('container', REGISTRY_CONTAINER)
   if (found === undefined) await createRegistry(images)
-  else if (!found.State.Running) await docker(['start', NAME])
+  else if (!found.State.Running) await docker(['start', REGISTRY_CONTAINER])
   const address = await registryAddress()
   await waitFor(
     'the registry to answer',
@@ -31,17 +31,23 @@ export async function ensureRegistry(images: Images, signal: AbortSignal): Promi
 
 /** Joins the registry to a cluster's network, where it is found by its alias. */
 export async function joinNetwork(network: string): Promise<void> {
-  const info = await inspect<ContainerInfo>('container', NAME)
-  if (info?.NetworkSettings.Networks[network] === undefined) await docker(['network', 'connect', '--alias', REGISTRY_ALIAS, network, NAME])
+  const info = await inspect<ContainerInfo>('container', REGISTRY_CONTAINER)
+  if (info?.NetworkSettings.Networks[network] === undefined)
+    await docker(['network', 'connect', '--alias', REGISTRY_ALIAS, network, REGISTRY_CONTAINER])
+}
+
+/** Stops it where it runs; its data stays. */
+export async function stopRegistry(): Promise<void> {
+  if ((await inspect<ContainerInfo>('container', REGISTRY_CONTAINER))?.State.Running === true) await docker(['stop', REGISTRY_CONTAINER])
 }
 
 /** Removes the registry unless a cluster still uses it. @returns what was removed. */
 export async function removeRegistry({ withImages }: { withImages: boolean }): Promise<string[]> {
   if ((await listByLabel('container', CLUSTER_LABEL)).length > 0) return []
   const removed: string[] = []
-  if ((await inspect('container', NAME)) !== undefined) {
-    await docker(['rm', '--force', NAME])
-    removed.push(`container ${NAME}`)
+  if ((await inspect('container', REGISTRY_CONTAINER)) !== undefined) {
+    await docker(['rm', '--force', REGISTRY_CONTAINER])
+    removed.push(`container ${REGISTRY_CONTAINER}`)
   }
   if (withImages && (await inspect('volume', IMAGE_VOLUME)) !== undefined) {
     await docker(['volume', 'rm', IMAGE_VOLUME])
@@ -56,7 +62,7 @@ async function createRegistry(images: Images): Promise<void> {
   if ((await inspect('volume', IMAGE_VOLUME)) === undefined)
     await docker(['volume', 'create', '--label', `${ROLE_LABEL}=images`, IMAGE_VOLUME])
   await docker([
-    ...['run', '--detach', '--name', NAME, '--label', `${ROLE_LABEL}=registry`, '--restart', 'unless-stopped'],
+    ...['run', '--detach', '--name', REGISTRY_CONTAINER, '--label', `${ROLE_LABEL}=registry`, '--restart', 'unless-stopped'],
     ...['--publish', `127.0.0.1:${port}:5000`, '--volume', `${IMAGE_VOLUME}:/var/lib/registry`],
     ...['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges'],
     ...['--env', 'OTEL_TRACES_EXPORTER=none', '--env', 'REGISTRY_STORAGE_DELETE_ENABLED=true'],
@@ -66,7 +72,7 @@ async function createRegistry(images: Images): Promise<void> {
 
 /** Host and port on this machine. */
 export async function registryAddress(): Promise<string> {
-  const info = await inspect<ContainerInfo>('container', NAME)
+  const info = await inspect<ContainerInfo>('container', REGISTRY_CONTAINER)
   const port = info?.HostConfig.PortBindings?.['5000/tcp']?.[0]?.HostPort
   return `127.0.0.1:${port}`
 }

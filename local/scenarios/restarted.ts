@@ -14,7 +14,6 @@ import {
   type RecordedEvent,
   type Scenario,
   type Step,
-  type Tell,
   type TimingProfile,
   WORKLOAD,
 } from '#core'
@@ -104,20 +103,30 @@ function runsAnew(event: RecordedEvent): boolean {
 // ── Whether it is the same data ─────────────────────────────────────────────────────────────────────────────────────
 
 /** What a new cluster would not have: identities, what Git holds, what the database does. */
-async function remember(context: Context, { observed }: Tell): Promise<void> {
-  const { kube } = context.cluster
+export async function ownData({ cluster, git }: Pick<Context, 'cluster' | 'git'>): Promise<OwnData> {
+  const { kube } = cluster
   const [spaces, claims, workload, deploy, products] = await Promise.all([
     kube.list({ apiVersion: 'v1', kind: 'Namespace' }),
     kube.list({ apiVersion: 'v1', kind: 'PersistentVolumeClaim' }),
     kube.get(WORKLOAD),
-    context.git().then((git) => git.readDeploy()),
-    context.cluster.fetch('service', '/api/products').then((response) => response.text()),
+    git().then((remote) => remote.readDeploy()),
+    cluster.fetch('service', '/api/products').then((response) => response.text()),
   ])
   const uids = [...spaces, ...claims, ...(workload === undefined ? [] : [workload])].map(({ metadata }) => metadata.uid ?? '')
-  observed({ uids: uids.toSorted(), deploy: deploy.sha, products }, Date.now())
+  return { uids: uids.toSorted(), deploy: deploy.sha, products }
 }
 
-const noted = (name: string): Act => ({ kind: 'act', name, run: (context, _round, tell) => remember(context, tell) })
+export interface OwnData {
+  readonly uids: readonly string[]
+  readonly deploy: string | undefined
+  readonly products: string
+}
+
+const noted = (name: string): Act => ({
+  kind: 'act',
+  name,
+  run: async (context, _round, { observed }) => observed(await ownData(context), Date.now()),
+})
 
 const sameData: Claim = {
   name: 'identities, commits and rows are the same',

@@ -40,7 +40,7 @@ export interface Delivery extends Run, AsyncDisposable {
 /** @throws UserError where no cluster of that name runs, or another run holds it; `what` says what could not be done. */
 export async function openDelivery(stack: Stack, { name, what, ...run }: Run & { name: string; what: string }): Promise<Delivery> {
   const cluster = await findCluster(stack, name)
-  if (cluster === undefined) throw new UserError(noCluster(what, name))
+  if (cluster === undefined) throw new UserError(noCluster(stack, { what, name }))
   return takeDelivery(stack, cluster, run)
 }
 

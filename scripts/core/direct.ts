@@ -1,6 +1,6 @@
 /** What Argo CD needs before it can sync anything, applied directly and as Argo CD itself would, which adopts it. */
 import { parse } from 'yaml'
-import { type Kube, type KubeObject, type ListRef, type ObjectRef, refOf, saysReady } from '#kit/kube'
+import { type Kube, KubeError, type KubeObject, type ListRef, type ObjectRef, refOf, saysReady } from '#kit/kube'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 
 /** Argo CD's own field manager: with another one it could never take a field away that the bootstrap had set. */
@@ -12,6 +12,17 @@ export async function applyAll(kube: Kube, objects: readonly KubeObject[]): Prom
   const isFirst = ({ kind }: KubeObject) => kind === 'Namespace' || kind === 'CustomResourceDefinition'
   await Promise.all(objects.filter(isFirst).map((object) => kube.apply(object, ADOPTING_MANAGER)))
   await Promise.all(objects.filter((object) => !isFirst(object)).map((object) => kube.apply(object, ADOPTING_MANAGER)))
+}
+
+/**
+ * Has pods pull and start while Argo CD does, which then finds and adopts what it would have made. Nothing depends on it: what the API
+ * server refuses, such as an object whose kind is not served yet, Argo CD makes, or says why not.
+ */
+export async function applyEarly(kube: Kube, objects: readonly KubeObject[]): Promise<void> {
+  const refused = (thrown: unknown) => {
+    if (!(thrown instanceof KubeError)) throw thrown
+  }
+  await Promise.all(objects.map((object) => kube.apply(object, ADOPTING_MANAGER).catch(refused)))
 }
 
 /** Files of `deploy`: path to content, null for one that is not there. */

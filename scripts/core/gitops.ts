@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { parse, stringify } from 'yaml'
 import type { KubeObject } from '#kit/kube'
-import { ENVIRONMENTS, type Environment } from './environments.ts'
+import { ENVIRONMENTS, type Environment, FIRST_ENVIRONMENT } from './environments.ts'
 import type { Digest, NamespaceSpec, Part, Refs, Stack, StoredImage, Target } from './types.ts'
 
 export const ARGOCD_NAMESPACE = 'argocd'
@@ -185,10 +185,14 @@ function applicationObjects(
   { target, rendered, files }: { target: Target; rendered: Rendered; files: ReadonlyMap<string, string> },
 ): KubeObject[] {
   const { objects } = rendered
-  const own = stack.parts.flatMap((part) => applicationsIn(part, { target, files }))
+  const following = stack.parts.filter((part) => followsTree(part, target.environment))
+  const own = following.flatMap((part) => applicationsIn(part, { target, files }))
   const namespaces = application({ name: 'namespaces', namespace: ARGOCD_NAMESPACE, sources: [renderedSource('namespaces', target)] })
   return [...own, namespaces, project({ name: PLATFORM_PROJECT, namespaces: namespacesOf(objects, spacesOf(stack)), objects }, target)]
 }
+
+/** An image moves with the working tree in the first environment alone; whatever has none follows it everywhere. */
+export const followsTree = ({ release }: Part, environment: Environment) => release === undefined || environment === FIRST_ENVIRONMENT
 
 /**
  * The Applications of the other environments, as they stand: what runs there, its chart and its settings, changes by promotions and
@@ -196,7 +200,7 @@ function applicationObjects(
  */
 function promotedFiles(stack: Stack, { target, files }: { target: Target; files: Files }): ApplicationFile[] {
   return stack.parts.flatMap((part) =>
-    othersOf(files, part, target).flatMap((environment) =>
+    promotedIn(files, part).flatMap((environment) =>
       applicationsIn(part, { target: { ...target, environment }, files })
         .map(applicationFile)
         .map(([path, content]) => [path, files.get(path) ?? content] as const),
@@ -205,9 +209,8 @@ function promotedFiles(stack: Stack, { target, files }: { target: Target; files:
 }
 
 /** An environment begins with its first digest. */
-function othersOf(files: Files, { name, release }: Part, { environment }: Target): readonly Environment[] {
-  if (release === undefined) return []
-  return ENVIRONMENTS.filter((each) => each !== environment && digestIn(files, { part: name, environment: each }) !== undefined)
+function promotedIn(files: Files, part: Part): readonly Environment[] {
+  return ENVIRONMENTS.filter((each) => !followsTree(part, each) && digestIn(files, { part: part.name, environment: each }) !== undefined)
 }
 
 type ApplicationFile = readonly [path: string, content: string]

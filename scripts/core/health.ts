@@ -13,6 +13,8 @@ export interface Revisions {
   /** @default `source` and `deploy` */
   readonly refs?: Refs
   readonly pushedAtMs: number
+  /** What Argo CD said before then is of another life of its node. @default whenever it was */
+  readonly comparedSinceMs?: number
 }
 
 export interface ApplicationState {
@@ -68,6 +70,7 @@ interface Source {
 
 /** Its present sources, each compared with the commit that was pushed: an older Synced says nothing. */
 export function isCompared({ spec, status }: KubeObject, wanted: Revisions): boolean {
+  if (wanted.comparedSinceMs !== undefined && !(Date.parse(status?.reconciledAt) >= wholeSecond(wanted.comparedSinceMs))) return false
   const sources = (spec.sources ?? [spec.source]) as Source[]
   const compared = status?.sync?.comparedTo
   if (!isDeepStrictEqual(compared?.sources ?? [compared?.source], sources)) return false
@@ -147,6 +150,27 @@ function unschedulable(pod: KubeObject, nowMs: number): string | undefined {
   const found = conditions.find(({ type, reason }) => type === 'PodScheduled' && reason === 'Unschedulable')
   if (found === undefined || nowMs - Date.parse(found.lastTransitionTime ?? '') < UNSCHEDULABLE_MS) return undefined
   return `fits on no node: ${shorten(found.message)}`
+}
+
+/** Kubernetes keeps no parts of a second. */
+const wholeSecond = (ms: number) => Math.floor(ms / 1000) * 1000
+
+interface RunningStatus {
+  readonly state?: { readonly running?: { readonly startedAt: string } }
+}
+
+/**
+ * Names of the pods that are said to run since before their machine was started: the API server keeps what was true until a kubelet says
+ * otherwise.
+ * @param startedAtMs by the machine's name.
+ */
+export function pastPods(pods: readonly KubeObject[], startedAtMs: ReadonlyMap<string, number>): string[] {
+  const isPast = ({ spec, status }: KubeObject) => {
+    const sinceMs = wholeSecond(startedAtMs.get(spec?.nodeName) ?? 0)
+    const starts = ((status?.containerStatuses ?? []) as RunningStatus[]).flatMap(({ state }) => state?.running?.startedAt ?? [])
+    return starts.some((startedAt) => Date.parse(startedAt) < sinceMs)
+  }
+  return pods.filter(isPast).map(({ metadata }) => metadata.name)
 }
 
 /** What was seen of the stack at one moment. */

@@ -4,12 +4,13 @@ import { type Kube, type KubeObject, type ObjectRef, refOf } from '#kit/kube'
 import { tagImage } from '#kit/registry'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import { refresh } from './delivery.ts'
-import { applyAll, runsPods } from './direct.ts'
+import { applyAll, applyEarly, runsPods } from './direct.ts'
 import { ENVIRONMENTS, type Environment, FIRST_ENVIRONMENT, nameIn } from './environments.ts'
 import {
   ARGOCD_NAMESPACE,
   applicationNames,
   composeDeploy,
+  followsTree,
   moveDigest,
   namespaceObjects,
   OWN_REFS,
@@ -18,9 +19,10 @@ import {
   renderPart,
   rootObjects,
 } from './gitops.ts'
-import { currentPods, isCompared, podProblem, type Revisions, type StackSeen, stackCondition } from './health.ts'
+import { currentPods, isCompared, pastPods, podProblem, type Revisions, type StackSeen, stackCondition } from './health.ts'
 import { type DeployFacts, withFacts } from './history.ts'
 import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
+import { vouched } from './provenance.ts'
 import { readHealthy, stalled, stoppedCanary } from './rollout.ts'
 import type { Cluster, GitRemote, ImageSpec, Part, Run, SourceHead, Stack, StoredImage, Target, UpRequest } from './types.ts'
 import { rolloutIn, WORKLOAD_NAME } from './workload.ts'
@@ -57,9 +59,11 @@ export async function storeImages(
 ): Promise<ReadonlyMap<string, StoredImage>> {
   const head = await stack.source.head()
   const store = async (spec: ImageSpec) => ((await images.canHave(spec, registry)) ? [await images.stored(spec, registry)] : [])
-  const stored = (await Promise.all(stack.parts.flatMap(imagesOf).map(store))).flat()
-  const released = stored.filter(({ spec }) => stack.parts.some(({ release }) => release?.name === spec.name))
-  await Promise.all(released.map((image) => tagForSource(image, registry, head)))
+  const isReleased = ({ spec }: StoredImage) => stack.parts.some(({ release }) => release?.name === spec.name)
+  const vouch = (image: StoredImage) => vouched(image, { images, registry, signing: stack.signing, source: head })
+  const found = (await Promise.all(stack.parts.flatMap(imagesOf).map(store))).flat()
+  const stored = await Promise.all(found.map((image) => (isReleased(image) ? vouch(image) : image)))
+  await Promise.all(stored.filter(isReleased).map((image) => tagForSource(image, registry, head)))
   return new Map(stored.map((image) => [image.spec.name, image]))
 }
 
@@ -130,13 +134,15 @@ async function factsNow(stack: Stack, { cluster, images }: Target): Promise<Depl
 
 async function push(stack: Stack, target: Target, { git, facts }: { git: GitRemote; facts: DeployFacts }): Promise<Installed> {
   const rendered = await renderObjects(stack, target)
+  const { environment } = target
+  const what = environment === FIRST_ENVIRONMENT ? `Render the stack and deploy the working tree to ${environment}` : 'Render the stack'
   let applications: string[] = []
   const [source, deploy] = await Promise.all([
     git.pushSource(),
-    git.updateDeploy(withFacts(`Render the stack and deploy the working tree to ${target.environment}`, facts), (files) => {
+    git.updateDeploy(withFacts(what, facts), (files) => {
       for (const part of stack.parts) {
         const image = part.release === undefined ? undefined : target.images.get(part.release.name)
-        if (image !== undefined) moveDigest(files, part, { environment: target.environment, image })
+        if (image !== undefined && followsTree(part, environment)) moveDigest(files, part, { environment, image })
       }
       composeDeploy(files, stack, { target, rendered })
       applications = [ROOT_APPLICATION, ...applicationNames(files)]
@@ -149,7 +155,7 @@ async function push(stack: Stack, target: Target, { git, facts }: { git: GitRemo
 /** Applies what Argo CD needs before it can sync, itself and the Git server, unless both are there. It adopts them. */
 async function bootstrap(stack: Stack, target: Target, { progress, signal }: Run): Promise<void> {
   const { kube } = target.cluster
-  const [first, later] = [stack.parts.filter((part) => part.bootstraps), stack.parts.filter((part) => !part.bootstraps)]
+  const [first, later] = split(stack.parts, ({ bootstraps = false }) => bootstraps)
   const objects = await renderedBy(first, target)
   const workloads = objects.filter(runsPods).map(refOf)
   if (await canSync(kube, workloads)) return prepareParts(stack, target.cluster, { progress, signal })
@@ -157,10 +163,17 @@ async function bootstrap(stack: Stack, target: Target, { progress, signal }: Run
     await applyAll(kube, [ownNamespace()])
     await prepareParts(stack, target.cluster, { progress, signal })
     // Argo CD reads the API's whole schema anew with every definition that comes, so they come before it runs.
-    const definitions = (await renderedBy(later, target)).filter(({ kind }) => kind === 'CustomResourceDefinition')
+    const isDefinition = ({ kind }: KubeObject) => kind === 'CustomResourceDefinition'
+    const [definitions, others] = split(await renderedBy(later, target), isDefinition)
     await applyAll(kube, [...definitions, ...objects])
-    await waitForWorkloads(kube, workloads, { signal, onSeen: note })
+    // Where it has run before, what it syncs to until the push may be another commit.
+    const isNew = (await kube.get({ ...APPLICATIONS, name: ROOT_APPLICATION })) === undefined
+    await Promise.all([isNew ? applyEarly(kube, others) : undefined, waitForWorkloads(kube, workloads, { signal, onSeen: note })])
   })
+}
+
+function split<T>(all: readonly T[], isFirst: (each: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((each) => !isFirst(each))]
 }
 
 async function renderedBy(parts: readonly Part[], target: Target): Promise<KubeObject[]> {
@@ -210,11 +223,14 @@ export interface WantedStack extends Pick<Installed, 'target' | 'applications'> 
   readonly revisions: Revisions
 }
 
-/** Every Application Synced and Healthy at the pushed revisions, and every part content. */
+/** Every Application Synced and Healthy at the pushed revisions since its node was started, and every part content. */
 export async function waitUntilHealthy(stack: Stack, wanted: WantedStack, options: WaitUntilHealthy): Promise<void> {
   const { signal, onSeen, endsWhenStalled = false, endsWhen, timeoutMs = HEALTHY_TIMEOUT_MS } = options
-  const { target, revisions, applications: expected } = wanted
-  const { kube } = target.cluster
+  const { target, applications: expected } = wanted
+  const { kube, machines } = target.cluster
+  const starts = new Map((await machines?.list())?.map(({ node, startedAt }) => [node, Date.parse(startedAt)]))
+  const [comparedSinceMs] = starts.values() // of the one with the API server
+  const revisions = { ...wanted.revisions, ...(comparedSinceMs === undefined ? {} : { comparedSinceMs }) }
   const namespaces = new Set(stack.parts.flatMap((part) => part.namespaces.map(({ name }) => name)))
   const teller = createTeller(kube, revisions)
   const look = async (): Promise<Condition<void>> => {
@@ -222,7 +238,7 @@ export async function waitUntilHealthy(stack: Stack, wanted: WantedStack, option
     await teller(all)
     const { seen, stopped } = withoutStopped({ applications: all, pods, expected }, [...deployments, ...rollouts])
     const condition = stackCondition(seen, revisions, Date.now())
-    if (condition.state === 'ready') return stopped ?? partsCondition(stack, target)
+    if (condition.state === 'ready') return pastCondition(pods, starts) ?? stopped ?? partsCondition(stack, target)
     return (endsWhenStalled ? stalledCondition(deployments) : undefined) ?? (await endsWhen?.()) ?? condition
   }
   const changes = (wake: () => void) => watchAll(kube, [APPLICATIONS, PODS], wake)
@@ -253,6 +269,11 @@ export function withoutStopped(
 
 const isWorkloadIn = (environment: Environment, { metadata }: KubeObject) =>
   metadata.name === WORKLOAD_NAME && metadata.namespace === environment
+
+function pastCondition(pods: readonly KubeObject[], starts: ReadonlyMap<string, number>): Condition<never> | undefined {
+  const past = pastPods(pods, starts)
+  return past.length === 0 ? undefined : pending(`not started again: ${past.join(', ')}`)
+}
 
 /** A rollout in an environment that will not end by waiting. */
 function stalledCondition(deployments: readonly KubeObject[]): Condition<never> | undefined {

@@ -71,6 +71,7 @@ interface Container {
   readonly name: string
   readonly image: string
   readonly args?: readonly string[]
+  readonly readinessProbe?: Readonly<Record<string, unknown>>
 }
 
 /** A workload with `change` made to each of its containers; any other object as it is. */

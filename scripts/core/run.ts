@@ -15,8 +15,10 @@ import type { Capability, Cluster, Digest, Run, ServiceName, Stack } from './typ
 import { workloadIn } from './workload.ts'
 
 /** What a command says that needs a cluster and finds none. */
-export function noCluster(what: string, name: string): Explanation {
-  return { what, why: `no cluster '${name}' runs`, next: 'Run npm run local:up' }
+export function noCluster({ clusters }: Stack, { what, name }: { readonly what: string; readonly name: string }): Explanation {
+  const environment = ENVIRONMENTS.find((each) => clusters.eks.nameOf(each) === name)
+  const next = environment === undefined ? 'Run npm run local:up' : `Run npm run cloud:up -- --env ${environment}`
+  return { what, why: `no cluster '${name}' runs`, next }
 }
 
 /** The running cluster of a name: one that somebody else runs by its environment's name, any other on this machine. */
@@ -123,7 +125,7 @@ export async function openContext(
   { name, environment = FIRST_ENVIRONMENT, signal }: Omit<Run, 'progress'> & Place,
 ): Promise<Context> {
   const cluster = await findCluster(stack, name)
-  if (cluster === undefined) throw new UserError(noCluster('Cannot start a run', name))
+  if (cluster === undefined) throw new UserError(noCluster(stack, { what: 'Cannot start a run', name }))
   await checkOurs(cluster)
   await checkInhabited(cluster, environment)
   const { load, faults, network, timing } = stack

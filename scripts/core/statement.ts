@@ -1,17 +1,15 @@
 /**
  * What proofs showed of an image, as an in-toto statement: https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md.
- * Pure.
+ * Pure but for its signature.
  */
 import { sha256 } from '#kit/hash'
+import type { Signing } from '#kit/signing'
+import { aboutImage, type Believed, type InToto, openAttestation, PREDICATES } from './attestation.ts'
 import type { Environment } from './environments.ts'
 import { type BuiltImage, shortDigest } from './history.ts'
 import { isGood, type Result } from './render.ts'
 import type { Verdict } from './scenario.ts'
 import type { Digest } from './types.ts'
-
-export const STATEMENT_MEDIA_TYPE = 'application/vnd.in-toto+json'
-export const TEST_RESULT = 'https://in-toto.io/attestation/test-result/v0.1'
-const STATEMENT = 'https://in-toto.io/Statement/v1'
 
 /** One proof of one digest. */
 export interface ProvenProof {
@@ -30,10 +28,7 @@ export interface Proven {
   readonly deploy: string
 }
 
-export interface Statement {
-  readonly _type: string
-  readonly subject: readonly { readonly name: string; readonly digest: { readonly sha256?: string } }[]
-  readonly predicateType: string
+export interface Statement extends InToto {
   readonly predicate: {
     readonly result: 'PASSED' | 'WARNED' | 'FAILED'
     readonly configuration: readonly { readonly name: string; readonly digest: Readonly<Record<string, string>> }[]
@@ -48,9 +43,8 @@ export function statementOf({ environment, image, proofs, deploy }: Proven): Sta
   const named = (held: boolean) => [...new Set(proofs.filter(({ verdict }) => (verdict === 'held') === held).map(({ name }) => name))]
   const failedTests = named(false)
   return {
-    _type: STATEMENT,
-    subject: [{ name: image.name, digest: { sha256: image.digest.slice('sha256:'.length) } }],
-    predicateType: TEST_RESULT,
+    ...aboutImage(image),
+    predicateType: PREDICATES['test-result'],
     predicate: {
       result: failedTests.length === 0 ? 'PASSED' : 'FAILED',
       configuration: [{ name: 'deploy', digest: { gitCommit: deploy } }],
@@ -61,30 +55,22 @@ export function statementOf({ environment, image, proofs, deploy }: Proven): Sta
   }
 }
 
-/** The bytes that are attached to the image. The one place where a statement is signed, once it is. */
-export function sealStatement(statement: Statement): string {
-  return JSON.stringify(statement)
-}
-
 export interface TrustedFor {
-  /** SHA-256 of the statement's bytes, as `deploy` points to it. */
+  /** SHA-256 of the signed bundle, as `deploy` points to it. */
   readonly pointer: Digest
   readonly environment: Environment
   readonly digest: Digest
+  readonly signing: Signing
 }
 
-/** Opens what `sealStatement` made. @returns why it is not to be trusted, or the statement. */
-export function openStatement(
-  content: string,
-  { pointer, environment, digest }: TrustedFor,
-): { refused: string } | { statement: Statement } {
-  const found = `sha256:${sha256(content)}`
+/** Opens what `attest` made of a statement. @returns why it is not to be trusted, or the statement. */
+export async function openStatement(bundle: string, { pointer, environment, digest, signing }: TrustedFor): Promise<Believed<Statement>> {
+  const found = `sha256:${sha256(bundle)}`
   if (found !== pointer) return { refused: `its bytes are ${shortDigest(found)}, and deploy points to ${shortDigest(pointer)}` }
-  const statement = parsed(content)
-  if (statement === undefined) return { refused: 'it is no test-result statement of in-toto' }
-  const [subject, ...others] = statement.subject
-  const about = `sha256:${subject?.digest.sha256}`
-  if (others.length > 0 || about !== digest) return { refused: `it is about ${shortDigest(about)}, not about ${shortDigest(digest)}` }
+  const believed = await openAttestation(bundle, digest, signing)
+  if ('refused' in believed) return believed
+  const { statement } = believed
+  if (!isTestResult(statement)) return { refused: 'it is no test-result statement of in-toto' }
   const { result, holdfast } = statement.predicate
   if (holdfast.environment !== environment) return { refused: `it was made in '${holdfast.environment}', not in '${environment}'` }
   return result === 'PASSED' ? { statement } : { refused: `its result is ${result}` }
@@ -100,17 +86,11 @@ export function missingProofs({ predicate }: Statement, required: readonly strin
   return required.filter((name) => !held(name))
 }
 
-/** Only what is read of it is looked at: it comes from anywhere. */
-function parsed(content: string): Statement | undefined {
-  try {
-    const { _type, subject, predicateType, predicate } = JSON.parse(content) as Statement
-    const isKnown = _type === STATEMENT && predicateType === TEST_RESULT && Array.isArray(subject)
-    const { passedTests, failedTests, holdfast } = predicate
-    const lists: unknown[] = [passedTests, failedTests, holdfast.proofs]
-    return isKnown && lists.every(Array.isArray) ? { _type, subject, predicateType, predicate } : undefined
-  } catch {
-    return undefined
-  }
+/** Only what is read of it is looked at. */
+function isTestResult(statement: InToto): statement is Statement {
+  const { passedTests, failedTests, holdfast } = (statement.predicate ?? {}) as Partial<Statement['predicate']>
+  const lists: unknown[] = [passedTests, failedTests, holdfast?.proofs]
+  return statement.predicateType === PREDICATES['test-result'] && lists.every(Array.isArray)
 }
 
 // ── From results ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,14 +1,19 @@
-/** The language of the house: what a cluster, an image, a part and a stack are. No behaviour lives here. */
+/** The language of the house: what a cluster, an image (in a file of its own), a part and a stack are. No behaviour lives here. */
 import type { Images } from '#kit/images'
 import type { Kube, KubeObject } from '#kit/kube'
 import type { Progress } from '#kit/progress'
+import type { Signing } from '#kit/signing'
 import type { Condition } from '#kit/wait'
 import type { Alerting } from './alerting.ts'
+import type { PredicateName } from './attestation.ts'
+import type { Check } from './doctor.ts'
 import type { Environment } from './environments.ts'
+import type { Digest, ImageSpec, StoredImage } from './image-types.ts'
 import type { LoadGenerator } from './load.ts'
 import type { FaultSwitch, NetworkSwitch, Scenario } from './scenario.ts'
+import type { Snapshots } from './snapshot-types.ts'
 
-export type Digest = `sha256:${string}`
+export type * from './image-types.ts'
 
 // ── Clusters ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -26,6 +31,8 @@ export interface Cluster {
   readonly registry: string
   /** Where the nodes find an image, by its name, where that is not under the names that manifests have. */
   readonly repositories?: Readonly<Record<string, string>>
+  /** What its service is public as, with the certificate of ACM. @default nothing of it is public */
+  readonly ingress?: Readonly<Record<'host' | 'certificateArn', string>>
   /** Which durations hold on it. */
   readonly timing: TimingProfile['name']
   /** The environment that it is for. @default all of them, and the first follows the working tree */
@@ -85,6 +92,8 @@ export type ServiceName = (typeof SERVICE_NAMES)[number]
 /** What a command needs to get a cluster, whatever stands behind it. */
 export interface ClusterProvider {
   readonly kubernetes: KubernetesVersions
+  /** What the machine must have for a cluster. */
+  checks(place: ClusterPlace): readonly Check[]
   /** Makes the machine ready. @returns where images are pushed, so that they can be made while the cluster starts. */
   prepare(request: UpRequest): Promise<{ readonly registry: string }>
   /** Starts the cluster, or continues with the one that is there. */
@@ -95,8 +104,20 @@ export interface ClusterProvider {
   exists(name: string): Promise<boolean>
   /** Stops it, where it runs, until disposal starts it again. */
   pause(name: string): Promise<AsyncDisposable>
+  /** Stops it in order; its data stays. @returns whether it ran */
+  stop(name: string): Promise<boolean>
+  /**
+   * Starts what was stopped, as it was made: nothing of the working tree is looked at. Continues with one that runs.
+   * @throws UserError where there is no such cluster
+   */
+  start(request: StartRequest): Promise<Cluster>
+  readonly snapshots: Snapshots
   /** Removes all that was made for it. @returns a line for each thing removed. */
   down(request: DownRequest): Promise<string[]>
+  /** What is there of one cluster, or of all that was made on this machine: a line for each thing. */
+  listLeft(name?: string): Promise<readonly string[]>
+  /** Ports on which something on this machine can be reached from elsewhere. */
+  portsBeyondLoopback(): Promise<readonly number[]>
   /** Keeps other commands off this cluster. @throws UserError naming who holds it. */
   lock(name: string, command: string): Promise<AsyncDisposable>
 }
@@ -115,18 +136,30 @@ export interface CloudProvider {
   nameOf(environment: Environment): string
   /** The running cluster of that name. @throws UserError where AWS cannot be asked */
   find(name: string): Promise<Cluster | undefined>
+  /** An image, by its digest, from the registry of one cluster to that of another. */
+  copyImage(
+    image: { readonly name: string; readonly digest: Digest },
+    to: { readonly from: Cluster; readonly to: Cluster; readonly signal: AbortSignal },
+  ): Promise<void>
 }
 
-export interface UpRequest extends Run {
+/** What of a machine is a cluster's own. */
+export interface ClusterPlace {
   readonly name: string
   /** First port of the cluster's block; undefined keeps the block that it has. */
   readonly portsFrom?: number
+}
+
+export interface UpRequest extends Run, ClusterPlace {
   /** How many nodes; undefined keeps those that it has. @default 1 for a new cluster */
   readonly nodes?: number
   /** Version of Kubernetes. @default the one that is pinned */
   readonly kubernetes?: string
   readonly images: Images
 }
+
+/** `images` for the registry beside it, should that be gone. */
+export type StartRequest = Pick<UpRequest, 'name' | 'images' | keyof Run>
 
 export interface DownRequest extends Run {
   readonly name: string
@@ -138,67 +171,6 @@ export interface DownRequest extends Run {
 export interface Run {
   readonly progress: Progress
   readonly signal: AbortSignal
-}
-
-// ── Images ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** An image: pulled from upstream where a registry answers, else built from source. */
-export interface ImageSpec {
-  /** Repository path as the manifests name it, without its registry: `argoproj/argocd`. */
-  readonly name: string
-  readonly tag: string
-  /** Where the image is pulled from; absent for images of our own, which are always built. */
-  readonly upstream?: { readonly ref: string; readonly digest?: Digest }
-  /** Absent for an image that nothing here can build: where it cannot be pulled, its part is left out. */
-  readonly build?: ImageBuild
-  /** How a built image differs from upstream's; printed. */
-  readonly deviation?: string
-}
-
-export interface ImageBuild {
-  /** Folder of the Dockerfile and of what it copies, relative to the project's root. */
-  readonly context: string
-  /** @default 'Dockerfile' */
-  readonly dockerfile?: string
-  /** Files and folders of the context that count; everything else is left out. @default none but the Dockerfile */
-  readonly files?: readonly string[]
-  /** What is made elsewhere and laid into the context. */
-  readonly inputs?: readonly ImageInput[]
-  /** Handed to the Dockerfile as the build argument BASE. */
-  readonly base?: ImageSpec
-}
-
-/** What is laid into a build context at the path `to`. */
-export type ImageInput =
-  | ({ readonly kind: 'go'; readonly to: string } & GoBinary)
-  /** A file of a Go module's own folder, at the version that `goMod` pins. */
-  | { readonly kind: 'module-file'; readonly to: string; readonly goMod: string; readonly module: string; readonly from: string }
-  /** A minimal Debian as a tar archive. */
-  | { readonly kind: 'debian'; readonly to: string; readonly suite: string }
-  /** The Node that npm packs for the engine's platform. */
-  | { readonly kind: 'node-binary'; readonly to: string }
-  /** A script and all it imports, in one file. */
-  | { readonly kind: 'bundle'; readonly to: string; readonly entry: string }
-  /** An image as a `docker save` archive under the name `as`. */
-  | { readonly kind: 'image-archive'; readonly to: string; readonly image: ImageSpec; readonly as: string }
-
-export interface GoBinary {
-  /** Folder with the go.mod and go.sum that pin the build, relative to the project's root. */
-  readonly goMod: string
-  readonly package: string
-  readonly ldflags?: readonly string[]
-  readonly tags?: readonly string[]
-  /** Folder of a go.mod and go.sum that pin another build of the same sources. @default the sources' own */
-  readonly pins?: string
-}
-
-/** An image in the registry, as manifests name it. */
-export interface StoredImage {
-  readonly spec: ImageSpec
-  /** The key of all that went into it. */
-  readonly key: string
-  readonly digest: Digest
-  readonly way: 'pulled' | 'built'
 }
 
 // ── Git ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -375,4 +347,8 @@ export interface Stack {
   readonly alerting: Alerting
   /** The proofs that must have held for a digest in an environment before it may go on to the next. */
   readonly evidence: Readonly<Record<Environment, readonly string[]>>
+  /** What must be attached to a digest, and signed, before it may come into an environment; the test result of the one before always is. */
+  readonly attested: Readonly<Record<Environment, readonly PredicateName[]>>
+  /** Who signs what is said of images here, and whom to believe. */
+  readonly signing: Signing
 }

@@ -1,10 +1,10 @@
 /** What Debian's package tools do for us: programs for this machine, and a minimal Debian for images. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run } from '../core/types.ts'
 import { UserError } from './errors.ts'
 import { exec } from './exec.ts'
+import { temporaryFolder } from './temporary.ts'
 
 /** Whether a program is on the PATH. */
 export async function hasProgram(name: string): Promise<boolean> {
@@ -13,12 +13,16 @@ export async function hasProgram(name: string): Promise<boolean> {
 
 export const isRoot = () => process.getuid?.() === 0
 
+/** For another one to end, which may be that of a command of ours that was killed. */
+const WAIT = ['-o', 'DPkg::Lock::Timeout=120']
+
 /** Installs packages, announced as a step. Needs root. */
 export async function aptInstall(packages: readonly string[], { progress, signal }: Run): Promise<void> {
   await progress.step(`Install ${packages.join(', ')} with apt-get`, async () => {
     const env = { DEBIAN_FRONTEND: 'noninteractive' }
-    await exec('apt-get', ['update', '-qq'], { env, signal })
-    await exec('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env, signal })
+    await exec('dpkg', ['--configure', '-a'], { env, signal }) // one that was killed has left packages half way
+    await exec('apt-get', ['update', '-qq', ...WAIT], { env, signal })
+    await exec('apt-get', ['install', '-y', '-qq', ...WAIT, '--no-install-recommends', ...packages], { env, signal })
   })
 }
 
@@ -29,14 +33,11 @@ export async function debootstrap(suite: string, target: string, run: Run): Prom
     if (!(await hasProgram('apt-get'))) throw cannotBuild('debootstrap is not installed and this system has no apt-get')
     await aptInstall(['debootstrap'], run)
   }
-  const folder = await mkdtemp(join(tmpdir(), 'holdfast-debian-'))
-  try {
-    await exec('debootstrap', ['--variant=minbase', suite, folder], { signal: run.signal })
-    await rm(join(folder, 'var', 'cache', 'apt', 'archives'), { recursive: true, force: true })
-    await exec('tar', ['--create', '--file', target, '--directory', folder, '.'], { signal: run.signal })
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  await using folder = await temporaryFolder('debian')
+  const { path } = folder
+  await exec('debootstrap', ['--variant=minbase', suite, path], { signal: run.signal })
+  await rm(join(path, 'var', 'cache', 'apt', 'archives'), { recursive: true, force: true })
+  await exec('tar', ['--create', '--file', target, '--directory', path, '.'], { signal: run.signal })
 }
 
 function cannotBuild(why: string): UserError {

@@ -43,6 +43,12 @@ export async function listByLabel(type: 'container' | 'volume' | 'network' | 'im
   return stdout.split('\n').filter((name) => name !== '' && !name.includes('<none>'))
 }
 
+/** Names of the containers with a label that run. */
+export async function listRunning(label: string): Promise<string[]> {
+  const { stdout } = await docker(['ps', '--filter', `label=${label}`, '--format', '{{.Names}}'])
+  return stdout.split('\n').filter(Boolean)
+}
+
 /** The engine's platform, as Go writes it: `linux`, `amd64`. */
 export async function enginePlatform(): Promise<{ os: string; arch: string }> {
   const text = await once('platform', async () => (await docker(['version', '--format', '{{.Server.Os}}/{{.Server.Arch}}'])).stdout.trim())

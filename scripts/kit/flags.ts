@@ -1,5 +1,6 @@
 /** Flags that several commands share, checked before anything is done. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { PROFILES, type Profile } from './gate/absence.ts'
 
 export interface ClusterFlags {
   readonly name: string
@@ -9,10 +10,13 @@ export interface ImagesFlags {
   readonly images?: 'pull' | 'build'
 }
 
-export interface UpFlags extends ClusterFlags, ImagesFlags {
+export interface TimingsFlags {
+  readonly timings?: 'json'
+}
+
+export interface UpFlags extends ClusterFlags, ImagesFlags, TimingsFlags {
   readonly portsFrom?: number
   readonly nodes?: number
-  readonly timings?: 'json'
 }
 
 export interface JsonFlags {
@@ -27,11 +31,14 @@ export function withImages(command: Command): Command {
   return command.addOption(new Option('--images <way>', 'force how images are obtained').choices(['pull', 'build']))
 }
 
+export function withTimings(command: Command): Command {
+  return command.addOption(new Option('--timings <format>', 'print on stdout how long each step took, in ms').choices(['json']))
+}
+
 export function withUp(command: Command): Command {
-  return withImages(withName(command))
+  return withTimings(withImages(withName(command)))
     .option('--ports-from <port>', 'first port of the cluster’s block on 127.0.0.1 (default 16440)', parsePort)
     .option('--nodes <n>', 'how many nodes; without it those that are there (default 1)', wholeNumber(1, 5))
-    .addOption(new Option('--timings <format>', 'print the time of each step').choices(['json']))
 }
 
 export interface RevertFlags {
@@ -75,7 +82,7 @@ export function withCloudPlan(command: Command): Command {
 }
 
 /** It becomes part of names of containers and of a Kubernetes node. */
-function parseName(text: string): string {
+export function parseName(text: string): string {
   if (/^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/.test(text)) return text
   throw new InvalidArgumentError('A name has 1 to 20 lower-case letters, digits and dashes, and begins with a letter.')
 }
@@ -93,4 +100,15 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
     if (/^\d+$/.test(text) && value >= min && value <= max) return value
     throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`)
   }
+}
+
+export interface ProfileFlags {
+  readonly profile?: Profile
+}
+
+/** What the gates may do without. */
+export function withProfile(command: Command): Command {
+  return command.addOption(
+    new Option('--profile <name>', 'which tools CI may do without; refused on GitHub').choices([...PROFILES]).env('HOLDFAST_PROFILE'),
+  )
 }

@@ -1,6 +1,6 @@
 /** Compiles Go programs from pinned modules into a cache that every clone shares, keyed by all that goes in. */
 import { existsSync } from 'node:fs'
-import { access, mkdir, rename } from 'node:fs/promises'
+import { access, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { GoBinary } from '../core/types.ts'
 import { UserError } from './errors.ts'
@@ -8,12 +8,16 @@ import { exec } from './exec.ts'
 import { hashFiles, keyOf } from './hash.ts'
 import { createLimit, createOnce } from './limit.ts'
 import { cacheDir, root } from './paths.ts'
+import { isAlive } from './process.ts'
 
 /** Linux on the engine's processor for images; the machine's own for tools. */
 export interface GoPlatform {
   readonly os: string
   readonly arch: string
 }
+
+/** The oldest that compiles what is pinned. */
+export const OLDEST_GO = '1.26'
 
 /** One compile at a time: each uses every core by itself. */
 const compiling = createLimit(1)
@@ -41,10 +45,18 @@ export async function goBuild(binary: GoBinary, platform: GoPlatform, signal?: A
     const target = join(folder, basename(binary.goMod))
     if (await exists(target)) return target
     await mkdir(folder, { recursive: true })
-    await compiling(() => compile(binary, { platform, target: `${target}.part`, ...(signal === undefined ? {} : { signal }) }))
-    await rename(`${target}.part`, target) // a killed compile must not look like a finished one
+    // A compile that is cut short must not look like a finished one; that of a killed command may still run beside ours.
+    const part = `${target}.${process.pid}.part`
+    await compiling(() => compile(binary, { platform, target: part, ...(signal === undefined ? {} : { signal }) }))
+    await rename(part, target)
+    await removeParts(folder)
     return target
   })
+}
+
+async function removeParts(folder: string): Promise<void> {
+  const parts = (await readdir(folder)).filter((name) => !isAlive(Number(/\.(\d+)\.part$/.exec(name)?.[1] ?? process.pid)))
+  await Promise.all(parts.map((name) => rm(join(folder, name), { force: true })))
 }
 
 const isGoSource = (path: string) => path.endsWith('.go') && !path.endsWith('_test.go')
@@ -85,7 +97,7 @@ async function compilerVersion(): Promise<string> {
         {
           what: 'Cannot build from source',
           why: 'Go is not on the PATH',
-          next: 'Install Go 1.26, or use --images pull where a registry answers',
+          next: `Install Go ${OLDEST_GO}, or use --images pull where a registry answers`,
         },
         thrown,
       )

@@ -1,7 +1,9 @@
 /** Processes that lead a group of their own, so that what they started can be ended with them. */
 import type { ChildProcess } from 'node:child_process'
+import { open } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** @returns undefined when a signal ended it. @throws where it could not be started */
 export function exitOf(child: ChildProcess): Promise<number | undefined> {
@@ -24,4 +26,22 @@ export function signalGroup(leader: ChildProcess, signal: NodeJS.Signals): void 
 export async function feedLines(stream: Readable | null, onLine: ((line: string) => void) | undefined): Promise<void> {
   if (stream === null) return
   for await (const line of createInterface({ input: stream })) onLine?.(line)
+}
+
+const LOOK_EVERY_MS = 50
+
+/**
+ * What a process writes into a file, until it has ended. A pipe would be its end where we are killed: it would be told at its next line
+ * that nobody reads.
+ */
+export async function* follow(path: string, hasEnded: () => boolean): AsyncGenerator<Buffer> {
+  await using file = await open(path, 'r')
+  const buffer = Buffer.alloc(65_536)
+  for (;;) {
+    const isLast = hasEnded()
+    const { bytesRead } = await file.read(buffer, 0, buffer.length)
+    if (bytesRead > 0) yield Buffer.from(buffer.subarray(0, bytesRead))
+    else if (isLast) return
+    else await sleep(LOOK_EVERY_MS)
+  }
 }

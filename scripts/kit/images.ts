@@ -1,18 +1,19 @@
 /** From an image's definition to a digest in our registry: found by its inputs' key, else pulled, else built from source. */
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { build as bundle } from 'esbuild'
+import { build } from 'esbuild'
 import type { Digest, ImageBuild, ImageInput, ImageSpec, StoredImage } from '../core/types.ts'
 import { debootstrap } from './debian.ts'
 import { builderEnv, docker, enginePlatform, inspect, ROLE_LABEL } from './docker.ts'
 import { Failure, UserError } from './errors.ts'
 import { goBuild, goKey, goModuleDir } from './go.ts'
 import { hashFiles, keyOf, sha256 } from './hash.ts'
+import { whyNoRegistry } from './hub.ts'
 import { createLimit, createOnce } from './limit.ts'
 import { root } from './paths.ts'
 import type { Progress } from './progress.ts'
 import { MANIFEST_TYPES } from './registry.ts'
+import { temporaryFolder } from './temporary.ts'
 
 export interface ImageSource {
   readonly progress: Progress
@@ -47,7 +48,7 @@ export class Images {
   async local(spec: ImageSpec): Promise<LocalImage> {
     const key = await imageKey(spec, this.#codeFrom)
     return this.#local(key, async () => {
-      const built = `holdfast.local/${spec.name}:${key}`
+      const built = builtRef(spec, key)
       if (this.#ways().includes('built') && (await inspect('image', built)) !== undefined) return { ref: built, way: 'built' }
       const pulled = upstreamRef(spec)
       if (this.#ways().includes('pulled') && pulled !== undefined && (await inspect('image', pulled)) !== undefined)
@@ -76,8 +77,11 @@ export class Images {
 
   /** An image in the registry, made where it is not there yet, under its upstream name and `tag`. */
   async stored(spec: ImageSpec, registry: string, tag = spec.tag): Promise<StoredImage> {
-    const found = await this.found(spec, registry)
-    if (found !== undefined) return found
+    return (await this.found(spec, registry)) ?? this.made(spec, registry, tag)
+  }
+
+  /** The same as the engine of this machine has it, else made: whatever the registry says that it has under the key is replaced. */
+  async made(spec: ImageSpec, registry: string, tag = spec.tag): Promise<StoredImage> {
     const key = await imageKey(spec, this.#codeFrom)
     const { ref, way } = await this.local(spec)
     return this.#source.progress.step(`Store ${spec.name}`, async () => {
@@ -112,7 +116,7 @@ export class Images {
   async #decideWay(): Promise<'pull' | 'build'> {
     if (this.#source.way !== undefined) return this.#source.way
     return this.#way('way', async () => {
-      const way = (await registryAnswers()) ? 'pull' : 'build'
+      const way = (await whyNoRegistry()) === undefined ? 'pull' : 'build'
       this.#source.progress.say(
         way === 'pull'
           ? 'A container registry answers: images are pulled'
@@ -126,18 +130,16 @@ export class Images {
     const { progress, signal } = this.#source
     const { base, dockerfile = 'Dockerfile' } = spec.build
     await progress.step(`Build ${spec.name}`, async (note) => {
-      const context = await mkdtemp(join(tmpdir(), 'holdfast-image-'))
-      try {
-        const [below] = await Promise.all([base === undefined ? undefined : this.local(base), this.#layContext(spec, { context, note })])
-        note('docker build')
-        const args = ['build', '--quiet', '--tag', tag, '--label', `${ROLE_LABEL}=image`, '--file', join(context, dockerfile)]
-        if (below !== undefined) args.push('--build-arg', `BASE=${below.ref}`)
-        const env = await builderEnv()
-        if (env.DOCKER_BUILDKIT === undefined) args.push('--load') // a builder in a container of its own keeps what it built
-        await this.#building(() => docker([...args, context], { env, signal }))
-      } finally {
-        await rm(context, { recursive: true, force: true })
-      }
+      await using folder = await temporaryFolder('image')
+      const { path: context } = folder
+      const [below] = await Promise.all([base === undefined ? undefined : this.local(base), this.#layContext(spec, { context, note })])
+      note('docker build')
+      // What is interrupted leaves no container either.
+      const args = ['build', '--quiet', '--force-rm', '--tag', tag, '--label', `${ROLE_LABEL}=image`, '--file', join(context, dockerfile)]
+      if (below !== undefined) args.push('--build-arg', `BASE=${below.ref}`)
+      const env = await builderEnv()
+      if (env.DOCKER_BUILDKIT === undefined) args.push('--load') // a builder in a container of its own keeps what it built
+      await this.#building(() => docker([...args, context], { env, signal }))
     })
     if (spec.deviation !== undefined) progress.say(`  ${spec.name}:${spec.tag} is built here and differs from upstream: ${spec.deviation}`)
     return { ref: tag, way: 'built' }
@@ -235,12 +237,13 @@ function nodePackage({ os, arch: goArch }: { os: string; arch: string }): string
   return join('node_modules', `node-${os}-${goArch === 'amd64' ? 'x64' : goArch}`)
 }
 
-/** One ES module with all that `entry` imports; CommonJS packages inside it ask for `require`. */
-export async function bundled(entry: string, from = root): Promise<string> {
-  const { outputFiles } = await bundle({
+/** One ES module with all that `entry` imports, and the paths of the files that went in; CommonJS packages inside it ask for `require`. */
+export async function bundle(entry: string, from = root): Promise<{ readonly text: string; readonly inputs: readonly string[] }> {
+  const { outputFiles, metafile } = await build({
     entryPoints: [join(from, entry)],
     bundle: true,
     write: false,
+    metafile: true,
     platform: 'node',
     format: 'esm',
     target: 'node24',
@@ -253,8 +256,23 @@ export async function bundled(entry: string, from = root): Promise<string> {
   })
   const [file] = outputFiles
   if (file === undefined) throw new Failure({ what: `Cannot bundle ${entry}`, why: 'esbuild gave no output' })
-  return file.text
+  const [output] = Object.values(metafile.outputs)
+  const inputs = Object.entries(output?.inputs ?? {}).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []))
+  return { text: file.text, inputs }
 }
+
+/** The text of a bundle. */
+export async function bundled(entry: string, from = root): Promise<string> {
+  return (await bundle(entry, from)).text
+}
+
+/** Every name that `Images.local` may give an image, without making it. */
+export async function localRefs(spec: ImageSpec): Promise<readonly string[]> {
+  const pulled = upstreamRef(spec)
+  return [builtRef(spec, await imageKey(spec)), ...(pulled === undefined ? [] : [pulled])]
+}
+
+const builtRef = ({ name }: ImageSpec, key: string) => `holdfast.local/${name}:${key}`
 
 function upstreamRef({ upstream }: ImageSpec): string | undefined {
   if (upstream === undefined) return undefined
@@ -268,12 +286,4 @@ export async function digestOf(registry: string, name: string, tag: string): Pro
   if (!response.ok)
     throw new Failure({ what: `Cannot look up ${name}:${tag}`, why: `the registry at ${registry} answered ${response.status}` })
   return response.headers.get('docker-content-digest') as Digest
-}
-
-/** Any answer counts, also 401: pulling needs a registry that speaks, not one that knows us. */
-async function registryAnswers(): Promise<boolean> {
-  return fetch('https://registry-1.docker.io/v2/', { signal: AbortSignal.timeout(3000) }).then(
-    () => true,
-    () => false,
-  )
 }

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { Interrupted, messageOf } from './errors.ts'
 import { createProgress, type Progress } from './progress.ts'
+import { sweepTemporary } from './temporary.ts'
 
 export interface Invocation<Flags> {
   readonly flags: Flags
@@ -18,12 +19,37 @@ export interface CommandSpec<Flags> {
   readonly example: string
   /** Adds flags and arguments to the parser. */
   readonly declare?: (command: Command) => Command
+  /** Lines for below the message of a failure; a UserError has said its next step itself. */
+  readonly explain?: (message: string, flags: Flags) => Promise<readonly string[]>
   /** @returns the exit code; nothing means 0. */
   readonly run: (invocation: Invocation<Flags>) => Promise<number | undefined>
 }
 
+/** Who asked for a description instead of a run. */
+let describing: ((spec: AnyCommandSpec) => void) | undefined
+
+/** What can be said of a command without running it. */
+export type AnyCommandSpec = Pick<CommandSpec<never>, 'name' | 'summary' | 'example' | 'declare'>
+
+/** Loads the file of a command and says what it declares; the command does not run. One file at a time. @throws where it declares none */
+export async function describeCommand(load: () => Promise<unknown>): Promise<AnyCommandSpec> {
+  const declared = new Promise<AnyCommandSpec>((resolve) => {
+    describing = resolve
+  })
+  const loaded = load().then(() => {
+    throw new Error('The file ended without calling main()')
+  })
+  try {
+    return await Promise.race([declared, loaded])
+  } finally {
+    describing = undefined
+  }
+}
+
 /** Runs a command and ends the process with its exit code: 0, 1 failure, 2 bad input or refused, 130/143 interrupted. */
 export async function main<Flags>(spec: CommandSpec<Flags>): Promise<never> {
+  describing?.(spec)
+  if (describing !== undefined) return new Promise<never>(() => {})
   const progress = createProgress()
   const code = await runGuarded(spec, progress)
   progress[Symbol.dispose]()
@@ -33,17 +59,31 @@ export async function main<Flags>(spec: CommandSpec<Flags>): Promise<never> {
 
 async function runGuarded<Flags>(spec: CommandSpec<Flags>, progress: Progress): Promise<number> {
   const abort = new AbortController()
+  let flags: Flags | undefined
   try {
-    const { flags, args } = parse(spec, process.argv.slice(2))
+    const parsed = parse(spec, process.argv.slice(2))
+    flags = parsed.flags
     listenForSignals(abort, progress)
-    return (await spec.run({ flags, args, signal: abort.signal, progress })) ?? 0
+    await sweepTemporary()
+    return (await spec.run({ ...parsed, signal: abort.signal, progress })) ?? 0
   } catch (thrown) {
-    return report(abort.signal.aborted ? abort.signal.reason : thrown, progress)
+    const reason: unknown = abort.signal.aborted ? abort.signal.reason : thrown
+    const code = report(reason, progress)
+    if (code !== 1 || flags === undefined) return code
+    for (const line of (await spec.explain?.(messageOf(reason), flags)) ?? []) progress.say(line)
+    return code
   }
 }
 
 /** Parses `argv`. Exported for the tests. */
 export function parse<Flags>(spec: CommandSpec<Flags>, argv: readonly string[]): { flags: Flags; args: string[] } {
+  const command = parserOf(spec)
+  command.parse([...argv], { from: 'user' })
+  return { flags: command.opts() as Flags, args: command.args }
+}
+
+/** A command's parser, with its help. */
+export function parserOf(spec: AnyCommandSpec): Command {
   const command = new Command(`npm run ${spec.name} --`)
     .description(spec.summary)
     .addHelpText('after', `\nExample:\n  ${spec.example}`)
@@ -51,8 +91,7 @@ export function parse<Flags>(spec: CommandSpec<Flags>, argv: readonly string[]):
     .showSuggestionAfterError()
     .exitOverride()
   spec.declare?.(command)
-  command.parse([...argv], { from: 'user' })
-  return { flags: command.opts() as Flags, args: command.args }
+  return command
 }
 
 function listenForSignals(abort: AbortController, progress: Progress): void {

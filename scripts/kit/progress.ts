@@ -25,6 +25,11 @@ export interface Timing {
   readonly outcome: 'ok' | 'failed'
 }
 
+/** What `--timings json` prints: one line, in whole milliseconds. @param elapsedMs of the whole command, with what is between its steps. */
+export function timingsJson({ timings }: Pick<Progress, 'timings'>, elapsedMs: number): string {
+  return `${JSON.stringify({ elapsedMs: Math.round(elapsedMs), steps: timings })}\n`
+}
+
 interface Running {
   readonly title: string
   readonly startedMs: number

@@ -98,9 +98,7 @@ export async function attachArtifact(image: ImageRef, artifact: Artifact): Promi
   })
   const digest = digestOfText(body)
   const answer = await putManifest(what, image, { reference: digest, type: OCI_MANIFEST, body })
-  if (!answer.headers.has('oci-subject')) {
-    await addReferrer(what, image, { mediaType: OCI_MANIFEST, digest, size: Buffer.byteLength(body), artifactType, annotations })
-  }
+  await addReferrer(image, { mediaType: OCI_MANIFEST, digest, size: Buffer.byteLength(body), artifactType, annotations }, answer)
   return layer ?? ''
 }
 
@@ -110,6 +108,24 @@ export async function listReferrers(image: ImageRef, artifactType?: string): Pro
   const answer = await askRegistry(what, `${urlOf(image)}/referrers/${image.digest}`, { accept: 404 })
   const { manifests } = answer.ok ? await indexIn(answer) : await readFallback(what, image)
   return manifests.filter((each) => artifactType === undefined || each.artifactType === artifactType)
+}
+
+/** The one layer of what is attached to an image. @returns undefined where the registry lacks it, or gives other bytes than were asked for. */
+export async function readAttached(image: ImageRef, { digest }: Descriptor): Promise<Attached | undefined> {
+  const what = `Cannot read what is attached to ${image.name}`
+  const answer = await askRegistry(what, `${urlOf(image)}/manifests/${digest}`, { headers: { accept: OCI_MANIFEST }, accept: 404 })
+  const text = answer.ok ? await answer.text() : ''
+  if (digestOfText(text) !== digest) return undefined
+  const [layer] = (JSON.parse(text) as { layers: readonly Descriptor[] }).layers
+  const content = layer === undefined ? undefined : await readBlob(image, layer.digest)
+  if (layer === undefined || content === undefined || digestOfText(content) !== layer.digest) return undefined
+  return { digest: layer.digest, content }
+}
+
+export interface Attached {
+  /** Of the content. */
+  readonly digest: string
+  readonly content: string
 }
 
 /** The text of a blob as the registry gives it: who trusts a digest checks it. @returns undefined where it is not there. */
@@ -152,9 +168,50 @@ async function readFallback(what: string, image: ImageRef): Promise<Index> {
   return answer.ok ? indexIn(answer) : { manifests: [] }
 }
 
-async function addReferrer(what: string, image: ImageRef, referrer: Descriptor): Promise<void> {
+/** Lists a referrer under the fallback tag, unless the registry that took its manifest said that it does so itself. */
+export async function addReferrer(image: ImageRef, referrer: Descriptor, took: Response): Promise<void> {
+  if (took.headers.has('oci-subject')) return
+  const what = `Cannot attach a statement to ${image.name}`
   const { manifests } = await readFallback(what, image)
   if (manifests.some(({ digest }) => digest === referrer.digest)) return
   const body = JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [...manifests, referrer] })
   await putManifest(what, image, { reference: fallbackTag(image), type: OCI_INDEX, body })
+}
+
+// ── As cosign did before there were referrers ───────────────────────────────────────────────────────────────────────
+
+const ENVELOPE_TYPE = 'application/vnd.dsse.envelope.v1+json'
+const OCI_CONFIG = 'application/vnd.oci.image.config.v1+json'
+const envelopeTag = (image: ImageRef) => `${fallbackTag(image)}.att`
+
+/**
+ * Adds a signed envelope to the image under the tag where cosign 2 and the policy-controller of its time look: one manifest, a layer for
+ * each. https://github.com/sigstore/cosign/blob/main/specs/ATTESTATION_SPEC.md
+ */
+export async function attachEnvelope(image: ImageRef, envelope: string, predicateType: string): Promise<void> {
+  const what = `Cannot attach a statement to ${image.name}`
+  const url = `${urlOf(image)}/manifests/${envelopeTag(image)}`
+  const found = await askRegistry(what, url, { headers: { accept: OCI_MANIFEST }, accept: 404 })
+  const before = found.ok ? ((await found.json()) as { layers: readonly Descriptor[] }).layers : []
+  const layer = {
+    mediaType: ENVELOPE_TYPE,
+    digest: await pushBlob(what, image, envelope),
+    size: Buffer.byteLength(envelope),
+    annotations: { 'dev.cosignproject.cosign/signature': '', predicateType },
+  }
+  const layers = [...before, layer]
+  const config = JSON.stringify({
+    architecture: '',
+    os: '',
+    config: {},
+    rootfs: { type: 'layers', diff_ids: layers.map((each) => each.digest) },
+  })
+  const digest = await pushBlob(what, image, config)
+  const body = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: OCI_MANIFEST,
+    config: { mediaType: OCI_CONFIG, digest, size: config.length },
+    layers,
+  })
+  await putManifest(what, image, { reference: envelopeTag(image), type: OCI_MANIFEST, body })
 }

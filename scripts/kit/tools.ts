@@ -21,6 +21,11 @@ const TOOLS = {
     tags: ['remove_all_sd', 'enable_kubernetes_sd'],
   },
   amtool: { goMod: 'alerts/alertmanager/module', package: 'github.com/prometheus/alertmanager/cmd/amtool' },
+  tflint: { goMod: 'local/tools/tflint', package: 'github.com/terraform-linters/tflint' },
+  cosign: { goMod: 'local/tools/cosign', package: 'github.com/sigstore/cosign/v3/cmd/cosign' },
+  syft: { goMod: 'local/tools/syft', package: 'github.com/anchore/syft/cmd/syft', ldflags: ['-X main.version=1.57.1'] },
+  grype: { goMod: 'local/tools/grype', package: 'github.com/anchore/grype/cmd/grype', ldflags: ['-X main.version=0.121.3'] },
+  kubeconform: { goMod: 'local/tools/kubeconform', package: 'github.com/yannh/kubeconform/cmd/kubeconform' },
   actionlint: { goMod: 'local/tools/actionlint', package: 'github.com/rhysd/actionlint/cmd/actionlint' },
 } satisfies Record<string, GoBinary>
 

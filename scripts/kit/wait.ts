@@ -80,7 +80,7 @@ function isNetworkError(error: TypeError): boolean {
 }
 
 /** What `work` gives, or undefined when the time is over or the signal aborts first: a probe that hangs must not stop either. */
-async function within<T>(ms: number, work: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
+export async function within<T>(ms: number, work: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
   const stop = new AbortController()
   const signals = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal])
   const over = sleep(ms, undefined, { signal: signals }).catch(() => undefined)

@@ -1,6 +1,7 @@
 /** GitHub workflows, written so that any machine can run their steps: read, and checked by the rules that keep them so. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { type Document, isMap, isNode, isScalar, parseDocument } from 'yaml'
 import { UserError } from './errors.ts'
 import { exec } from './exec.ts'
@@ -98,13 +99,18 @@ function readCondition(value: unknown): Condition | undefined {
 
 /** All that can be known without running anything: the rules of this house, and what actionlint sees. */
 export async function checkWorkflows(root: string, files: readonly TextFile[], signal?: AbortSignal): Promise<string[]> {
-  const manifest = await readFile(join(root, 'package.json'), 'utf8').catch(() => '{}')
-  const { scripts = {} } = JSON.parse(manifest) as { scripts?: Record<string, string> }
-  const own = files.flatMap((file) => checkWorkflow(file, Object.keys(scripts)))
-  return [...own, ...(await lint(root, files, signal))]
+  const scripts = await scriptsIn(root)
+  return [...files.flatMap((file) => checkWorkflow(file, scripts)), ...(await lintWorkflows(root, files, signal))]
 }
 
-async function lint(root: string, files: readonly TextFile[], signal?: AbortSignal): Promise<string[]> {
+/** The names of the npm scripts of a project; none where it has no package.json. */
+export async function scriptsIn(root: string): Promise<string[]> {
+  const manifest = await readFile(join(root, 'package.json'), 'utf8').catch(() => '{}')
+  return Object.keys((JSON.parse(manifest) as { scripts?: object }).scripts ?? {})
+}
+
+/** What actionlint sees. */
+export async function lintWorkflows(root: string, files: readonly TextFile[], signal?: AbortSignal): Promise<string[]> {
   // Emptied, or it would also run what it finds on this machine's PATH, and judge differently on each.
   const others = ['-shellcheck=', '-pyflakes=']
   const args = [...others, '-format', '{{json .}}', ...files.map(({ path }) => path)]
@@ -152,8 +158,17 @@ function checkHead(source: Source): string[] {
   ]
 }
 
-/** What a job may have beyond reading: a token of GitHub's that somebody else takes for a key. Nothing here can be tried off GitHub. */
-const OIDC = '{"contents":"read","id-token":"write"}'
+/** What a job may have beyond reading. Nothing of it can be tried off GitHub. */
+const JOB_PERMISSIONS: readonly Readonly<Record<string, string>>[] = [
+  // A token of GitHub's that somebody else takes for a key.
+  { contents: 'read', 'id-token': 'write' },
+  // The same, and an image to read.
+  { contents: 'read', packages: 'read', 'id-token': 'write' },
+  // An image, and who made it.
+  { contents: 'read', packages: 'write', 'id-token': 'write' },
+  // A branch, and a pull request that asks to take it.
+  { contents: 'write', packages: 'read', 'pull-requests': 'write' },
+]
 /** All that is tried here runs without a condition, and nobody waits for an approval here. */
 const ON_GITHUB = ['needs', 'environment', 'permissions']
 
@@ -161,12 +176,12 @@ function checkJob(source: Source, keys: Keys): string[] {
   const job = source.fields(keys)
   const limit = [...keys, 'timeout-minutes']
   const { permissions } = job
-  const isLeast = permissions === undefined || JSON.stringify(permissions) === OIDC
-  const remedy = "write 'permissions: {contents: read, id-token: write}'"
+  const isLeast = permissions === undefined || JOB_PERMISSIONS.some((each) => isDeepStrictEqual(each, permissions))
+  const remedy = `write one of ${JOB_PERMISSIONS.map((each) => JSON.stringify(each).replaceAll('"', '')).join(', ')}`
   const hidden = job.if === undefined ? ON_GITHUB.filter((key) => key in job && (key !== 'permissions' || isLeast)) : []
   return [
     ...checkFields(source, keys, KEYS.job),
-    ...when(!isLeast, source.problem([...keys, 'permissions'], 'permits a job more than to read and to prove who it is', remedy)),
+    ...when(!isLeast, source.problem([...keys, 'permissions'], 'permits a job what none may have here', remedy)),
     ...hidden.map((key) => source.problem([...keys, key], `'${key}' is not executed off GitHub`, 'give the job a condition')),
     ...when(!isTimeLimit(job['timeout-minutes']), source.problem(limit, 'has no time limit', `write timeout-minutes, ${LIMITS}`)),
     ...when(listOf(job.steps).length === 0, source.problem([...keys, 'steps'], 'has no step', 'give it one')),
@@ -190,7 +205,8 @@ function checkStep(source: Source, keys: Keys): string[] {
 function checkFields(source: Source, keys: Keys, known: readonly string[]): string[] {
   const fields = source.fields(keys)
   const unknown = Object.keys(fields).filter((key) => !known.includes(key))
-  const filled = Object.entries(textsOf(fields.env)).filter(([, value]) => value.includes('${{'))
+  const isToken = (name: string, value: string) => isOnGitHub(source, keys) && name === 'GITHUB_TOKEN' && value === TOKEN
+  const filled = Object.entries(textsOf(fields.env)).filter(([name, value]) => value.includes('${{') && !isToken(name, value))
   return [
     ...unknown.map((key) =>
       source.problem([...keys, key], `'${key}' is not executed off GitHub`, `leave it out; known: ${known.join(', ')}`),
@@ -200,6 +216,10 @@ function checkFields(source: Source, keys: Keys, known: readonly string[]): stri
     ),
   ]
 }
+
+/** The token of the run: a step of a job that nobody runs elsewhere may be given it. */
+const TOKEN = `\${{ github.token }}`
+const isOnGitHub = (source: Source, keys: Keys) => keys[2] === 'steps' && source.fields(keys.slice(0, 2)).if !== undefined
 
 /** A tag can be moved to other code; a commit cannot, and the comment says which version it is. */
 function checkUses({ problem, textAt, commentAt }: Source, keys: Keys): string[] {

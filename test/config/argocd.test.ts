@@ -59,6 +59,35 @@ test('all that is rendered for a pulled image is valid, and its settings differ 
   assert.equal(params(pulled), { ...params(built), 'server.insecure': 'true' })
 })
 
+test(
+  'its programs are looked at each second until they are ready, and then as upstream does',
+  async () => {
+    const objects = await rendered('built')
+    const containers = objects.flatMap(({ spec }) => spec?.template?.spec.containers ?? [])
+    const watched = containers.filter(({ readinessProbe }) => readinessProbe !== undefined)
+    assert.equal(watched.map(({ name }) => name).sort(), ['argocd-application-controller', 'argocd-repo-server'])
+    for (const { startupProbe, readinessProbe } of watched) {
+      assert.equal([startupProbe.periodSeconds, readinessProbe.periodSeconds, readinessProbe.initialDelaySeconds], [1, 10, undefined])
+      assert.equal(startupProbe.httpGet, readinessProbe.httpGet)
+      assert.ok(startupProbe.failureThreshold >= 120)
+    }
+  },
+  MODULE,
+)
+
+test(
+  'nothing is copied for plugins that are not there; what makes the password of Redis stays',
+  async () => {
+    const objects = await rendered('built')
+    const first = objects.flatMap(({ spec }) => spec?.template?.spec.initContainers ?? [])
+    assert.equal(
+      first.map(({ name }) => name),
+      ['secret-init'],
+    )
+  },
+  MODULE,
+)
+
 const upgrades = argocd.upgrades ?? assert.unreachable('it has versions')
 
 test(

@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { parseAllDocuments } from 'yaml'
+import type { Cluster, Target } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { tool } from '#kit/tools'
 
@@ -14,6 +15,9 @@ export const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`
 export const WITH_DIGEST = ['--set', `image.digest=${DIGEST}`]
 /** The first use may build helm. */
 export const BUILD = { timeoutMs: 600_000 }
+
+export const timingOf = (speedup: number) => ({ speedup, hpa: { scaleInWindowMs: 300_000 / speedup } }) as Target['timing']
+export const TARGET = { cluster: { kind: 'eks' } as Cluster, timing: timingOf(1), repoUrl: 'http://git/x.git', images: new Map() }
 
 export const valuesFiles = readdirSync(CHART).filter((name) => /^values.*\.yaml$/.test(name))
 

@@ -1,12 +1,13 @@
 /** Everything that the chart and the policies render is what the API server of the pinned version takes, field by field. */
 import type { StoredImage, Target } from '#core'
 import type { KubeObject } from '#kit/kube'
+import { readEnums } from '#kit/schemas'
 import { prometheusOperator } from '../../alerts/operator/part.ts'
 import { rollouts } from '../../argocd/rollouts/part.ts'
 import { policies } from '../../chart/part.ts'
 import { assert, suite } from '../suite.ts'
 import { BUILD, CHART, renderedObjects, valuesFiles, WITH_DIGEST } from './chart-fixture.ts'
-import { createValidator, readEnums, type Validator } from './openapi.ts'
+import { createValidator, type Validator } from './openapi.ts'
 
 const test = suite('chart schema')
 
@@ -55,6 +56,13 @@ for (const file of valuesFiles) {
 
 test('the Service is valid as a load balancer', async () => {
   assert.equal(await problemsOf(await renderedObjects(...WITH_DIGEST, '--set-json', `service=${JSON.stringify(BALANCED)}`)), [])
+})
+
+test('the Ingress is valid', async () => {
+  const ingress = 'ingress.host=shop.example.org,ingress.certificateArn=arn:aws:acm:us-east-2:111122223333:certificate/a-1'
+  const rendered = await renderedObjects(...WITH_DIGEST, '--set', ingress)
+  assert.ok(rendered.some(({ kind }) => kind === 'Ingress'))
+  assert.equal(await problemsOf(rendered), [])
 })
 
 test('the policies are valid', async () => {

@@ -4,7 +4,7 @@ import type { KubeObject } from '#kit/kube'
 import { service } from '../../chart/part.ts'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
-import { at, BUILD, CHART, DIGEST, objects, render, WITH_DIGEST } from './chart-fixture.ts'
+import { at, BUILD, CHART, DIGEST, objects, render, TARGET, timingOf, WITH_DIGEST } from './chart-fixture.ts'
 
 const test = suite('chart')
 
@@ -262,9 +262,6 @@ test('a pod leaves the endpoints before its SIGTERM, and has the time to end', a
   assert.equal(await endOf('--set', 'preStopSeconds=60,terminationGracePeriodSeconds=71'), [71, { preStop: { sleep: { seconds: 60 } } }])
 })
 
-const timingOf = (speedup: number) => ({ speedup, hpa: { scaleInWindowMs: 300_000 / speedup } }) as Target['timing']
-const TARGET = { cluster: { kind: 'eks' } as Cluster, timing: timingOf(1), repoUrl: 'http://git/x.git', images: new Map() }
-
 /** The Application's values and objects for an environment. */
 function applicationOf(environment: Target['environment'], speedup: number) {
   const target: Target = { ...TARGET, environment, timing: timingOf(speedup) }
@@ -373,27 +370,6 @@ test('the selector is the same for every image and environment, and the Service 
       assert.equal(each.labelSelector, { matchLabels: selector })
     }
   }
-})
-
-test('the Service is a ClusterIP on 80, and a NodePort where it is published locally', async () => {
-  const port = { name: 'http', port: 80, targetPort: 'http', protocol: 'TCP' }
-  const byDefault = await objects(...WITH_DIGEST)
-  assert.is(at(byDefault.Service, 'spec.type'), 'ClusterIP')
-  assert.equal(at(byDefault.Service, 'spec.ports'), [port])
-  const local = await objects('--values', `${CHART}values-local-published.yaml`, ...WITH_DIGEST)
-  assert.is(at(local.Service, 'spec.type'), 'NodePort')
-  assert.equal(at(local.Service, 'spec.ports'), [{ ...port, nodePort: 30082 }])
-})
-
-test('the Service may be a load balancer, with its annotations and those who may reach it', async () => {
-  const { Service } = await objects(
-    ...WITH_DIGEST,
-    '--set-json',
-    'service={"type":"LoadBalancer","annotations":{"example.com/scheme":"internal"},"loadBalancerSourceRanges":["10.0.0.0/8","fd00::/8"]}',
-  )
-  assert.is(at(Service, 'spec.type'), 'LoadBalancer')
-  assert.equal(Service?.metadata.annotations, { 'example.com/scheme': 'internal' })
-  assert.equal(at(Service, 'spec.loadBalancerSourceRanges'), ['10.0.0.0/8', 'fd00::/8'])
 })
 
 test.run()

@@ -59,7 +59,7 @@ const CANNOT_BE_HAD = /^Cannot use Terraform|Failed to (query available provider
 /** Terraform on the roots of a folder that looks like `cloud/`. The settings are made once and serve every copy: their paths are relative. */
 export class Tester implements AsyncDisposable {
   readonly #dataDir: string
-  readonly #initialised = new Set<Root>()
+  readonly #initialised = new Map<Root, Promise<void>>()
 
   private constructor(dataDir: string) {
     this.#dataDir = dataDir
@@ -84,9 +84,17 @@ export class Tester implements AsyncDisposable {
 
   async on(root: Root, cloud = CLOUD): Promise<Terraform> {
     const terraform = await Terraform.open({ folder: join(cloud, root), dataDir: join(this.#dataDir, root) })
-    if (!this.#initialised.has(root)) await terraform.init('none')
-    this.#initialised.add(root)
+    const begun = this.#initialised.get(root) ?? terraform.init('none')
+    this.#initialised.set(root, begun)
+    await begun
     return terraform
+  }
+
+  /** @returns Terraform's own diagnostics, warnings too. */
+  async validate(root: Root): Promise<readonly unknown[]> {
+    await using terraform = await this.on(root)
+    const { stdout } = await terraform.run(['validate', '-json'], { what: `Cannot validate ${root}`, accept: [0, 1] })
+    return (JSON.parse(stdout) as { diagnostics: unknown[] }).diagnostics
   }
 
   /** Runs one test file. Nothing is reached: the provider is mocked. */
@@ -141,6 +149,16 @@ function resourcesOf(module: Module = {}): Resource[] {
 
 function plannedIn({ resource_changes: changes = [] }: Partial<PlanJson> = {}): Resource[] {
   return changes.flatMap(({ mode, change, ...resource }) => (mode === 'managed' ? [{ ...resource, values: change.after ?? {} }] : []))
+}
+
+/** Leaves of a test file the run of that name alone: a mutant is looked at by the one run that must notice it. */
+export async function keepRun(file: TestFile, run: string, cloud: string): Promise<void> {
+  const [root, name] = file.split('/') as [Root, string]
+  const path = join(cloud, root, 'tests', `${name}.tftest.hcl`)
+  const [head, ...runs] = (await readFile(path, 'utf8')).split(/^(?=run ")/m)
+  const kept = runs.filter((text) => text.startsWith(`run "${run}" {`))
+  if (kept.length !== 1) throw new Error(`'${run}' stands ${kept.length} times in ${path}`)
+  await writeFile(path, [head, ...kept].join(''))
 }
 
 export interface Change {

@@ -1,20 +1,18 @@
-/** The cloud's Terraform with the real provider, against moto: what needs an API that answers. It proves our use of AWS, not AWS. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { messageOf } from '#kit/errors'
+/**
+ * The cloud's Terraform and the cloud commands with the real provider, against moto and the double of EKS: what needs an API that answers.
+ * They make, keep, resume and take away. It proves our use of AWS, not AWS.
+ */
+import { spawnSync } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
 import { parseBootstrap } from '../../cloud/outputs.ts'
 import { effectsOf, type PlanJson } from '../../cloud/plan.ts'
-import { Terraform } from '../../cloud/terraform.ts'
 import { assert, type Body, suite } from '../suite.ts'
-import { CLOUD, Tester } from './cloud-fixture.ts'
-import { type Moto, startMoto } from './moto-fixture.ts'
+import { type Account, BUCKET, BUCKET_VARIABLES, openAccount, STATES } from './cloud-account.ts'
+import { declareLocks } from './cloud-lock-cases.ts'
 
 const test = suite('cloud on moto')
-const BUCKET = 'holdfast-123456789012-us-east-2'
-const STATES = 'states-of-this-test'
+
 const BACKEND = { file: '../environments/dev.s3.tfbackend', values: { bucket: STATES, region: 'us-east-2' } }
-const BOOTSTRAP = { owner: 'platform@example.org', bucket: BUCKET }
 const PLAN = {
   varFiles: ['../environments/dev.tfvars'],
   variables: {
@@ -25,118 +23,134 @@ const PLAN = {
     commit: 'abcdef0',
   },
 }
-/** moto checks no signature, but wants one. */
-const SIGNED = { authorization: 'AWS4-HMAC-SHA256 Credential=testing/20261126/us-east-2/s3/aws4_request' }
-const LOCATION = '<CreateBucketConfiguration><LocationConstraint>us-east-2</LocationConstraint></CreateBucketConfiguration>'
 
-/** @returns why not, where a tool cannot be had. */
-async function start(): Promise<Moto | string> {
-  const tester = await Tester.open()
-  if (typeof tester === 'string') return tester
-  await tester[Symbol.asyncDispose]()
-  return startMoto().catch((thrown) => `moto: ${messageOf(thrown)}`)
+const account = await openAccount()
+if (typeof account === 'string') test.skip('Terraform with the real provider, and the cloud commands without a cluster', account)
+else {
+  let commands: Commands | undefined
+  test.before(() => {
+    commands = begin(account)
+  })
+  test.after(() => account[Symbol.asyncDispose]())
+  const ran = () => commands as Commands
+  declarePlatform(account)
+  declareLocks(slow, account)
+  declareCommands(account, ran)
+  declareBucket(account, ran)
 }
 
-const moto = await start()
+type Commands = ReturnType<typeof begin>
 
-if (typeof moto === 'string') test.skip('Terraform with the real provider', moto)
-else {
-  const slow = (name: string, body: Body) => test(name, body, { timeoutMs: 240_000 })
-  const open = (root: string, name: string, signal?: AbortSignal) => {
-    const options = { folder: join(CLOUD, root), dataDir: join(folder, name), env: moto.env }
-    return Terraform.open(signal === undefined ? options : { ...options, signal })
-  }
-  const stateAt = (name: string) => ({ values: { path: join(folder, `${name}.tfstate`) } })
-  const makeBucket = async () => {
-    await using first = await open('bootstrap', 'first')
-    await first.init(stateAt('first'))
-    await first.apply(await first.plan({ variables: BOOTSTRAP }))
-  }
-
-  let folder = ''
-  let bootstrapped: Promise<unknown> = Promise.resolve('it was not begun')
-  test.before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'holdfast-moto-'))
-    // The provider looks for a minute whether the bucket's settings stay as they are: the others do not wait for it.
-    bootstrapped = makeBucket().catch((thrown) => thrown)
-    assert.is((await fetch(`${moto.url}/${STATES}`, { method: 'PUT', headers: SIGNED, body: LOCATION })).status, 200)
+/** The commands, begun at once and each after the one before: the others of this file go on meanwhile. */
+function begin(made: Account) {
+  // The provider looks for a minute whether the bucket's settings stay as they are; all others find it there.
+  const bucket = made.run('cloud-plan', ['--env', 'staging', '--json', '--allow-cidr', '203.0.113.7'])
+  const up = made.untilBucket().then(async () => {
+    await leaveLock(made)
+    return made.run('cloud-up', ['--infrastructure', '--yes', '--json', '--allow-cidr', '203.0.113.7'])
   })
-  test.after(async () => {
-    await bootstrapped
-    await moto[Symbol.asyncDispose]()
-    await rm(folder, { recursive: true, force: true })
-  })
+  const plan = up.then(() => made.run('cloud-plan', ['--json', '--detailed-exitcode']))
+  const notYet = plan.then(() => made.run('cloud-down', ['--if-expired', '--confirm', 'dev']))
+  const left = notYet.then(() => made.leaveGroup())
+  const down = left.then(() => made.run('cloud-down', ['--confirm', 'dev']))
+  const status = down.then(() => made.run('cloud-status'))
+  return { bucket, up, plan, notYet, left, down, status }
+}
 
+function declarePlatform(account: Account): void {
   slow('dev is planned from nothing by the real provider, and everything that can be tagged is', async ({ signal }) => {
-    await using dev = await open('platform', 'dev', signal)
-    await dev.init(BACKEND)
-    const { json } = await dev.plan(PLAN)
+    await using terraform = await account.open('platform', 'dev', signal)
+    await terraform.init(BACKEND)
+    const json = await terraform.show(await terraform.plan(PLAN))
     const { made, ...others } = effectsOf(json)
     assert.equal(Object.values(others).flat(), [])
     assert.is(made.length, 60)
     assert.equal(untagged(json), [])
     const groups = json.output_changes?.node_groups?.after as Record<string, { pods_per_node: number }> | undefined
     assert.is(groups?.spot?.pods_per_node, 110, 'the pods per node are not known before anything is made')
-    assert.equal(await dev.stateList(), [])
-  })
-
-  slow('a second writer is refused while somebody holds the lock', async ({ signal }) => {
-    const lock = {
-      ID: '11111111-2222-3333-4444-555555555555',
-      Operation: 'OperationTypeApply',
-      Who: 'someone@elsewhere',
-      Version: '1.11.4',
-    }
-    const url = `${moto.url}/${STATES}/dev/terraform.tfstate.tflock`
-    assert.is((await fetch(url, { method: 'PUT', headers: SIGNED, body: JSON.stringify(lock) })).status, 200)
-    await using dev = await open('platform', 'dev', signal)
-    await assert.rejects(dev.plan(PLAN), /state lock[\s\S]*someone@elsewhere[\s\S]*terraform force-unlock 11111111-2222/)
-    assert.is((await fetch(url, { method: 'DELETE', headers: SIGNED })).status, 204)
+    assert.equal(await terraform.stateList(), [])
   })
 
   slow('credentials of another account are refused', async ({ signal }) => {
-    await using dev = await open('platform', 'dev', signal)
+    await using terraform = await account.open('platform', 'dev', signal)
     const variables = { ...PLAN.variables, account_id: '999999999999' }
-    await assert.rejects(dev.plan({ ...PLAN, variables }), /AWS account ID not allowed: 123456789012/)
+    await assert.rejects(terraform.plan({ ...PLAN, variables }), /AWS account ID not allowed: 123456789012/)
   })
+}
 
-  slow('an apply that is interrupted keeps what it made, gives its lock back, and is destroyed from there', async ({ signal }) => {
-    const stop = new AbortController()
-    await using dev = await open('platform', 'dev', AbortSignal.any([signal, stop.signal]))
-    const plan = await dev.plan(PLAN)
-    const note = (text: string) => {
-      if (/^[1-9]\d* of 60 resources$/.test(text)) stop.abort(new Error('interrupted'))
+function declareCommands(account: Account, ran: () => Commands): void {
+  slow('what is not there is neither shown nor taken down, and nothing is made for it', async () => {
+    const elsewhere = ['--env', 'prod', '--region', 'us-west-2']
+    const down = ['--confirm', 'prod', '--even-prod', ...elsewhere]
+    for (const refused of [account.run('cloud-status', elsewhere), account.run('cloud-down', down)]) {
+      const { exitCode, stderr } = await refused
+      assert.is(exitCode, 2)
+      assert.match(stderr, /there is no state in us-west-2: no bucket holdfast-state-123456789012-us-west-2\. Run npm run cloud:up/)
     }
-    await assert.rejects(dev.apply(plan, note), /^interrupted$/)
-
-    await using again = await open('platform', 'dev', signal)
-    const made = async () => (await again.stateList()).filter((address) => !/(^|\.)data\./.test(address))
-    assert.ok((await made()).length > 0, 'what was made is not in the state')
-    const rest = effectsOf((await again.plan(PLAN)).json)
-    assert.ok(rest.made.length > 0 && rest.made.length < 60, `${rest.made.length} of 60 are left to make`)
-    // What it was about to make when it was stopped is tainted: Terraform cannot know whether it is whole.
-    const otherwise = rest.replaced.filter(({ action_reason: reason }) => reason !== 'replace_because_tainted')
-    assert.equal([...otherwise, ...rest.destroyed], [])
-    await again.apply(await again.plan({ ...PLAN, destroy: true }))
-    assert.equal(await made(), [])
+    const { exitCode, stderr } = await account.run('cloud-down', ['--if-expired', ...down])
+    assert.equal([exitCode, stderr], [0, 'There is no state of prod. Nothing was changed'])
   })
 
-  slow('the bucket is made, a second plan is empty, and it cannot be destroyed', async ({ signal }) => {
-    assert.is(await bootstrapped, undefined)
-    await using first = await open('bootstrap', 'first', signal)
+  slow('cloud:up takes the lock away that an earlier run of ours has left, says so, and makes what its plan says', async () => {
+    const { exitCode, stdout, stderr } = await ran().up
+    assert.is(exitCode, 0, stderr)
+    assert.match(stderr, /A plan of ours \(me@here, since 2026-11-26T05:06:07\) has ended and left the state locked \(1-2-3\)/)
+    const { counts, refused } = JSON.parse(stdout).plan
+    assert.ok(counts.made > 80, `${counts.made} were made`)
+    assert.equal([counts.destroyed, refused], [0, []])
+  })
+
+  slow('then there is nothing to change, whoever looks, who reaches the API is kept, and what has time left is not removed', async () => {
+    const { exitCode, stdout } = await ran().plan
+    assert.equal(JSON.parse(stdout).counts, { made: 0, changed: 0, replaced: 0, destroyed: 0 })
+    assert.is(exitCode, 0)
+    const notYet = await ran().notYet
+    assert.is(notYet.exitCode, 0)
+    assert.match(notYet.stderr, /The time of dev is not over: 20\d\d-\S+Z\. Nothing was changed$/)
+  })
+
+  slow('cloud:down takes all of it, also where the cluster does not answer, and names what it found besides', async () => {
+    const { exitCode, stdout, stderr } = await ran().down
+    assert.match(stdout, /The cluster could not be emptied: /)
+    assert.match(stdout, new RegExp(`Removed security group ${await ran().left} \\(free\\)`))
+    assert.match(stdout, /Nothing is left$/)
+    assert.is(exitCode, 0, stderr)
+    assert.is((await ran().status).exitCode, 1)
+  })
+}
+
+function declareBucket(account: Account, ran: () => Commands): void {
+  slow('the first command makes the bucket, a second plan of it is empty, and it cannot be destroyed', async ({ signal }) => {
+    const { exitCode, stdout, stderr } = await ran().bucket
+    assert.is(exitCode, 0, stderr)
+    assert.ok(JSON.parse(stdout).counts.made > 90, 'staging is planned from nothing')
+    await using first = await account.open('bootstrap', 'first', signal)
+    await first.init(account.stateAt(BUCKET))
     assert.equal(parseBootstrap(await first.output()), { account_id: '123456789012', region: 'us-east-2', state_bucket: BUCKET })
-    assert.ok((await first.plan({ variables: BOOTSTRAP })).isEmpty)
-    await assert.rejects(first.plan({ variables: BOOTSTRAP, destroy: true }), /Instance cannot be destroyed/)
+    assert.ok((await first.plan({ variables: BUCKET_VARIABLES })).isEmpty)
+    await assert.rejects(first.plan({ variables: BUCKET_VARIABLES, destroy: true }), /Instance cannot be destroyed/)
   })
 
   slow('a machine without its state adopts the bucket', async ({ signal }) => {
-    await using second = await open('bootstrap', 'second', signal)
-    await second.init(stateAt('second'))
-    const { json } = await second.plan({ variables: { ...BOOTSTRAP, adopt: true } })
-    const { made, replaced, destroyed } = effectsOf(json)
+    await using second = await account.open('bootstrap', 'second', signal)
+    await second.init(account.stateAt('second'))
+    const plan = await second.plan({ variables: { ...BUCKET_VARIABLES, adopt: true } })
+    const { made, replaced, destroyed } = effectsOf(await second.show(plan))
     assert.ok(made.length > 0 && made.every(({ type }) => type !== 'aws_s3_bucket'), 'a second bucket would be made')
     assert.equal([...replaced, ...destroyed], [])
   })
+}
+
+/** As a run of ours does that is killed with its command. */
+async function leaveLock(account: Account): Promise<void> {
+  const gone = spawnSync('true')
+  await account.plantLock(BUCKET, 'dev/terraform.tfstate', { id: '1-2-3', who: 'me@here' })
+  await writeFile(account.devRecord, JSON.stringify({ id: '1-2-3', pid: gone.pid, started: 'before' }))
+}
+
+/** Against the real provider everything takes its time. */
+function slow(name: string, body: Body): void {
+  test(name, body, { timeoutMs: 300_000 })
 }
 
 const TAGS = ['commit', 'env', 'owner', 'project', 'repo', 'ttl']

@@ -1,4 +1,7 @@
-/** The cloud's Terraform, mocked: each environment is planned and applied without AWS, and compared with what may be. */
+/**
+ * The cloud's Terraform, mocked: each environment is planned and applied without AWS, and compared with what may be. Then what somebody
+ * could change: each change of the table turns the check red that it names, which is green without.
+ */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { createLimit } from '#kit/limit'
@@ -6,38 +9,38 @@ import { OUTPUT_NAMES, parseBootstrap, parseGithub, parsePlatform } from '../../
 import { assert, suite } from '../suite.ts'
 import { BUCKET_CHECKS, CHECKS, GITHUB_CHECKS, policiesOf } from './cloud-checks.ts'
 import { CLOUD, type Facts, ROOTS, TEST_FILES, Tester, type TestFile } from './cloud-fixture.ts'
+import { MUTANTS } from './cloud-mutants.ts'
+import { checkTree, isOfFacts, nameOf, type OfFacts, problemsOf, runMutants } from './cloud-red.ts'
 import { TREE_CHECKS } from './cloud-tree.ts'
 
 const test = suite('cloud')
-const MINUTES = { timeoutMs: 120_000 }
 const UPDATE = 'UPDATE_SNAPSHOTS=1 npm run test:config -- cloud'
 const ENVIRONMENTS = ['platform/dev', 'platform/staging', 'platform/prod', 'platform/public'] as const
 
 const tester = await Tester.open()
 const facts = new Map<TestFile, Facts>()
+const mutants = MUTANTS.filter(isOfFacts)
 
-if (typeof tester === 'string') test.skip("everything about the cloud's Terraform", tester)
-else await declare(tester)
+if (typeof tester === 'string') {
+  test.skip("everything about the cloud's Terraform", tester)
+  test.skip(`${mutants.length} changes that Terraform's own run shows`, tester)
+} else await declare(tester)
 
 async function declare(terraform: Tester): Promise<void> {
   const limit = createLimit(2)
   const files = Object.keys(TEST_FILES) as TestFile[]
-  await Promise.all(files.map((file) => limit(async () => facts.set(file, await terraform.facts(file)))))
+  const [changed, diagnostics] = await Promise.all([
+    runMutants(mutants, { terraform, limit }),
+    Promise.all(ROOTS.map((root) => limit(() => terraform.validate(root)))),
+    ...files.map((file) => limit(async () => facts.set(file, await terraform.facts(file)))),
+  ])
+  declareMutants(changed)
   test.after(() => terraform[Symbol.asyncDispose]())
 
   for (const [name, check] of Object.entries(TREE_CHECKS))
     test(`the files of cloud/: ${name}`, async () => assert.equal(await check(CLOUD), []))
 
-  for (const root of ROOTS)
-    test(
-      `cloud/${root} is valid for the pinned provider`,
-      async () => {
-        await using opened = await terraform.on(root)
-        const { stdout } = await opened.run(['validate', '-json'], { what: `Cannot validate ${root}`, accept: [0, 1] })
-        assert.equal((JSON.parse(stdout) as { diagnostics: unknown[] }).diagnostics, [])
-      },
-      MINUTES,
-    )
+  for (const [i, root] of ROOTS.entries()) test(`cloud/${root} is valid for the pinned provider`, () => assert.equal(diagnostics[i], []))
 
   for (const [file, { runs }] of facts)
     for (const { name, status, why } of runs) test(`terraform test ${file}: ${name}`, () => assert.is(status, 'pass', why))
@@ -50,6 +53,32 @@ async function declare(terraform: Tester): Promise<void> {
 
   for (const [name, check] of Object.entries(GITHUB_CHECKS))
     test(`the roles of workflows: ${name}`, () => assert.equal(check(factsOf('github/roles')), []))
+}
+
+/** @param changed what each came to */
+function declareMutants(changed: ReadonlyMap<OfFacts, Facts>): void {
+  test('what a change of the table makes red is told by no other of them', () => {
+    for (const mutant of mutants) {
+      const told = problemsOf(mutant, changed.get(mutant))
+      const others = mutants.filter((other) => other !== mutant && nameOf(other) === nameOf(mutant))
+      const both = told.filter((line) => mutant.says.test(line) && others.some(({ says }) => says.test(line)))
+      assert.equal(both, [], mutant.name)
+    }
+  })
+  for (const mutant of mutants)
+    test(`${mutant.name}: ${nameOf(mutant)} turns red`, () => {
+      assert.equal(problemsOf(mutant, facts.get(mutant.red.facts)), [], 'it is red without the change')
+      assert.match(problemsOf(mutant, changed.get(mutant)).join('\n'), mutant.says)
+    })
+}
+
+for (const mutant of MUTANTS) {
+  const { name, red, says } = mutant
+  if ('tree' in red)
+    test(`${name}: the files' own check turns red`, async () => {
+      assert.equal(await TREE_CHECKS[red.tree](CLOUD), [], 'it is red without the change')
+      assert.match((await checkTree(mutant, red.tree)).join('\n'), says)
+    })
 }
 
 /** No facts are no success: a check over nothing finds nothing. */

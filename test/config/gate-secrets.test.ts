@@ -1,6 +1,6 @@
 /** The secrets gate with the real gitleaks: what it must see, and that it never prints what it has seen. */
 import { execFileSync } from 'node:child_process'
-import { findSecrets } from '#kit/secrets'
+import { findSecrets, readTrufflehog } from '#kit/gate/secrets'
 import { tool } from '#kit/tools'
 import { assert, suite } from '../suite.ts'
 import { createRepository, type Tree } from '../unit/tree-fixture.ts'
@@ -59,6 +59,19 @@ test('a tree that Git refuses to read is an error, not a clean tree', async () =
   commit(tree)
   tree.write('.git/HEAD', 'nonsense\n')
   await assert.rejects(findSecrets(tree.path), /not a git repository/)
+})
+
+test('what trufflehog finds is told by its place, and never shown', () => {
+  const finding = {
+    DetectorName: 'AWS',
+    Raw: SECRET,
+    SourceMetadata: { Data: { Git: { file: 'a.txt', line: 3, commit: '0123456789abcdef' } } },
+  }
+  const log = { level: 'info-0', msg: 'running source' }
+  assert.equal(readTrufflehog([log, finding].map((each) => JSON.stringify(each)).join('\n')), [
+    'a.txt:3 — commit 0123456789ab holds a secret (AWS) — revoke it, then rewrite the history',
+  ])
+  assert.equal(readTrufflehog(JSON.stringify(log)), [])
 })
 
 test.run()

@@ -28,6 +28,7 @@ export async function startMoto(): Promise<Moto> {
     env: { ...process.env, MOTO_IAM_LOAD_MANAGED_POLICIES: 'true' },
   })
   const exit = exitOf(child)
+  process.once('exit', () => signalGroup(child, 'SIGKILL')) // also where a file breaks before its hooks
   const inner = `http://127.0.0.1:${port}`
   const front = createServer(inFrontOf(inner)).listen(0, '127.0.0.1')
   const stop = async () => {

@@ -3,25 +3,37 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
+  aboutImage,
   askForCommit,
+  attest,
+  type CloudProvider,
+  type Delivery,
   type DeployFacts,
   type Digest,
   deliver,
   evidencePath,
+  type InToto,
   keepEvidence,
   type OpenRun,
+  openOrigin,
+  PREDICATES,
   type Promotion,
+  type ProvenProof,
   promote,
   type Result,
   rollback,
   type SourceTree,
+  type Stack,
   sourceRevisionIn,
+  statementOf,
   storeImages,
   type Verdict,
 } from '#core'
 import { UserError } from '#kit/errors'
 import { digestOf, type Images } from '#kit/images'
-import { attachArtifact, digestOfText, type ImageRef, listReferrers, readBlob, tagImage } from '#kit/registry'
+import { digestOfText, type ImageRef, listReferrers, readBlob, tagImage } from '#kit/registry'
+import { keySigning } from '#kit/signing'
+import { copyPromoted } from '../../cloud/copy.ts'
 import { assert, suite } from '../suite.ts'
 import { createPlatform, KEPT, type Platform } from '../unit/platform-fixture.ts'
 import { BUILD, lyingRegistry, pushImage, startRegistry, type TestRegistry } from './registry-fixture.ts'
@@ -30,14 +42,15 @@ const test = suite('promotion')
 
 const NAME = 'holdfast/service'
 const EVIDENCE = { dev: ['x', 'y'], staging: ['smoke'], prod: [] }
+const ATTESTED = { dev: [], staging: [], prod: ['provenance', 'sbom'] } as const
 const TO_STAGING: Promotion = { from: 'dev', to: 'staging' }
 const SHA = 'ab'.repeat(20)
 
+const folder = await mkdtemp(join(tmpdir(), 'holdfast-promotion-'))
+const signing = keySigning(folder)
 let registry: TestRegistry
-let folder: string
 test.before(async () => {
   registry = await startRegistry()
-  folder = await mkdtemp(join(tmpdir(), 'holdfast-promotion-'))
 }, BUILD)
 test.after(async () => {
   await registry[Symbol.asyncDispose]()
@@ -49,7 +62,7 @@ type Image = ImageRef & { readonly digest: Digest }
 /** dev runs a new image. */
 async function running(label: string, facts: DeployFacts = {}): Promise<Platform & { readonly image: Image }> {
   const source = { find: async (id: string) => (SHA.startsWith(id) ? [SHA] : []) } as unknown as SourceTree
-  const platform = createPlatform({ registry: registry.address, stack: { evidence: EVIDENCE, source } })
+  const platform = createPlatform({ registry: registry.address, stack: { evidence: EVIDENCE, attested: ATTESTED, signing, source } })
   const image = await pushImage({ registry: registry.address, name: NAME }, label)
   await deliver(platform.delivery, { environment: 'dev', digest: image.digest, message: 'Deploy', facts, revert: true })
   return { ...platform, image }
@@ -91,8 +104,7 @@ async function pointerOf({ delivery }: Platform): Promise<{ subject: Digest; sta
   return JSON.parse((await (await delivery.git()).readDeploy()).files.get(evidencePath('dev')) ?? '{}')
 }
 
-const attach = (image: Image, content: string) =>
-  attachArtifact(image, { artifactType: 'application/vnd.in-toto+json', mediaType: 'application/vnd.in-toto+json', content })
+const say = (image: Image, statement: object) => attest({ image, signing }, statement as InToto)
 
 test('a digest goes from dev to staging to prod on the evidence of each', async () => {
   const platform = await running('chain')
@@ -111,6 +123,13 @@ test('a digest goes from dev to staging to prod on the evidence of each', async 
     'these proofs have not held for it in staging: smoke. Run npm run prove -- smoke --env staging',
   )
   await prove(platform, { smoke: 'held' }, 'staging')
+  const what = `Cannot promote ${short(image.digest)} to 'prod': it has no signed`
+  const deploy = 'Run npm run local:deploy, which builds what nobody vouches for anew, and prove that'
+  assert.is(await refusedWith(platform, toProd), `${what} provenance. ${deploy}`)
+  for (const name of ['provenance', 'sbom'] as const) {
+    assert.match(await refusedWith(platform, toProd), `${what} ${name}. `)
+    await say(image, { ...aboutImage(image), predicateType: PREDICATES[name], predicate: {} })
+  }
   await promote(delivery, toProd, { revert: true })
   assert.is(platform.digestOf('prod'), image.digest)
   const { files } = await (await delivery.git()).readDeploy()
@@ -175,7 +194,6 @@ test('a statement that was copied from another digest is refused', async () => {
   const copied = await pointerOf(proven)
   const platform = await running('unproven')
   const { digest } = platform.image
-  await attach(platform.image, (await readBlob(proven.image, copied.statement)) ?? '')
   await point(platform, { ...copied, subject: digest })
   assert.is(await refusedWith(platform), refusal(digest, `it is about ${short(proven.image.digest)}, not about ${short(digest)}`))
 })
@@ -183,8 +201,8 @@ test('a statement that was copied from another digest is refused', async () => {
 test('a statement that was made in another environment is refused', async () => {
   const platform = await running('elsewhere')
   await prove(platform, { x: 'held', y: 'held' })
-  const content = (await readBlob(platform.image, (await pointerOf(platform)).statement)) ?? ''
-  const statement = await attach(platform.image, content.replace('"environment":"dev"', '"environment":"staging"'))
+  const proof: ProvenProof = { name: 'x', verdict: 'held', startedAt: '', record: '' }
+  const statement = await say(platform.image, statementOf({ environment: 'staging', image: platform.image, proofs: [proof], deploy: '' }))
   await point(platform, { subject: platform.image.digest, statement })
   assert.is(await refusedWith(platform), refusal(platform.image.digest, "it was made in 'staging', not in 'dev'"))
 })
@@ -193,8 +211,7 @@ test('a statement whose bytes were changed is refused', async () => {
   const platform = await running('tampered')
   await prove(platform, { x: 'held', y: 'held' })
   const { statement, subject } = await pointerOf(platform)
-  const forged = ((await readBlob(platform.image, statement)) ?? '').replace('"record"', '"Record"')
-  await attach(platform.image, forged)
+  const forged = ((await readBlob(platform.image, statement)) ?? '').replace('"payload"', '"Payload"')
   await using liar = await lyingRegistry(registry.address, { [statement]: forged })
   const cluster = { ...platform.delivery.cluster, registry: liar.address }
   const told = await refusedWith({ ...platform, delivery: { ...platform.delivery, cluster } })
@@ -214,18 +231,74 @@ test('a statement that the registry does not have, and an image that it does not
   )
 })
 
+// ── From cluster to cluster ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** dev and staging with a cluster, a registry and a `deploy` each, as in the cloud. */
+async function twoClusters(label: string, registryThere: string) {
+  const dev = await running(label)
+  const staging = createPlatform({ registry: registryThere })
+  const clusterOf = ({ delivery }: Platform, environment: 'dev' | 'staging') => ({
+    ...delivery.cluster,
+    name: `holdfast-${environment}`,
+    environment,
+  })
+  const devCluster = clusterOf(dev, 'dev')
+  const eks: CloudProvider = {
+    nameOf: (environment) => `holdfast-${environment}`,
+    find: async (name) => (name === devCluster.name ? devCluster : undefined),
+    copyImage: (image, { from, to, signal }) => copyPromoted(image, { from: from.registry, to: to.registry, signal }),
+  }
+  const stack = { ...dev.delivery.stack, clusters: { eks }, git: dev.delivery.git } as unknown as Stack
+  return { dev, staging, delivery: { ...staging.delivery, stack, cluster: clusterOf(staging, 'staging') } }
+}
+
+test('in the cloud a digest goes from cluster to cluster, on the same evidence: the image first, then the commit', async () => {
+  await using there = await startRegistry()
+  const { dev, staging, delivery } = await twoClusters('clusters', there.address)
+  const { digest } = dev.image
+  const promoteIt = async () => promote(delivery, TO_STAGING, { revert: true, origin: await openOrigin(delivery, TO_STAGING) })
+  const refused = await assert.rejects(promoteIt(), 'have not held')
+  assert.is(refused.message, missing(digest, 'x, y').replace(/$/, ' --name holdfast-dev'))
+  assert.is(await digestOf(there.address, NAME, digest), undefined, 'it was copied without evidence')
+  await prove(dev, { x: 'held', y: 'held' })
+  const before = dev.commits.length
+  const { sha } = await promoteIt()
+  assert.equal([sha, staging.digestOf('staging')], [staging.commits.at(-1)?.sha, digest])
+  assert.equal([staging.digestOf('dev'), dev.digestOf('staging'), dev.commits.length], [undefined, undefined, before])
+  assert.is(await digestOf(there.address, NAME, digest), digest)
+  const attached = async (address: string) => (await listReferrers({ registry: address, name: NAME, digest })).map((each) => each.digest)
+  const said = await attached(registry.address)
+  assert.ok(said.length > 0)
+  assert.equal(await attached(there.address), said, 'what is said of it did not come along')
+  const { files } = await (await delivery.git()).readDeploy()
+  assert.is(sourceRevisionIn(files, { part: 'service', environment: 'staging' }), KEPT)
+  assert.equal(await promoteIt(), { digest }, 'once more changes nothing')
+})
+
+test('a promotion in the cloud is refused at another environment’s cluster, without the one before, and from another repository', async () => {
+  const { delivery } = await twoClusters('refused', registry.address)
+  const told = async (given: Delivery, promotion = TO_STAGING) => (await assert.rejects(openOrigin(given, promotion), 'Cannot')).message
+  assert.is(
+    await told(delivery, { from: 'staging', to: 'prod' }),
+    "Cannot promote to 'prod': 'holdfast-staging' is the cluster of staging. Add --name holdfast-prod",
+  )
+  const eks = { ...delivery.stack.clusters.eks, find: async () => undefined }
+  const without = { ...delivery, stack: { ...delivery.stack, clusters: { ...delivery.stack.clusters, eks } } }
+  assert.is(await told(without), "Cannot promote to 'staging': no cluster 'holdfast-dev' runs. Run npm run cloud:up -- --env dev")
+  const git = async () => ({ ...(await delivery.git()), url: 'http://git/y.git' })
+  assert.match(await told({ ...delivery, git }), 'dev is read from http://git/x.git, and staging from http://git/y.git')
+})
+
 // ── Tags ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 test('latest, and the tag of the commit that a clean tree stands on, resolve to what was stored last', async () => {
   const image = await pushImage({ registry: registry.address, name: NAME }, 'stored')
   const spec = { name: NAME, tag: 'latest' }
   const { delivery } = createPlatform()
-  const images = {
-    canHave: async () => true,
-    stored: async () => ({ spec, key: 'k', digest: image.digest, way: 'built' }),
-  } as unknown as Images
+  const stored = async () => ({ spec, key: 'k', digest: image.digest, way: 'built' })
+  const images = { canHave: async () => true, stored, made: stored } as unknown as Images
   const tags = async (sha: string, clean: boolean) => {
-    const stack = { ...delivery.stack, source: { head: async () => ({ sha, clean }) } as SourceTree }
+    const stack = { ...delivery.stack, signing, source: { head: async () => ({ sha, clean }) } as SourceTree }
     await storeImages(stack, { images, registry: registry.address })
     return Promise.all(['latest', sha].map((tag) => digestOf(registry.address, NAME, tag)))
   }

@@ -154,7 +154,7 @@ async function withAlertmanager(work: (running: Running) => Promise<void>): Prom
   }
 }
 
-const ANNOTATIONS = { summary: 'It fails', description: 'Half of it', runbook: 'alerts/runbooks/X.md' }
+const ANNOTATIONS = { summary: 'It fails', description: 'Half of it', runbook: 'docs/runbooks/X.md' }
 
 function alert(labels: Record<string, string>, times: { startsAt: Date; endsAt: Date }): object {
   return { labels, annotations: ANNOTATIONS, ...times }
@@ -250,7 +250,7 @@ test(
       assert.is(body.channel, '#devops-alerts')
       assert.is(message?.title, '[FIRING:1] HighErrorRate')
       assert.is(message?.color, 'danger')
-      assert.is(message?.text, '*It fails*\nHalf of it\nRunbook: alerts/runbooks/X.md\n')
+      assert.is(message?.text, '*It fails*\nHalf of it\nRunbook: docs/runbooks/X.md\n')
       const fields = {
         alert: 'HighErrorRate',
         status: 'firing',

@@ -1,25 +1,15 @@
 /** The alert rules: what promtool says of them, on production's clock and on the local one, and of its tests themselves. */
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { stringify } from 'yaml'
-import { type ExecResult, exec } from '#kit/exec'
 import type { KubeObject } from '#kit/kube'
 import { createLimit } from '#kit/limit'
 import { root } from '#kit/paths'
-import { tool } from '#kit/tools'
 import { groupsOf } from '../../alerts/retime.ts'
+import { promtool, type RuleSuite, suiteAt, writeSuite } from '../../alerts/rules/files.ts'
 import { readPromql } from '../../alerts/rules/promql.ts'
-import {
-  coverageGaps,
-  mutantsOf,
-  type RuleMutant,
-  type RuleTest,
-  type RuleTests,
-  readRuleTests,
-  retimeTests,
-} from '../../alerts/rules/promtool.ts'
+import { coverageGaps, mutantsOf, type RuleMutant, type RuleTest, type RuleTests, readRuleTests } from '../../alerts/rules/promtool.ts'
 import { readRules, renderRules } from '../../alerts/rules.ts'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
@@ -42,39 +32,7 @@ test.before(async () => {
 
 test.after(() => rm(folder, { recursive: true, force: true }))
 
-async function promtool(...args: readonly string[]): Promise<ExecResult> {
-  return exec(await tool('promtool'), args, { accept: [0, 1, 3] })
-}
-
-interface Suite {
-  readonly rules: readonly KubeObject[]
-  readonly tests: ReadonlyMap<string, RuleTests>
-}
-
-/** promtool reads the groups of a rule file, not the object around them. @returns the paths of each */
-async function write(name: string, { rules, tests }: Suite): Promise<{ rules: string[]; tests: string[] }> {
-  const at = join(folder, name)
-  await mkdir(join(at, 'tests'), { recursive: true })
-  const save = async (path: string, content: unknown) => {
-    await writeFile(path, stringify(content))
-    return path
-  }
-  const testFiles = [...tests].map(([file, content]) => {
-    const inFolder = { ...content, rule_files: content.rule_files.map((each) => `../${each}`) }
-    return save(join(at, 'tests', file), inFolder)
-  })
-  return {
-    rules: await Promise.all(rules.map(({ metadata, spec }) => save(join(at, `${metadata.name}.yaml`), spec))),
-    tests: await Promise.all(testFiles),
-  }
-}
-
-function suiteAt(speedup: number): Suite {
-  return {
-    rules: renderRules({ speedup }),
-    tests: new Map([...ruleTests].map(([file, tests]) => [file, retimeTests(tests, speedup)])),
-  }
-}
+const write = (name: string, suite: RuleSuite) => writeSuite(join(folder, name), suite)
 
 /** The tests with a case for an alert of that rule file. */
 function testsOf({ alert, file: rules }: RuleMutant): ReadonlyMap<string, RuleTests> {
@@ -99,9 +57,9 @@ for (const speedup of SPEEDUPS) {
     `promtool accepts the rules ${speedup} times as fast, and their tests pass`,
     async () => {
       const files = await write(`clock-${speedup}`, suiteAt(speedup))
-      const checked = await promtool('check', 'rules', '--lint=all', '--lint-fatal', ...files.rules)
+      const checked = await promtool(['check', 'rules', '--lint=all', '--lint-fatal', ...files.rules])
       assert.is(checked.exitCode, 0, checked.stdout + checked.stderr)
-      const tested = await promtool('test', 'rules', ...files.tests)
+      const tested = await promtool(['test', 'rules', ...files.tests])
       assert.is(tested.exitCode, 0, tested.stderr)
       assert.is(tested.stdout.match(/SUCCESS/g)?.length, ruleTests.size, 'each file was run')
     },
@@ -120,7 +78,7 @@ test('promtool passes a misspelt alert and one without tests; the coverage check
   const misspelt = { eval_time: '1m', alertname: 'TragetDown', exp_alerts: [] }
   const poor = { ...tests, tests: onlyWatchdog.map((each) => ({ ...each, alert_rule_test: [...each.alert_rule_test, misspelt] })) }
   const files = await write('poor', { rules: readRules(), tests: new Map([[file, poor]]) })
-  assert.is((await promtool('test', 'rules', ...files.tests)).exitCode, 0)
+  assert.is((await promtool(['test', 'rules', ...files.tests])).exitCode, 0)
   const gaps = coverageGaps(readRules(), [poor])
   for (const gap of [
     "Watchdog always fires: no rule defines the alert 'TragetDown'; did you mean 'TargetDown'?",
@@ -141,7 +99,7 @@ test(
       mutants.map(async (mutant, i) => {
         const { name, alert, rules } = mutant
         const files = await write(`mutant-${i}`, { rules: withOnly(alert, rules), tests: testsOf(mutant) })
-        const { exitCode, stderr } = await running(() => promtool('test', 'rules', ...files.tests))
+        const { exitCode, stderr } = await running(() => promtool(['test', 'rules', ...files.tests]))
         return exitCode === 1 && /alertname: |expr: /.test(stderr) ? [] : [`${name}: exit code ${exitCode} ${stderr}`]
       }),
     )
@@ -158,7 +116,7 @@ test('each alert says how severe it is, what it means and where its runbook and 
     if (alert === undefined) continue
     assert.ok(['critical', 'warning', 'none'].includes(labels?.severity ?? ''), alert)
     assert.ok(annotations?.summary && annotations.description, alert)
-    assert.is(annotations?.runbook, `alerts/runbooks/${alert}.md`)
+    assert.is(annotations?.runbook, `docs/runbooks/${alert}.md`)
     assert.ok(existsSync(join(root, annotations?.runbook ?? '')), `${annotations?.runbook} exists`)
     assert.match(annotations?.dashboard ?? '', /^alerts\/dashboards\/\w+\.json$/)
     assert.ok(existsSync(join(root, annotations?.dashboard ?? '')), `${annotations?.dashboard} exists`)

@@ -1,5 +1,6 @@
 /** What every cluster must give, whatever stands behind it: the same file for k3s, the built node and EKS. */
 import { stat } from 'node:fs/promises'
+import { parse } from 'yaml'
 import type { Cluster } from '#core'
 import { type ContainerInfo, inspect } from '#kit/docker'
 import type { KubeObject } from '#kit/kube'
@@ -79,6 +80,20 @@ test('no node is tied to the life of the command that started it', async () => {
   }
 })
 
+test(
+  'a tool finds the registry where it looks for one, and what is named by it is pulled from it',
+  async ({ signal }) => {
+    const hosting = { apiVersion: 'v1', kind: 'ConfigMap', name: 'local-registry-hosting', namespace: 'kube-public' }
+    const found = await cluster.kube.get(hosting)
+    if (cluster.kind !== 'k3s') return assert.is(found, undefined) // images go to ECR, which asks who pushes
+    const { host } = parse(found?.data['localRegistryHosting.v1']) as { host: string }
+    assert.is(host, cluster.registry)
+    const image = (await serviceImage()).replace(/^[^/]+/, host)
+    assert.is((await runPod('contract-pushed', { script: "console.log('ran')", image, signal })).trim(), 'ran')
+  },
+  { timeoutMs: POD_TIMEOUT_MS },
+)
+
 async function assertNothingPublic(): Promise<void> {
   const services = await cluster.kube.list({ apiVersion: 'v1', kind: 'Service' })
   assert.ok(services.length > 0)
@@ -112,14 +127,14 @@ const end = (code) => { console.log(JSON.stringify({ code, ms: Date.now() - star
 socket.on('connect', () => end('connected')).on('error', (error) => end(error.code)).on('timeout', () => end('timeout'))`
 
 /** Runs a script in a pod with a volume and the restricted security level. @returns its log. */
-async function runPod(name: string, { script, signal }: { script: string; signal: AbortSignal }): Promise<string> {
+async function runPod(name: string, { script, image, signal }: { script: string; image?: string; signal: AbortSignal }): Promise<string> {
   const { kube } = cluster
   const claim = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', name, namespace: NAMESPACE }
   const pod = { apiVersion: 'v1', kind: 'Pod', name, namespace: NAMESPACE }
   await removePod()
   try {
     await kube.create(claimObject(name))
-    await kube.create(podObject(name, { script, image: await serviceImage() }))
+    await kube.create(podObject(name, { script, image: image ?? (await serviceImage()) }))
     const look = async () => {
       const phase = (await kube.get(pod))?.status?.phase
       if (phase === 'Failed') return terminal(`the pod failed: ${await logOf(name)}`)

@@ -121,6 +121,8 @@ const REFUSED: readonly [command: string, args: readonly string[], sentence: str
   ],
   ['promote', ['staging'], "Cannot promote to 'staging': no cluster 'not-there' runs. Run npm run local:up"],
   ['chaos', ['--dry-run'], "Cannot start a run: no cluster 'not-there' runs. Run npm run local:up"],
+  ['local-snapshot', [], "Cannot take a snapshot: no cluster 'not-there' runs. Run npm run local:up"],
+  ['local-restore', [], "Cannot restore 'not-there': there is no snapshot 'latest' of it. Take one with npm run local:snapshot"],
   ['rollback', [SHA], "Cannot roll dev back: no cluster 'not-there' runs. Run npm run local:up"],
 ]
 

@@ -12,6 +12,7 @@ import { createProgress } from '#kit/progress'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
+import { giveAnotherAddress } from './another-address.ts'
 import { clusterName } from './stack.ts'
 
 const NAME = 'holdfast-test'
@@ -20,8 +21,6 @@ const OUTLIVE_MS = 60_000
 const LAID = { apiVersion: 'v1', kind: 'ConfigMap', name: 'laid', namespace: 'default' }
 const CONTAINER = `holdfast-${NAME}`
 const AGENT = `${CONTAINER}.2`
-/** Of the two nodes, the registry, and what was freed. */
-const ADDRESSES_BEFORE = 5
 const test = suite('second cluster')
 
 /** Run in a process of its own, which then ends. */
@@ -87,10 +86,9 @@ test(
   'a new address after a restart is survived',
   async ({ signal }) => {
     const before = await namespaceUid()
-    await withAnotherAddress(CONTAINER, async () => {
-      await untilReady(signal)
-      assert.is(await namespaceUid(), before)
-    })
+    await using _other = await giveAnotherAddress({ cluster: NAME, container: CONTAINER })
+    await untilReady(signal)
+    assert.is(await namespaceUid(), before)
   },
   { timeoutMs: 120_000 },
 )
@@ -103,10 +101,9 @@ test(
     assert.equal(await publishedBy(AGENT), [])
     assert.equal(await tokens(), [])
     await assertReachable(signal)
-    await withAnotherAddress(AGENT, async () => {
-      await cluster.machines?.start(AGENT) // it is; its node is waited for
-      await assertReachable(signal)
-    })
+    await using _other = await giveAnotherAddress({ cluster: NAME, container: AGENT })
+    await cluster.machines?.start(AGENT) // it is; its node is waited for
+    await assertReachable(signal)
   },
   { timeoutMs: 180_000 },
 )
@@ -231,36 +228,6 @@ async function untilReady(signal: AbortSignal): Promise<void> {
     return seen === 'node Ready True, CoreDNS 1' ? ready(undefined) : pending(seen)
   }
   await waitFor('the second cluster to be ready again', look, { timeoutMs: 60_000, signal })
-}
-
-async function address(container: string): Promise<string> {
-  const node = await inspect<ContainerInfo>('container', container)
-  return node?.NetworkSettings.Networks[CONTAINER]?.IPAddress ?? ''
-}
-
-/** Gives a node's address to another container while it is down, as happens when a machine restarts its containers in another order. */
-async function withAnotherAddress(container: string, work: () => Promise<void>): Promise<void> {
-  const taken = await address(container)
-  await docker(['stop', '--time', '20', container])
-  await using squatters = new AsyncDisposableStack()
-  // The engine gives the first free address: the one that was freed, or one of those before it.
-  for (let i = 0; i < ADDRESSES_BEFORE && (await holderOf(taken)) === undefined; i++)
-    squatters.use(await squat(`${CONTAINER}-squatter-${i}`))
-  await docker(['start', container])
-  assert.is.not(await address(container), taken)
-  await work()
-}
-
-async function holderOf(taken: string): Promise<string | undefined> {
-  const { stdout } = await docker(['network', 'inspect', '--format', '{{range .Containers}}{{.IPv4Address}} {{end}}', CONTAINER])
-  return stdout.split(' ').find((each) => each.startsWith(`${taken}/`))
-}
-
-async function squat(name: string): Promise<AsyncDisposable> {
-  const { Image } = (await inspect<ContainerInfo>('container', 'holdfast-registry')) ?? { Image: '' }
-  await docker(['rm', '--force', name])
-  await docker(['run', '--detach', '--name', name, '--label', `${CLUSTER_LABEL}=${NAME}`, '--network', CONTAINER, Image])
-  return { [Symbol.asyncDispose]: async () => void (await docker(['rm', '--force', '--volumes', name])) }
 }
 
 test.run()

@@ -15,7 +15,7 @@ export const clusterName = process.env.HOLDFAST_CLUSTER ?? 'local'
 /** @throws Failure where no cluster runs. */
 export async function runningCluster(): Promise<Cluster> {
   const cluster = await findCluster(stack, clusterName)
-  if (cluster === undefined) throw new Failure(noCluster('Cannot test', clusterName))
+  if (cluster === undefined) throw new Failure(noCluster(stack, { what: 'Cannot test', name: clusterName }))
   return cluster
 }
 

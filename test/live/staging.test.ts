@@ -4,9 +4,11 @@
  */
 
 import {
+  attachSbom,
   digestIn,
   type Environment,
   evidencePath,
+  imageIn,
   keepEvidence,
   openDelivery,
   openRun,
@@ -22,6 +24,8 @@ import { declareRuns } from './scenarios.ts'
 import { clusterName, runningCluster } from './stack.ts'
 
 const PROMOTION_TIMEOUT_MS = 180_000
+/** The first SBOM of a machine compiles syft. */
+const COMPILE_MS = 600_000
 const ENVIRONMENT = 'staging'
 const test = suite(ENVIRONMENT)
 
@@ -84,13 +88,15 @@ test(
       await using run = await openRun(stack, { name: clusterName, environment: ENVIRONMENT, progress, signal })
       assert.match((await keepEvidence(stack, run, results)) ?? 'none', /^Evidence for sha256:\w{12} in staging: /)
     }
+    const image = await imageIn(stack, { name: clusterName, environment: ENVIRONMENT }, { progress, signal })
+    await attachSbom(stack, image, { progress, signal })
     const { digest } = await promoteTo('prod', signal)
     assert.is(await digestOf('prod', signal), digest)
     const pods = await cluster.kube.list({ apiVersion: 'v1', kind: 'Pod', namespace: 'prod' })
     assert.ok(pods.length >= 2, `${pods.length} pods`)
     for (const { metadata } of pods) await assert.rejects(switchFaultOn(metadata.name), /HTTP 404/)
   },
-  { timeoutMs: PROMOTION_TIMEOUT_MS },
+  { timeoutMs: PROMOTION_TIMEOUT_MS + COMPILE_MS },
 )
 
 test.run()

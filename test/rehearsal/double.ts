@@ -10,7 +10,7 @@ import { messageOf } from '#kit/errors'
 import { type Credentials, checkToken } from './authenticator.ts'
 import { EksApi } from './eks-api.ts'
 import type { Behind, StoredCluster } from './eks-types.ts'
-import { Forgotten, mended } from './forgotten.ts'
+import { mended } from './mended.ts'
 
 export const CREDENTIALS: Credentials = { accessKeyId: 'REHEARSAL', secretAccessKey: 'rehearsal-secret' }
 /** What logs in to the registry. */
@@ -20,6 +20,7 @@ const OWN_HEADERS = new Set(['host', 'connection', 'content-length', 'transfer-e
 
 export interface DoubleOptions {
   readonly region: string
+  /** Of `startMoto`, which mends what moto does not know of buckets. */
   readonly motoUrl: string
   /** Host and port of the registry that stands for ECR. */
   readonly registry: string
@@ -38,8 +39,7 @@ export interface Double extends AsyncDisposable {
 
 export async function startDouble(options: DoubleOptions): Promise<Double> {
   const eks = new EksApi(options.behind, options.region)
-  const forgotten = new Forgotten()
-  const main = await listen('127.0.0.1', (request, response) => answer(request, response, { ...options, eks, forgotten }))
+  const main = await listen('127.0.0.1', (request, response) => answer(request, response, { ...options, eks }))
   const servers = [main]
   return {
     url: urlOf(main),
@@ -107,7 +107,6 @@ export const OPERATOR = 'arn:aws:iam::123456789012:user/operator'
 
 interface Place extends DoubleOptions {
   readonly eks: EksApi
-  readonly forgotten: Forgotten
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, place: Place): Promise<void> {
@@ -139,7 +138,6 @@ async function toEks(request: IncomingMessage, response: ServerResponse, { url, 
 
 async function toMoto(request: IncomingMessage, response: ServerResponse, place: Place & { target: string }): Promise<void> {
   const body = await read(request)
-  if (place.forgotten.answers(request, response, body)) return
   const answered = await forward(request, place.motoUrl, body)
   const content = mended(Buffer.from(await answered.arrayBuffer()))
   const callerAnswer = body.includes('GetCallerIdentity')

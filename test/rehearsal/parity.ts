@@ -1,6 +1,6 @@
 /** How what runs on EKS differs from what runs on this machine: each way by its name and with its reason. */
 import { parse } from 'yaml'
-import { type Cluster, renderObjects, type StoredImage, stackOn, type Target } from '#core'
+import { type PreviewOptions, previewObjects } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { stack } from '../../holdfast.config.ts'
 import { readDeploy } from '../../local/git-server/deploy.ts'
@@ -69,33 +69,11 @@ function digestsIn(files: ReadonlyMap<string, string>): ReadonlyMap<string, stri
   return new Map([...found].map(([, name = '', digest = '']) => [name, digest]))
 }
 
-export interface RenderFor {
-  readonly name: string
-  readonly kind: Cluster['kind']
-  /** Digests by the names of images; parts with another image are left out. The Git server's is any. */
-  readonly images: ReadonlyMap<string, string>
-  readonly repositories?: Cluster['repositories']
-}
-
 const GIT_IMAGE = 'holdfast/git-server'
 
-/** The stack's objects for a cluster, on the clock of a rehearsal. */
-export async function renderFor({ images, ...facts }: RenderFor): Promise<readonly KubeObject[]> {
-  const cluster = {
-    ...facts,
-    timing: 'local',
-    brings: { metricsServer: false },
-    address: (service: string) => `http://${facts.name}/${service}`,
-  }
-  const all = new Map([[GIT_IMAGE, 'sha256:aa'], ...images])
-  const stored = new Map(
-    [...all].map(([name, digest]) => [name, { spec: { name }, digest, key: '', way: 'built' } as unknown as StoredImage]),
-  )
-  const there = stackOn(stack, facts.kind)
-  const parts = there.parts.filter((part) => part.images.every(({ name }) => all.has(name)))
-  const timing = stack.timing.local
-  const target = { cluster: cluster as unknown as Cluster, environment: 'dev', timing, repoUrl: '', images: stored } as Target
-  return (await renderObjects({ ...there, parts }, target)).objects
+/** The stack's objects for a cluster, on the clock of a rehearsal. The Git server's image is any. */
+export function renderFor({ images, ...facts }: PreviewOptions): Promise<readonly KubeObject[]> {
+  return previewObjects(stack, { ...facts, images: new Map([[GIT_IMAGE, 'sha256:aa'], ...images]) })
 }
 
 const byName = (objects: readonly KubeObject[]) =>

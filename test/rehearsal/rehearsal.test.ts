@@ -2,37 +2,27 @@
  * The cloud commands from end to end without an account: Terraform with AWS's real provider, against moto and a double of EKS whose cluster
  * is a real one on this machine. It proves our commands, not AWS.
  */
-import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GetResourcesCommand, ResourceGroupsTaggingAPIClient } from '@aws-sdk/client-resource-groups-tagging-api'
-import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import { Agent, fetch } from 'undici'
 import { runChild } from '#kit/child'
 import { type Counts, formatCounts, isCounts } from '#kit/counts'
 import { CLUSTER_LABEL, listByLabel } from '#kit/docker'
-import { messageOf } from '#kit/errors'
 import { exec } from '#kit/exec'
-import { Images } from '#kit/images'
 import { root } from '#kit/paths'
 import { createProgress, formatMs } from '#kit/progress'
-import { pythonProgram } from '#kit/python'
-import { Terraform } from '../../cloud/terraform.ts'
-import { imageStore } from '../../local/local.ts'
-import { MOTO } from '../config/moto-fixture.ts'
 import { assert, suite, type Test } from '../suite.ts'
-import { gateway, NAME, NETWORK } from './behind.ts'
+import { NAME } from './behind.ts'
 import { command, type Ended } from './commands.ts'
 import { CREDENTIALS } from './double.ts'
 import { differences, PARITY } from './parity.ts'
-import { AWS_CLI, REGION, type Rehearsal, startRehearsal } from './rehearsal.ts'
-import { BRANCH, startRemote, type UserRemote } from './remote.ts'
+import { CLUSTER, openPlace, type Place, unavailable } from './place.ts'
+import { REGION } from './rehearsal.ts'
 
 const test = suite('rehearsal')
 
 const MINUTE_MS = 60_000
-const SECRET = 'holdfast-dev-repo'
-const CLUSTER = 'holdfast-dev'
 const PROOFS = ['alert-fires', 'hand-edit', 'hpa-scales', 'rollout-lossless']
 /** The whole of it, from the first request to the last: what `npm test` may spend on it. Said, not asserted: it is the machine's too. */
 const BUDGET_MS = 12 * MINUTE_MS
@@ -41,9 +31,10 @@ const progress = createProgress()
 const abort = new AbortController()
 const held = new AsyncDisposableStack()
 const times: [string, number][] = []
-let rehearsal: Rehearsal
-let remote: UserRemote
-let env: Record<string, string | undefined>
+let place: Place
+let rehearsal: Place['rehearsal']
+let remote: Place['remote']
+let env: Place['env']
 
 const why = await unavailable()
 if (why !== undefined) test.skip('the cloud commands from end to end', why)
@@ -53,17 +44,8 @@ const onTerraform: (...given: Parameters<Test>) => void = why === undefined ? te
 test.before(
   async () => {
     if (why !== undefined) return
-    const { signal } = abort
-    const images = new Images({ progress, signal })
-    const registry = await imageStore({ images, progress, signal })
-    rehearsal = held.use(await startRehearsal({ progress, signal, registry }))
-    await gateway()
-    remote = held.use(await startRemote({ cluster: NAME, network: NETWORK, images, signal }))
-    await remote.push()
-    const folder = await mkdtemp(join(tmpdir(), 'holdfast-rehearsal-'))
-    held.defer(() => rm(folder, { recursive: true, force: true }))
-    env = { ...rehearsal.env, ...remote.env, HOLDFAST_DIR: folder, XDG_STATE_HOME: folder, HOLDFAST_CLUSTER: CLUSTER }
-    await giveKey()
+    place = held.use(await openPlace({ progress, signal: abort.signal }))
+    ;({ rehearsal, remote, env } = place)
   },
   { timeoutMs: 5 * MINUTE_MS },
 )
@@ -161,34 +143,7 @@ onTerraform(
   { timeoutMs: 4 * MINUTE_MS },
 )
 
-/** Why Terraform, its provider or moto cannot be had here; undefined where they can. */
-async function unavailable(): Promise<string | undefined> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-terraform-'))
-  try {
-    await using terraform = await Terraform.open({ folder: join(root, 'cloud', 'platform'), dataDir })
-    await terraform.init('none')
-    await Promise.all([pythonProgram(MOTO, 'moto_server'), pythonProgram(AWS_CLI, 'aws')])
-    return undefined
-  } catch (thrown) {
-    return `terraform, moto: ${messageOf(thrown)}`
-  } finally {
-    await rm(dataDir, { recursive: true, force: true })
-  }
-}
-
-const UP = () => [
-  '--json',
-  '--allow-cidr',
-  '203.0.113.7',
-  '--repo',
-  remote.url,
-  '--branch',
-  BRANCH,
-  '--repo-secret',
-  SECRET,
-  '--timing',
-  'local',
-]
+const UP = () => place.upArgs
 const kubeconfig = () => join(env.HOLDFAST_DIR ?? '', CLUSTER, 'kubeconfig')
 
 async function succeed(what: string, name: string, args: readonly string[]): Promise<Ended> {
@@ -215,12 +170,6 @@ async function folder(name: string): Promise<Counts> {
   if (!isCounts(message)) throw new Error('it reported nothing')
   progress.say(formatCounts(message))
   return message
-}
-
-async function giveKey(): Promise<void> {
-  const client = new SecretsManagerClient({ region: REGION, endpoint: rehearsal.motoUrl, credentials: CREDENTIALS })
-  const SecretString = JSON.stringify({ username: 'reader', password: 'reads-only' })
-  await client.send(new CreateSecretCommand({ Name: SECRET, SecretString }))
 }
 
 async function taggedArns(): Promise<string[]> {

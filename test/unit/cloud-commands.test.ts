@@ -1,10 +1,14 @@
 /** The cloud commands without a cloud: what is refused before anything is made, what a plan costs and may do, what fits. */
 import { createHash, createHmac } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { Failure } from '#kit/errors'
 import { exec } from '#kit/exec'
 import { root } from '#kit/paths'
-import { principalOf } from '../../cloud/aws.ts'
-import { kubeconfig } from '../../cloud/eks.ts'
+import { Aws, principalOf } from '../../cloud/aws.ts'
+import { describeCluster, kubeconfig } from '../../cloud/eks.ts'
 import { briefOf, refuseLoss, renderBrief } from '../../cloud/gate.ts'
 import type { PlanJson } from '../../cloud/plan.ts'
 import { fitOf, type Group, sizeOf } from '../../cloud/preflight.ts'
@@ -61,6 +65,35 @@ for (const [name, args, sentence] of REFUSED) {
     { timeoutMs: 30_000 },
   )
 }
+
+// ── What AWS refuses ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** An AWS that refuses everything. */
+async function refusing<T>(work: (aws: Aws) => Promise<T>): Promise<T> {
+  const server = createServer((_, response) => {
+    response.writeHead(403, { 'content-type': 'application/json', 'x-amzn-errortype': 'AccessDeniedException' })
+    response.end(JSON.stringify({ message: 'User x is not authorized' }))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const before = { ...process.env }
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  Object.assign(process.env, { AWS_ENDPOINT_URL: url, AWS_ACCESS_KEY_ID: 'x', AWS_SECRET_ACCESS_KEY: 'x' })
+  try {
+    return await work(new Aws('us-east-2'))
+  } finally {
+    process.env = before
+    server.closeAllConnections()
+    server.close()
+  }
+}
+
+test('what AWS refuses is told in a sentence, with what was asked', async () => {
+  await refusing(async (aws) => {
+    const refused = await assert.rejects(describeCluster(aws, 'holdfast-dev'), 'AWS')
+    assert.is(refused.message, 'AWS refuses DescribeCluster: User x is not authorized')
+    assert.instance(refused, Failure)
+  })
+})
 
 // ── The plan ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Failure, UserError } from '#kit/errors'
-import { type Diagnostic, explain, parseEvent, progressOf, type TerraformEvent } from '../../cloud/events.ts'
-import { effectOf, effectsOf, type ResourceChange, stepsOf } from '../../cloud/plan.ts'
+import { type Diagnostic, explain, parseEvent, progressOf, stepsIn, type TerraformEvent } from '../../cloud/events.ts'
+import { effectOf, effectsOf, type ResourceChange } from '../../cloud/plan.ts'
 import { cliSettings, findToolchain } from '../../cloud/toolchain.ts'
 import { assert, suite } from '../suite.ts'
 
@@ -81,9 +81,17 @@ test('a lock that somebody holds is told with the way to break it', () => {
   const held: Diagnostic = {
     severity: 'error',
     summary: 'Error acquiring the state lock',
-    detail: 'Lock Info:\n  ID:        42-7\n  Who: a@b',
+    detail: `412 PreconditionFailed\nLock Info:\n  ID:        42-7\n  Path:      b/dev/terraform.tfstate\n  Operation: OperationTypeApply
+  Who:       a@b\n  Version:   1.11.4\n  Created:   2026-11-26 05:06:07.89 +0000 UTC\n  Info:      `,
   }
-  assert.match(explain('Cannot plan', [held], '').message, /nobody is at work any more: terraform force-unlock 42-7$/)
+  const error = explain('Cannot plan', [held], '')
+  assert.instance(error, UserError)
+  assert.is(
+    error.message,
+    'Cannot plan: a@b has the state locked since 2026-11-26 05:06:07 (apply). Wait for them; if that run is gone for good: aws s3 rm s3://b/dev/terraform.tfstate.tflock',
+  )
+  const denied = { ...held, detail: 'AccessDenied' }
+  assert.match(explain('Cannot plan', [denied], '').message, /state lock: AccessDenied$/)
 })
 
 test('progress counts what is done and names what is under way', () => {
@@ -103,6 +111,12 @@ test('progress counts what is done and names what is under way', () => {
   assert.equal(below, [])
 })
 
+test('how much a plan does is told by its summary, and nothing where there is none', () => {
+  const summary = (add: number) => ({ type: 'change_summary', '@message': '', changes: { add, change: 2, remove: 1 } }) as TerraformEvent
+  assert.is(stepsIn([summary(9), summary(4)]), 7)
+  assert.is(stepsIn([]), 0)
+})
+
 const change = (...actions: ResourceChange['change']['actions']) =>
   ({ address: 'a', mode: 'managed', type: 't', name: 'n', change: { actions, before: null, after: null } }) as const
 
@@ -119,7 +133,6 @@ test('what a plan does to a resource is told from its actions, whatever their or
   assert.is(effectOf({ ...change('read'), mode: 'data' }), undefined)
   const plan = { format_version: '1.2', resource_changes: effects }
   assert.is(effectsOf(plan).replaced.length, 2)
-  assert.is(stepsOf(plan), 7)
 })
 
 test.run()

@@ -1,8 +1,11 @@
 /** The gates: each red on a planted fault, green without it, and never green because it did not look. */
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GATES, pickGates, readBiome, readTsc } from '#kit/gates'
+import { readBiome, readTsc } from '#kit/gate/code'
+import { pickGates } from '#kit/gate/gate'
 import { root } from '#kit/paths'
+import { gates } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { createRepository, runFile, type Tree } from './tree-fixture.ts'
 
@@ -18,7 +21,8 @@ function createProject(files: Readonly<Record<string, string>>): Tree {
 }
 
 async function problemsOf(name: string, tree: Tree): Promise<string[]> {
-  return (await Promise.all(pickGates([name]).map((gate) => gate.run(tree.path)))).flat()
+  const checks = pickGates(gates, [name]).flatMap((gate) => gate.checks)
+  return (await Promise.all(checks.map((check) => check.run({ root: tree.path })))).flat()
 }
 
 /** Where, the code, and the rule that must see it. */
@@ -97,38 +101,67 @@ test('readTsc() does not take an odd end for clean', () => {
 })
 
 test('pickGates() gives all, or those that are named', () => {
-  assert.equal(pickGates([]), GATES)
+  assert.equal(pickGates(gates, []), gates)
   assert.equal(
-    pickGates(['secrets', 'lint']).map(({ name }) => name),
-    ['lint', 'secrets'],
+    pickGates(gates, ['types', 'secrets']).map(({ name }) => name),
+    ['secrets', 'types'],
   )
 })
 
-test('the command lists the gates as one array, without running them', async () => {
-  const { exitCode, output } = await runFile(join(root, 'scripts', 'gate.ts'), { args: ['--list', '--json'] })
-  const rows = JSON.parse(output) as Record<string, string>[]
-  assert.equal(
-    rows.map(({ name, tool }) => [name, tool]),
-    [
-      ['lint', '@biomejs/biome'],
-      ['types', 'typescript'],
-      ['secrets', 'gitleaks'],
-    ],
-  )
-  assert.ok(rows.every(({ version = '', how = '' }) => /^\d+\.\d+\.\d+$/.test(version) && how !== ''))
-  assert.is(exitCode, 0)
+test(
+  'the command lists an element for each tool of a gate, without running any',
+  async () => {
+    const { exitCode, output } = await runFile(join(root, 'scripts', 'gate.ts'), { args: ['--list', '--json'] })
+    const rows = JSON.parse(output) as Record<string, string>[]
+    assert.equal(
+      rows.map(({ name, tool }) => [name, tool]),
+      gates.flatMap(({ name, checks }) => checks.map(({ tool }) => [name, tool])),
+    )
+    assert.equal(
+      [...new Set(rows.map(({ name }) => name))],
+      ['secrets', 'dependencies', 'licences', 'lint', 'types', 'unit', 'chart', 'rules', 'terraform', 'workflows', 'dockerfiles', 'image'],
+    )
+    for (const { tool, version = '', how = '', about = '' } of rows) {
+      assert.match(version, /^v?\d+(\.\d+)+|^[\w ]*live[\w ]*$/, tool)
+      assert.ok(how !== '' && about !== '', tool)
+    }
+    assert.is(exitCode, 0)
+  },
+  LONG,
+)
+
+test('every tool is pinned by a file that is there', () => {
+  for (const { pin, tool } of gates.flatMap(({ checks }) => checks)) assert.ok(existsSync(join(root, pin)), `${tool}: ${pin}`)
 })
 
-test('the command answers an unknown gate with the nearest one, and exit code 2', async () => {
-  const { exitCode, output } = await runFile(join(root, 'scripts', 'gate.ts'), { args: ['--only', 'lint,typs'] })
-  assert.is(output, "Cannot run the gate 'typs': there is none of that name. Did you mean 'types'? Known: lint, types, secrets")
-  assert.is(exitCode, 2)
-})
+test(
+  'the command answers an unknown gate with the nearest one, and exit code 2',
+  async () => {
+    const { exitCode, output } = await runFile(join(root, 'scripts', 'gate.ts'), { args: ['--only', 'lint,typs'] })
+    assert.match(output, /^Cannot run the gate 'typs': there is none of that name\. Did you mean 'types'\? Known: secrets, /)
+    assert.is(exitCode, 2)
+  },
+  LONG,
+)
 
-test('npm test answers an unknown stage in the same way', async () => {
-  const { exitCode, output } = await runFile(join(root, 'scripts', 'test.ts'), { args: ['unti'] })
-  assert.match(output, /^Cannot run the tests of 'unti'.*Did you mean 'unit'\?/)
-  assert.is(exitCode, 2)
-})
+test(
+  '--fix mends the formatting and leaves what only a person can mend',
+  async () => {
+    using tree = createProject({ 'local/a.ts': 'export const a = "b";\n', 'local/c.ts': 'export const a = (x: any) => x\n' })
+    for (const { fix } of pickGates(gates, ['lint']).flatMap(({ checks }) => checks)) await fix?.({ root: tree.path })
+    assert.match((await problemsOf('lint', tree)).join('\n'), /^local\/c\.ts:1 — [^\n]*noExplicitAny[^\n]*$/)
+  },
+  LONG,
+)
+
+test(
+  'npm test answers an unknown stage in the same way',
+  async () => {
+    const { exitCode, output } = await runFile(join(root, 'scripts', 'test.ts'), { args: ['unti'] })
+    assert.match(output, /^Cannot run the tests of 'unti'.*Did you mean 'unit'\?/)
+    assert.is(exitCode, 2)
+  },
+  LONG,
+)
 
 test.run()

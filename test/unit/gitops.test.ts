@@ -116,6 +116,19 @@ test('what was promoted stays as it is, whatever the stack renders now', async (
   assert.is(files.get(path), 'kept: true\n')
 })
 
+test('in a cluster of its own an environment follows promotions as well: what the working tree holds does not come to it', async () => {
+  const there = { ...target, environment: 'staging' as const }
+  const compose = async (before: Record<string, string>) => {
+    const files = new Map(Object.entries(before))
+    composeDeploy(files, stack, { target: there, rendered: await renderObjects(stack, there) })
+    return files
+  }
+  assert.equal(applicationNames(await compose({ 'environments/staging/demo.yaml': 'replicas: 3\n' })), ['namespaces'])
+  const path = 'applications/application.argocd.demo-staging.yaml'
+  const files = await compose({ 'environments/staging/demo.yaml': 'image:\n  digest: sha256:dd\n', [path]: 'kept: true\n' })
+  assert.is(files.get(path), 'kept: true\n')
+})
+
 test('filesWithDigest() gives the values and the Application of one environment, and keeps other values', () => {
   const before = new Map([['environments/staging/demo.yaml', 'replicas: 4\nimage:\n  digest: sha256:old\n']])
   const files = filesWithDigest(before, part, { target: { ...target, environment: 'staging' }, digest: 'sha256:new' })

@@ -1,4 +1,4 @@
-import { applicationCondition, currentPods, podProblem, stackCondition } from '#core'
+import { applicationCondition, currentPods, pastPods, podProblem, stackCondition } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { assert, suite } from '../suite.ts'
 
@@ -33,6 +33,37 @@ test('an Application that is Synced to an older revision is pending, however hea
 test('an Application that has not compared its present sources is pending', () => {
   const stale = { ...synced, sync: { ...sync, comparedTo: { sources: [{ targetRevision: 'source', helm: 'older' }] } } }
   assert.is(applicationCondition(app(stale), wanted).state, 'pending')
+})
+
+test('what was compared before the node was started is of another life', () => {
+  const since = (time: string) => applicationCondition(app(synced), { ...wanted, comparedSinceMs: Date.parse(time) }).state
+  assert.is(since('2026-01-01T00:10:02Z'), 'pending')
+  // Kubernetes keeps no parts of a second.
+  assert.is(since('2026-01-01T00:10:01.900Z'), 'ready')
+})
+
+test('pastPods() names the pods that were said to run before their machine was started, and no others', () => {
+  const on = (name: string, nodeName: string, ...states: object[]): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name },
+    spec: { nodeName },
+    status: { containerStatuses: states.map((state) => ({ state })) },
+  })
+  const [old, now] = ['2026-01-01T00:09:59Z', '2026-01-01T00:10:00Z'].map((startedAt) => ({ running: { startedAt } }))
+  const pods = [
+    on('old', 'n1', old ?? {}),
+    on('anew', 'n1', now ?? {}),
+    on('half', 'n1', now ?? {}, old ?? {}),
+    on('ended', 'n1', { terminated: {} }),
+    on('elsewhere', 'n2', old ?? {}),
+    on('not ours', 'n3', old ?? {}),
+  ]
+  const starts = new Map([
+    ['n1', Date.parse('2026-01-01T00:10:00.700Z')],
+    ['n2', Date.parse('2026-01-01T00:00:00Z')],
+  ])
+  assert.equal(pastPods(pods, starts), ['old', 'half'])
 })
 
 test('a chart that does not render is terminal when compared after the push and pending before', () => {

@@ -64,6 +64,20 @@ test('an explained error is one sentence: 2 for bad input, 1 for a failure', asy
   assert.equal([failure.output, failure.exitCode], ['Cannot do it: no network', 1])
 })
 
+test('what explains a failure stands below it; bad input has said its next step itself', async () => {
+  const explained = (thrown: string) =>
+    runSource(
+      `import { main } from '${urlOf('scripts/kit/main.ts')}'\nimport { Failure, UserError } from '${urlOf('scripts/kit/errors.ts')}'\n` +
+        "await main({ name: 'it', summary: 'Try it', example: 'npm run it', declare: (it) => it.option('--name <name>', 'whose', 'demo'), " +
+        "explain: async (message, { name }) => [name + ': ' + message], " +
+        `run: async () => { throw ${thrown} } })`,
+    )
+  const failure = await explained("new Failure({ what: 'Cannot do it', why: 'no room' })")
+  assert.equal([failure.output, failure.exitCode], ['Cannot do it: no room\ndemo: Cannot do it: no room', 1])
+  assert.is((await explained("new UserError({ what: 'Cannot do it', why: 'no name' })")).output, 'Cannot do it: no name')
+  assert.match((await explained("new TypeError('x')")).output, /TypeError: x\n.*\ndemo: x$/s)
+})
+
 test('any other error is a bug and shows its stack', async () => {
   const { exitCode, output } = await runCommand("throw new TypeError('x is not a function')")
   assert.match(output, /This is a bug in Holdfast.*\nTypeError: x is not a function\n {4}at /s)

@@ -2,7 +2,7 @@
 import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stripVTControlCharacters } from 'node:util'
-import { createProgress, formatMs, type Progress, type ProgressOptions } from '#kit/progress'
+import { createProgress, formatMs, type Progress, type ProgressOptions, timingsJson } from '#kit/progress'
 import { runStage } from '#kit/stage'
 import { assert, suite } from '../suite.ts'
 import { ESC, screenOf } from './screen-fixture.ts'
@@ -36,6 +36,24 @@ test('without a terminal each start and end is a plain line', async () => {
       ['push', 'failed'],
     ],
   )
+})
+
+test('timings are one line of JSON, in whole milliseconds, the failed steps among them', async () => {
+  const { progress } = record(false)
+  await progress.step('it’s "done"', async () => {})
+  await progress.step('push', () => Promise.reject(new Error('boom'))).catch(() => {})
+  const line = timingsJson(progress, 12.7)
+  assert.match(line, /^[^\n]+\n$/)
+  const { elapsedMs, steps } = JSON.parse(line)
+  assert.is(elapsedMs, 13)
+  assert.equal(
+    steps.map(({ step, outcome }: { step: string; outcome: string }) => [step, outcome]),
+    [
+      ['it’s "done"', 'ok'],
+      ['push', 'failed'],
+    ],
+  )
+  assert.ok(steps.every(({ ms }: { ms: number }) => Number.isInteger(ms)))
 })
 
 test('on a terminal a running step is redrawn, cut to the width', async () => {

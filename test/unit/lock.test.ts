@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -35,12 +36,12 @@ test('another cluster has a lock of its own', async () => {
   })
 })
 
-test('a lock is gone after its disposal', async () => {
+test('a lock is gone after its disposal, with the folder where nothing else is in it', async () => {
   await inFolder(async (folder) => {
     {
       await using _lock = await takeLock('local', 'local:up', folder)
     }
-    assert.equal(await readdir(folder), [])
+    assert.not.ok(existsSync(folder))
   })
 })
 
@@ -60,6 +61,16 @@ test('a lock whose number now belongs to another process is taken over', async (
   await inFolder(async (folder) => {
     await writeFile(join(folder, 'local.lock'), JSON.stringify({ pid: process.pid, started: 'long ago', command: 'local:up' }))
     await using _lock = await takeLock('local', 'local:up', folder)
+  })
+})
+
+test('the draft that a killed command left is gone, that of a living one stays', async () => {
+  await inFolder(async (folder) => {
+    const child = spawn('true')
+    await new Promise((done) => child.once('exit', done))
+    for (const pid of [child.pid, process.ppid]) await writeFile(join(folder, `other.lock.${pid}`), '{}')
+    await using _lock = await takeLock('local', 'local:up', folder)
+    assert.equal((await readdir(folder)).toSorted(), ['local.lock', `other.lock.${process.ppid}`])
   })
 })
 

@@ -3,11 +3,13 @@ import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parse } from 'yaml'
 import { type Cluster, checkNeeds, drain, type Eviction, type Scenario, settle, type UndoStep } from '#core'
 import { Failure, UserError } from '#kit/errors'
 import { type Kube, KubeError, type KubeObject, type ListRef, type ObjectRef } from '#kit/kube'
 import { makeJoinToken } from '../../local/join.ts'
 import { agentName, agentVolumeNames, containerName, HoldfastAgent, volumeNames } from '../../local/node-container.ts'
+import { registryHosting } from '../../local/registry/hosting.ts'
 import { assert, suite } from '../suite.ts'
 
 const test = suite('nodes')
@@ -156,6 +158,32 @@ test('an agent’s container publishes nothing and is not tied to the command th
   assert.is(agent.hostConfig.Privileged, false)
   assert.is(agent.hostConfig.Binds.length, 5)
   assert.is(agent.contentsToCopy.find(({ target }) => target.endsWith('join-token'))?.mode, 0o600)
+})
+
+test('a node asks our registry for what is named by it, as for what is named by upstream’s', () => {
+  const spec = { cluster: 'x', nameservers: [], files: [], mirrors: ['other:1'] }
+  const hostsOf = (registry: object) => {
+    const config = { image: 'x', args: [], ports: [], privileges: 'capabilities', ...registry } as const
+    const agent = new HoldfastAgent('holdfast-x.2', { ...spec, config }, 'token') as unknown as {
+      readonly contentsToCopy: { readonly target: string; readonly content: string }[]
+    }
+    const file = agent.contentsToCopy.find(({ target }) => target.endsWith('registries.yaml'))
+    return Object.entries(JSON.parse(file?.content ?? '{}').mirrors as Record<string, { endpoint: string[] }>)
+  }
+  const hosts = hostsOf({ registry: '127.0.0.1:16430' })
+  assert.ok(hosts.some(([host]) => host === 'quay.io'))
+  assert.equal(
+    hosts.slice(-2).map(([host]) => host),
+    ['other:1', '127.0.0.1:16430'],
+  )
+  for (const [host, { endpoint }] of hosts) assert.equal(endpoint, ['http://registry:5000'], host)
+  assert.equal(hostsOf({}).length, hosts.length - 1, 'a node of before')
+})
+
+test('the registry is named in the form that tools read', () => {
+  const { metadata, data } = registryHosting('127.0.0.1:16430')
+  assert.equal([metadata.namespace, metadata.name], ['kube-public', 'local-registry-hosting'])
+  assert.equal(parse(data['localRegistryHosting.v1']), { host: '127.0.0.1:16430' })
 })
 
 // ── Scenarios ───────────────────────────────────────────────────────────────────────────────────────────────────────

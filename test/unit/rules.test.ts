@@ -2,7 +2,7 @@
 import { symlinkSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { GATES } from '#kit/gates'
+import { lint } from '#kit/gate/code'
 import { importLaw, importsOf } from '#kit/imports'
 import { root } from '#kit/paths'
 import { checkRules, exactVersions, executableBits, fileLength, machineNames, type Rule, testFiles } from '#kit/rules'
@@ -79,7 +79,7 @@ test("Biome's settings say the same while one types", async () => {
   const files = Object.fromEntries(IMPORTS.map(([file]) => [file, '']))
   for (const [file, specifier] of IMPORTS) files[file] += `import '${specifier}'\n`
   using tree = createRepository({ ...files, 'biome.json': await readFile(join(root, 'biome.json'), 'utf8'), 'package.json': MANIFEST })
-  const problems = (await GATES.find(({ name }) => name === 'lint')?.run(tree.path)) ?? []
+  const problems = (await lint.checks[0]?.run({ root: tree.path })) ?? []
   const found = problems.filter((problem) => problem.includes('noRestrictedImports')).map((problem) => problem.split(' — ')[0])
   const lineOf = (file: string, index: number) => IMPORTS.slice(0, index + 1).filter(([other]) => other === file).length
   const forbidden = IMPORTS.flatMap(([file, , allowed], index) => (allowed ? [] : [`${file}:${lineOf(file, index)}`]))
@@ -141,7 +141,7 @@ test('a test file imports the guarded suite, runs, and stands where a runner loo
   })
   assert.equal(problems, [
     'local/helper.ts:1 — imports uvu — import test/suite.ts, which guards it',
-    'test/lost.test.ts:1 — no runner looks here — move it to test/{unit,config,contract,live,series,rehearsal}/',
+    'test/lost.test.ts:1 — no runner looks here — move it to test/{unit,config,gates,contract,live,series,rehearsal,comeback}/',
     'test/unit/bare.test.ts:1 — imports uvu — import test/suite.ts, which guards it',
     "test/unit/bare.test.ts:1 — does not import '../suite.ts' — its failures would not count",
     'test/unit/silent.test.ts:1 — never calls .run() — its tests would not run',

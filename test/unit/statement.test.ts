@@ -1,4 +1,7 @@
 /** What proofs showed of a digest: written, opened, refused. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import {
   type Digest,
   missingProofs,
@@ -9,13 +12,13 @@ import {
   type RunRecord,
   type Scenario,
   type Statement,
-  sealStatement,
   shownBy,
   statementOf,
   type Verdict,
 } from '#core'
 import { UserError } from '#kit/errors'
 import { sha256 } from '#kit/hash'
+import { keySigning } from '#kit/signing'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { digest } from './platform-fixture.ts'
@@ -26,10 +29,15 @@ const proof = (name: string, verdict: Verdict = 'held'): ProvenProof => ({ name,
 const image = { name: 'holdfast/service', digest: digest('a') }
 const proven = (...proofs: readonly ProvenProof[]) =>
   statementOf({ environment: 'dev', image, deploy: 'c'.repeat(40), proofs: proofs.length === 0 ? [proof('x'), proof('y')] : proofs })
-const pointerOf = (content: string): Digest => `sha256:${sha256(content)}`
+const folder = await mkdtemp(join(tmpdir(), 'holdfast-statement-'))
+test.after(() => rm(folder, { recursive: true, force: true }))
+const signing = keySigning(folder)
+const seal = (content: Statement | string) => signing.sign(typeof content === 'string' ? content : JSON.stringify(content))
+
+const pointerOf = (bundle: string): Digest => `sha256:${sha256(bundle)}`
 /** As verified for `dev` and the digest of `image`. */
-function open(content: string, pointer = pointerOf(content)) {
-  const opened = openStatement(content, { pointer, environment: 'dev', digest: image.digest })
+async function open(bundle: string, pointer = pointerOf(bundle)) {
+  const opened = await openStatement(bundle, { pointer, environment: 'dev', digest: image.digest, signing })
   return 'refused' in opened ? opened.refused : opened.statement
 }
 
@@ -52,41 +60,36 @@ test('a statement is an in-toto test result about one digest', () => {
   assert.equal([failed.result, failed.passedTests, failed.failedTests], ['FAILED', ['y'], ['x']])
 })
 
-test('a statement is opened by who has its digest', () => {
-  assert.equal(open(sealStatement(proven())), proven())
+test('a statement is opened by who has the digest of its bundle', async () => {
+  assert.equal(await open(await seal(proven())), proven())
 })
 
-test('a tampered statement is refused, also where only a space is different', () => {
-  const content = sealStatement(proven(proof('x')))
-  const forged = content.replace('"x"', '"y"')
+test('another bundle than the one pointed to is refused, also where only a space is different', async () => {
+  const [content, other] = [await seal(proven(proof('x'))), await seal(proven(proof('y')))]
   assert.is(
-    open(forged, pointerOf(content)),
-    `its bytes are ${pointerOf(forged).slice(0, 19)}, and deploy points to ${pointerOf(content).slice(0, 19)}`,
+    await open(other, pointerOf(content)),
+    `its bytes are ${pointerOf(other).slice(0, 19)}, and deploy points to ${pointerOf(content).slice(0, 19)}`,
   )
-  assert.match(open(`${content} `, pointerOf(content)) as string, /^its bytes are/)
+  assert.match((await open(`${content} `, pointerOf(content))) as string, /^its bytes are/)
 })
 
-test('a statement that was copied from another digest or environment is refused', () => {
-  const of = (change: object) => sealStatement({ ...proven(), ...change } as Statement)
+test('a statement that was copied from another digest or environment is refused', async () => {
+  const of = (change: object) => seal({ ...proven(), ...change } as Statement)
   const other = [{ name: image.name, digest: { sha256: 'b'.repeat(64) } }]
-  assert.is(open(of({ subject: other })), `it is about sha256:${'b'.repeat(12)}, not about sha256:${'a'.repeat(12)}`)
-  assert.match(open(of({ subject: [...proven().subject, ...other] })) as string, /^it is about/)
+  assert.is(await open(await of({ subject: other })), `it is about sha256:${'b'.repeat(12)}, not about sha256:${'a'.repeat(12)}`)
+  assert.match((await open(await of({ subject: [...proven().subject, ...other] }))) as string, /^it is about/)
   const elsewhere = statementOf({ environment: 'staging', image, deploy: '', proofs: [proof('x')] })
-  assert.is(open(sealStatement(elsewhere)), "it was made in 'staging', not in 'dev'")
+  assert.is(await open(await seal(elsewhere)), "it was made in 'staging', not in 'dev'")
 })
 
-test('what is no test result, and one that failed, are refused', () => {
-  const nothing = 'it is no test-result statement of in-toto'
-  for (const content of [
-    '',
-    'null',
-    '[]',
-    '{"_type":"x"}',
-    JSON.stringify({ ...proven(), predicateType: 'https://slsa.dev/provenance/v1' }),
-  ])
-    assert.is(open(content), nothing, content)
-  assert.is(open(JSON.stringify({ ...proven(), predicate: { result: 'PASSED' } })), nothing)
-  assert.is(open(sealStatement(proven(proof('x', 'violated')))), 'its result is FAILED')
+test('what is signed and no test result, and one that failed, are refused', async () => {
+  const signed = async (content: string) => open(await seal(content))
+  for (const content of ['null', '[]', '{"_type":"x"}', JSON.stringify({ ...proven(), subject: [null] })])
+    assert.is(await signed(content), 'it is no statement of in-toto', content)
+  const other = 'it is no test-result statement of in-toto'
+  assert.is(await signed(JSON.stringify({ ...proven(), predicateType: 'https://slsa.dev/provenance/v1' })), other)
+  assert.is(await signed(JSON.stringify({ ...proven(), predicate: { result: 'PASSED' } })), other)
+  assert.is(await open(await seal(proven(proof('x', 'violated')))), 'its result is FAILED')
 })
 
 test('missingProofs() names what a statement does not say to have held', () => {

@@ -65,7 +65,7 @@ const FAULTS: readonly (readonly [what: string, from: string, to: string, says: 
     'permissions of a job',
     '    timeout-minutes: 10\n',
     '    timeout-minutes: 10\n    permissions: write-all\n',
-    /:12 — permits a job more than to read and to prove who it is/,
+    /:12 — permits a job what none may have here — write one of \{contents:read,id-token:write\}, /,
   ],
   [
     'a token for who runs it off GitHub too',
@@ -88,6 +88,12 @@ const FAULTS: readonly (readonly [what: string, from: string, to: string, says: 
     `npm test\n        env: { A: "${filled('secrets.A')}" }`,
     /:15 — 'A' has a value that only GitHub knows/,
   ],
+  [
+    'the token of the run where everybody runs it',
+    'npm test',
+    `npm test\n        env: { GITHUB_TOKEN: "${filled('github.token')}" }`,
+    /:15 — 'GITHUB_TOKEN' has a value that only GitHub knows/,
+  ],
   ['a step that does nothing', 'run: npm test', 'name: idle', /:14 — does nothing/],
   ['a job without steps', /steps:.*/s.exec(GOOD)?.[0] ?? '', 'steps: []\n', /:12 — has no step/],
   ['no job', /jobs:.*/s.exec(GOOD)?.[0] ?? '', 'jobs: {}\n', /:8 — has no job/],
@@ -109,6 +115,16 @@ test('each planted fault is told at its line, and nothing else is', () => {
     assert.is(problems.length, 1, `${what}: ${problems.join('\n')}`)
     assert.match(problems[0] ?? '', says, what)
   }
+})
+
+test('a job that only GitHub runs may be given the token of the run, and permissions that are known', () => {
+  const given = GOOD.replace(
+    '    runs-on',
+    '    if: github.ref == x\n    permissions: {contents: write, packages: read, pull-requests: write}\n    runs-on',
+  )
+  assert.equal(problemsOf(given.replace('npm test', `npm test\n        env: { GITHUB_TOKEN: "${filled('github.token')}" }`)), [])
+  assert.match(problemsOf(given.replace('packages: read', 'packages: write')).join(), 'permits a job what none may have here')
+  assert.match(problemsOf(given.replace('npm test', `npm test\n        env: { TOKEN: "${filled('github.token')}" }`)).join(), 'only GitHub')
 })
 
 test('the workflows of this repository keep the rules', async () => {

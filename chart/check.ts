@@ -1,0 +1,196 @@
+/** The gate over the chart and the manifests: what helm says of it, whether the API server would take it, and the policies of its environments. */
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseAllDocuments } from 'yaml'
+import { exec } from '#kit/exec'
+import { type Check, type Gate, goVersionOf, have, type Look, npmVersion, ownVersion } from '#kit/gate/gate'
+import type { KubeObject } from '#kit/kube'
+import { createSchemas } from '#kit/schemas'
+import { oneLine } from '#kit/text'
+import { tool } from '#kit/tools'
+import { judgeObject, readPolicies } from './policy.ts'
+
+const HELM = 'local/tools/helm'
+const KUBECONFORM = 'local/tools/kubeconform'
+const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`
+
+/** @param cloudObjects what Git would hold for a cluster in the cloud, the definitions of the kinds among it. */
+export function chartGate(cloudObjects: () => Promise<readonly KubeObject[]>): Gate {
+  const kubeconform: Check = {
+    tool: 'kubeconform',
+    source: 'Go module',
+    pin: `${KUBECONFORM}/go.mod`,
+    about: 'what each values file renders, and the policies, by the schemas of the pinned Kubernetes',
+    version: () => goVersionOf(KUBECONFORM, 'github.com/yannh/kubeconform'),
+    async run(look) {
+      const program = await have(() => tool('kubeconform'), look.signal)
+      const definitions = (await cloudObjects()).filter(({ kind }) => kind === 'CustomResourceDefinition')
+      return runKubeconform(program, { definitions, ...look })
+    },
+  }
+  const digests: Check = {
+    tool: 'digests',
+    source: 'ours',
+    pin: 'chart/check.ts',
+    about: 'every image that the cloud would run is named by its digest',
+    version: ownVersion,
+    run: async () => taggedImages(await cloudObjects()),
+  }
+  return { name: 'chart', checks: [helmLint, kubeconform, policyCheck, digests] }
+}
+
+const helmLint: Check = {
+  tool: 'helm',
+  source: 'Go module',
+  pin: `${HELM}/go.mod`,
+  about: 'helm lint with each values file',
+  version: () => goVersionOf(HELM, 'helm.sh/helm/v4'),
+  async run({ root, signal }) {
+    const found = await eachValuesFile(root, async (file) => {
+      const { stdout, stderr, exitCode } = await helm(['lint', '--strict', join(root, 'chart'), ...valuesOf(root, file)], {
+        accept: [0, 1],
+        signal,
+      })
+      const said = `${stdout}\n${stderr}`.split('\n').filter((line) => !/^(==>|\[INFO\]|\s*$)/.test(line))
+      if (exitCode === 0) return []
+      return [`chart/${file}:1 — helm lint: ${oneLine(said.join(' '))} — mend the chart`]
+    })
+    return found.flat()
+  },
+}
+
+const policyCheck: Check = {
+  tool: 'policies',
+  source: 'ours',
+  pin: 'package.json',
+  about: 'what each values file renders, by the policies that its environments enforce (CEL by @marcbachmann/cel-js)',
+  version: () => npmVersion('@marcbachmann/cel-js'),
+  async run(look) {
+    const policies = await readPolicies(look.root)
+    if (policies.length === 0) return ['chart/policies:1 — holds no policy — put one back']
+    return (await renderings(look)).flatMap(({ file, objects }) =>
+      objects.flatMap((object) =>
+        judgeObject(object, policies).map(
+          ({ policy, message }) => `chart/${file}:1 — ${object.kind} ${object.metadata.name} is refused by ${policy} — ${message}`,
+        ),
+      ),
+    )
+  },
+}
+
+interface HelmOptions {
+  readonly accept?: readonly number[]
+  readonly signal: AbortSignal | undefined
+}
+
+async function helm(args: readonly string[], { signal, accept = [0] }: HelmOptions) {
+  const program = await have(() => tool('helm'), signal)
+  return exec(program, args, { accept, env: { HELM_NO_PLUGINS: '1' }, ...(signal === undefined ? {} : { signal }) })
+}
+
+const valuesOf = (root: string, file: string) => ['--values', join(root, 'chart', file), '--set', `image.digest=${DIGEST}`]
+
+async function eachValuesFile<T>(root: string, work: (file: string) => Promise<T>): Promise<T[]> {
+  const files = (await readdir(join(root, 'chart'))).filter((name) => /^values.*\.yaml$/.test(name)).sort()
+  if (files.length === 0) throw new Error('chart/ holds no values file')
+  return Promise.all(files.map(work))
+}
+
+interface Rendering {
+  readonly file: string
+  readonly objects: readonly KubeObject[]
+}
+
+/** By values file, both kinds of workload: what an environment is rolled out with is a value too. */
+async function renderings({ root, signal }: Look): Promise<Rendering[]> {
+  const render = async (file: string, kind: string) => {
+    const args = [
+      'template',
+      'service',
+      join(root, 'chart'),
+      '--namespace',
+      'dev',
+      ...valuesOf(root, file),
+      '--set',
+      `workload.kind=${kind}`,
+    ]
+    const { stdout } = await helm(args, { signal })
+    return parseAllDocuments(stdout).flatMap((document) => (document.toJS() as KubeObject | null) ?? [])
+  }
+  return eachValuesFile(root, async (file) => {
+    const objects = (await Promise.all(['Deployment', 'Rollout'].map((kind) => render(file, kind)))).flat()
+    if (objects.length === 0) throw new Error(`chart/${file} renders nothing`)
+    return { file, objects }
+  })
+}
+
+interface KubeconformOptions extends Look {
+  readonly definitions: readonly KubeObject[]
+}
+
+interface KubeconformReport {
+  readonly resources: readonly {
+    readonly filename: string
+    readonly kind: string
+    readonly name: string
+    readonly status: string
+    readonly msg: string
+  }[]
+}
+
+async function runKubeconform(program: string, { definitions, ...look }: KubeconformOptions): Promise<string[]> {
+  await using folder = await temporaryFolder()
+  const policies = { file: 'policies', objects: (await readPolicies(look.root)).flatMap(({ objects }) => objects) }
+  const all = [...(await renderings(look)), policies]
+  await writeSchemas(folder.path, { definitions, objects: all.flatMap(({ objects }) => objects) })
+  const files = all.map(async ({ file, objects }) => {
+    const path = join(folder.path, `${file}.json`)
+    await writeFile(path, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
+    return path
+  })
+  const args = ['-output=json', '-strict', `-schema-location=${folder.path}/{{.ResourceKind}}{{.KindSuffix}}.schema.json`]
+  const given = look.signal === undefined ? {} : { signal: look.signal }
+  const { stdout } = await exec(program, [...args, ...(await Promise.all(files))], { accept: [0, 1], ...given })
+  const { resources } = JSON.parse(stdout) as KubeconformReport
+  return resources.map(({ filename, kind, name, msg }) => {
+    const file = filename.slice(folder.path.length + 1, -'.json'.length)
+    return `chart/${file}:1 — ${kind} ${name}: ${msg.replaceAll(/\s+/g, ' ')} — mend the template`
+  })
+}
+
+interface SchemaRequest {
+  readonly definitions: readonly KubeObject[]
+  readonly objects: readonly KubeObject[]
+}
+
+/** A file for each kind, by the name under which kubeconform looks for it. */
+async function writeSchemas(folder: string, { definitions, objects }: SchemaRequest): Promise<void> {
+  const schemaOf = await createSchemas(definitions)
+  for (const { apiVersion, kind } of objects) {
+    const [group = '', version = group] = apiVersion.split('/')
+    const suffix = apiVersion.includes('/') ? `${group.split('.')[0]}-${version}` : version
+    const path = join(folder, `${kind}-${suffix}.schema.json`.toLowerCase())
+    if (!existsSync(path)) await writeFile(path, JSON.stringify(await schemaOf({ apiVersion, kind })))
+  }
+}
+
+/** A tag may name another image tomorrow; on a machine of one's own it is the image that was built just now. */
+function taggedImages(objects: readonly KubeObject[]): string[] {
+  const named = objects.flatMap((object) =>
+    [...JSON.stringify(object).matchAll(/"image":"([^"]+)"/g)].map(([, image = '']) => ({ object, image })),
+  )
+  if (named.length === 0) return ['holdfast.config.ts:1 — nothing with an image is rendered for the cloud — mend the stack']
+  return named
+    .filter(({ image }) => !/@sha256:[0-9a-f]{64}$/.test(image))
+    .map(
+      ({ object, image }) =>
+        `holdfast.config.ts:1 — ${object.kind} ${object.metadata.name} runs '${image}' in the cloud — name it by its digest`,
+    )
+}
+
+async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), 'holdfast-chart-'))
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+}

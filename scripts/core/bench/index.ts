@@ -1,0 +1,8 @@
+/** The bench: measures, the file of what was measured, and the table that is made of it. */
+export * from './figures.ts'
+export { copiesIn } from './growth.ts'
+export { machineClass } from './machine.ts'
+export type { Bench, Bout, Measure } from './measure.ts'
+export * from './results.ts'
+export * from './run.ts'
+export * from './table.ts'

@@ -1,0 +1,107 @@
+/** Measures of coming up: from nothing, from stored images, again, and from a snapshot. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { CLUSTER_LABEL, listByLabel } from '#kit/docker'
+import { UserError } from '#kit/errors'
+import { exec } from '#kit/exec'
+import { BENCH_CLUSTER, type Bench, type Bout, type Measure, nothingToUndo, stepsOf } from './measure.ts'
+
+const TIMINGS = ['--timings', 'json']
+const SNAPSHOT = 'bench'
+
+export const cold: Measure = {
+  name: 'cold',
+  about:
+    'Removes all that was ever made here, the image store too, and brings the platform up: every image is pulled or built. Half an hour.',
+  runs: 1,
+  onStack: false,
+  isCold: true,
+  async open({ npm }) {
+    await checkStoreIsOurs()
+    const go = await emptyGoCaches()
+    return {
+      async run() {
+        await npm('local:down', ['--all'])
+        const { ms, stdout } = await npm('local:up', TIMINGS, { env: go.env })
+        return { values: { cold: [ms] }, steps: stepsOf(stdout) }
+      },
+      [Symbol.asyncDispose]: () => go[Symbol.asyncDispose](),
+    }
+  },
+}
+
+/** @throws UserError where other clusters keep the image store from being removed: then nothing would be made anew. */
+async function checkStoreIsOurs(): Promise<void> {
+  const own = await listByLabel('volume', `${CLUSTER_LABEL}=${BENCH_CLUSTER}`)
+  const others = (await listByLabel('volume', CLUSTER_LABEL)).filter((name) => !own.includes(name))
+  if (others.length === 0) return
+  const why = `another cluster uses the image store: ${others.join(', ')} are there`
+  throw new UserError({ what: 'Cannot measure cold', why, next: 'Run npm run local:down first' })
+}
+
+/** What Go has downloaded and compiled for anybody on this machine would count as ours. */
+async function emptyGoCaches(): Promise<AsyncDisposable & { readonly env: Readonly<Record<string, string>> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-go-'))
+  const env = { GOCACHE: join(folder, 'build'), GOMODCACHE: join(folder, 'modules') }
+  return {
+    env,
+    async [Symbol.asyncDispose]() {
+      // Only Go itself removes modules, which it makes read-only.
+      await exec('go', ['clean', '-modcache'], { env, accept: [0, 1, 127] })
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+export const warm: Measure = {
+  name: 'warm',
+  about: 'Removes the cluster and brings it up from the image store.',
+  runs: 5,
+  onStack: true, // so that every image is in the store
+  open: async ({ npm }) => ({
+    async run() {
+      await npm('local:down')
+      const { ms, stdout } = await npm('local:up', TIMINGS)
+      return { values: { warm: [ms] }, steps: stepsOf(stdout) }
+    },
+    ...nothingToUndo,
+  }),
+}
+
+export const rerun: Measure = {
+  name: 'rerun',
+  about: 'Runs local:up on the stack that is there.',
+  runs: 5,
+  onStack: true,
+  open: async ({ npm }) => ({
+    async run() {
+      const { ms, stdout } = await npm('local:up', TIMINGS)
+      return { values: { rerun: [ms] }, steps: stepsOf(stdout) }
+    },
+    ...nothingToUndo,
+  }),
+}
+
+export const restore: Measure = {
+  name: 'restore',
+  about: 'Takes a snapshot, stops the cluster, and restores it.',
+  runs: 5,
+  onStack: true,
+  lack: ({ commands }) => (commands.has('local:restore') ? undefined : 'there is no local:restore in this version'),
+  open: openRestore,
+}
+
+async function openRestore({ npm }: Bench): Promise<Bout> {
+  await npm('local:snapshot', ['--as', SNAPSHOT])
+  return {
+    async run() {
+      await npm('local:stop')
+      const { ms } = await npm('local:restore', ['--from', SNAPSHOT])
+      return { values: { restore: [ms] } }
+    },
+    async [Symbol.asyncDispose]() {
+      await npm('local:snapshot', ['--remove', SNAPSHOT])
+    },
+  }
+}

@@ -1,0 +1,63 @@
+/** An image on disk, as the image gate reads it: what `docker save` writes, or an OCI layout. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ImageSpec } from '../../core/types.ts'
+import { docker } from '../docker.ts'
+import { exec } from '../exec.ts'
+import { Images } from '../images.ts'
+import type { Progress } from '../progress.ts'
+import { have } from './gate.ts'
+
+export interface ImageArchive {
+  /** As syft names it. */
+  readonly kind: 'docker-archive' | 'oci-dir'
+  /** A file, or a folder. */
+  readonly path: string
+}
+
+export type Obtained = ImageArchive & AsyncDisposable
+export type ObtainImage = (signal?: AbortSignal) => Promise<Obtained>
+
+/** The check that waits for it is shown, and its steps are not. */
+const silent: Progress = { timings: [], say: () => {}, step: (_title, work) => work(() => {}), [Symbol.dispose]: () => {} }
+
+/** The image as the engine has it; built where it has it not. @returns a way that throws Unavailable where there is no engine */
+export function savedImage(spec: ImageSpec): ObtainImage {
+  return async (signal = new AbortController().signal) => {
+    const folder = await mkdtemp(join(tmpdir(), 'holdfast-image-'))
+    const dispose = () => rm(folder, { recursive: true, force: true })
+    try {
+      await have(() => docker(['version', '--format', '{{.Server.Version}}'], { signal }), signal)
+      const { ref } = await new Images({ progress: silent, signal }).local(spec)
+      const path = join(folder, 'image.tar')
+      await docker(['save', '--output', path, ref], { signal })
+      return { kind: 'docker-archive', path, [Symbol.asyncDispose]: dispose }
+    } catch (thrown) {
+      await dispose()
+      throw thrown
+    }
+  }
+}
+
+/** What its containers are started with, as far as the gate looks into it: https://github.com/opencontainers/image-spec/blob/main/config.md */
+export interface ImageConfig {
+  readonly User?: string
+  readonly Env?: readonly string[]
+  readonly Entrypoint?: readonly string[]
+}
+
+export async function readImageConfig({ kind, path }: ImageArchive): Promise<ImageConfig> {
+  const json = async (name: string) => {
+    const text = kind === 'oci-dir' ? await readFile(join(path, name), 'utf8') : (await exec('tar', ['-xOf', path, name])).stdout
+    return JSON.parse(text)
+  }
+  if (kind === 'docker-archive') {
+    const [{ Config }] = await json('manifest.json')
+    return (await json(Config)).config ?? {}
+  }
+  const blob = (digest: string) => json(join('blobs', ...digest.split(':')))
+  const [first] = (await json('index.json')).manifests
+  const manifest = await blob(first.digest)
+  return (await blob(manifest.config.digest)).config ?? {}
+}

@@ -1,0 +1,137 @@
+/** The dependencies gate: npm's and OSV's databases of vulnerabilities, judged by a policy file whose exceptions end. */
+import { exec } from '../exec.ts'
+import { type Advisory, judgeAdvisories, judgeExceptions, POLICY, readPolicy, readSeverity, unusedExceptions } from './advisories.ts'
+import { type Check, type Gate, type Look, ownVersion, Unavailable } from './gate.ts'
+import { type Pinned, pinnedPackages } from './packages.ts'
+
+const OSV = 'https://api.osv.dev'
+
+/** @param osv where the database answers; another one for the tests. */
+export function dependenciesGate(osv = OSV): Gate {
+  const osvCheck: Check = {
+    tool: 'osv',
+    source: 'web',
+    pin: 'scripts/kit/gate/dependencies.ts',
+    about: 'every pinned package of npm and PyPI, every Go module',
+    version: async () => 'live',
+    run: (look) => runOsv(osv, look),
+  }
+  return { name: 'dependencies', checks: [exceptions, npmAudit, osvCheck] }
+}
+
+const exceptions: Check = {
+  tool: 'exceptions',
+  source: 'ours',
+  pin: POLICY,
+  about: 'no exception is over, or without a reason',
+  version: ownVersion,
+  run: async ({ root }) => judgeExceptions(await readPolicy(root)),
+}
+
+const npmAudit: Check = {
+  tool: 'npm audit',
+  source: 'web',
+  pin: 'package-lock.json',
+  about: 'every package of package-lock.json',
+  version: async () => 'live',
+  async run({ root, signal }) {
+    const args = ['audit', '--json', '--package-lock-only']
+    const { stdout } = await exec('npm', args, { cwd: root, accept: [0, 1], ...(signal === undefined ? {} : { signal }) })
+    return judgeAdvisories(readAudit(stdout), await readPolicy(root))
+  },
+}
+
+interface Audit {
+  readonly vulnerabilities?: Readonly<Record<string, { readonly via: readonly (string | Via)[] }>>
+  /** What npm says instead where it could not ask. */
+  readonly message?: string
+  readonly uri?: string
+  readonly error?: { readonly code?: string; readonly summary?: string }
+}
+
+interface Via {
+  readonly name: string
+  readonly title: string
+  readonly url: string
+  readonly severity: string
+}
+
+/** npm's answer as advisories, each once. @throws Unavailable where the registry has no such database or cannot be reached. */
+export function readAudit(stdout: string): Advisory[] {
+  const { vulnerabilities, message = '', uri, error } = JSON.parse(stdout) as Audit
+  if (vulnerabilities === undefined) {
+    const said = message || error?.summary || 'npm gave no answer'
+    if (uri !== undefined || /^E(AI_AGAIN|CONN|TIMEDOUT|NOTFOUND|HOSTUNREACH|NETUNREACH)/.test(error?.code ?? ''))
+      throw new Unavailable(said)
+    throw new Error(said)
+  }
+  const all = Object.values(vulnerabilities)
+    .flatMap(({ via }) => via)
+    .filter((via) => typeof via !== 'string') // a name: what a package has of one that it depends on
+  const advisories = all.map(({ name, title, url, severity }) => ({
+    id: url.slice(url.lastIndexOf('/') + 1),
+    aliases: [],
+    package: name,
+    title,
+    severity: readSeverity(severity),
+    url,
+    file: 'package-lock.json',
+  }))
+  return [...new Map(advisories.map((each) => [`${each.id} ${each.package}`, each])).values()]
+}
+
+/** At most as many as OSV takes at once: https://google.github.io/osv.dev/post-v1-querybatch/ */
+const BATCH = 1000
+
+interface Vulnerability {
+  readonly id: string
+  readonly aliases?: readonly string[]
+  readonly summary?: string
+  readonly withdrawn?: string
+  readonly database_specific?: { readonly severity?: string }
+}
+
+async function runOsv(url: string, { root, signal }: Look): Promise<string[]> {
+  const packages = await pinnedPackages(root)
+  if (packages.length === 0) throw new Error('no file pins a package')
+  const found: { id: string; by: Pinned }[] = []
+  for (let from = 0; from < packages.length; from += BATCH) {
+    const batch = packages.slice(from, from + BATCH)
+    const queries = batch.map(({ ecosystem, name, version }) => ({ package: { ecosystem, name }, version }))
+    const init = { method: 'POST', body: JSON.stringify({ queries }) }
+    const { results } = await ask<{ results: readonly { vulns?: readonly { id: string }[] }[] }>(`${url}/v1/querybatch`, init, signal)
+    found.push(...batch.flatMap((by, i) => (results[i]?.vulns ?? []).map(({ id }) => ({ id, by }))))
+  }
+  const ids = [...new Set(found.map(({ id }) => id))]
+  const details = new Map<string, Vulnerability>()
+  for (const id of ids) details.set(id, await ask<Vulnerability>(`${url}/v1/vulns/${encodeURIComponent(id)}`, {}, signal))
+  const advisories = withoutDoubles(found.flatMap(({ id, by }) => advisoryOf(details.get(id), by)))
+  const policy = await readPolicy(root)
+  const asked = new Set(packages.map(({ name }) => name))
+  return [...judgeAdvisories(advisories, policy), ...unusedExceptions(advisories, policy, asked)]
+}
+
+function advisoryOf(details: Vulnerability | undefined, { name, version, file }: Pinned): Advisory[] {
+  if (details === undefined || details.withdrawn !== undefined) return []
+  const { id, aliases = [], summary = 'no summary', database_specific: specific } = details
+  const severity = readSeverity(specific?.severity)
+  return [{ id, aliases, package: name, title: `${version}: ${summary}`, severity, url: `https://osv.dev/${id}`, file }]
+}
+
+/** Databases repeat each other: what one has not rated, and another one has under its own name, is told once. */
+function withoutDoubles(all: readonly Advisory[]): Advisory[] {
+  const isRated = (one: Advisory) =>
+    all.some((other) => other.severity !== undefined && other.package === one.package && other.aliases.includes(one.id))
+  return all.filter((each) => each.severity !== undefined || !isRated(each))
+}
+
+/** @throws Unavailable where nobody answers, or with anything but what was asked for */
+async function ask<T>(url: string, init: RequestInit, signal?: AbortSignal): Promise<T> {
+  const limits = [AbortSignal.timeout(20_000), ...(signal === undefined ? [] : [signal])]
+  const response = await fetch(url, { ...init, signal: AbortSignal.any(limits) }).catch((thrown) => {
+    signal?.throwIfAborted()
+    throw new Unavailable(`${new URL(url).host} does not answer`, { cause: thrown })
+  })
+  if (!response.ok) throw new Unavailable(`${new URL(url).host} answered ${response.status}`)
+  return (await response.json()) as T
+}

@@ -1,0 +1,137 @@
+/** An image on its way to a registry elsewhere, and a pull request for it: with real registries, a real remote, and once more. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { aboutImage, attest, findDestination, openDestination, PREDICATES, publish, publishedDigest, readAttestations } from '#core'
+import { passageTo } from '#kit/docker-login'
+import { digestOf } from '#kit/images'
+import { createProgress } from '#kit/progress'
+import type { Repository } from '#kit/registry'
+import { openRegistryRelay } from '#kit/registry-relay'
+import { keySigning } from '#kit/signing'
+import { assert, suite } from '../suite.ts'
+import { BUILD, pushImage, startRegistry, type TestRegistry } from './registry-fixture.ts'
+
+const test = suite('publish')
+
+const SHA = 'ab'.repeat(20)
+const NAME = 'holdfast/service'
+const folder = await mkdtemp(join(tmpdir(), 'holdfast-publish-'))
+const signing = keySigning(folder)
+const progress = createProgress()
+const { signal } = new AbortController()
+let here: TestRegistry
+let there: TestRegistry
+const before = { ...process.env }
+test.before(async () => {
+  here = await startRegistry()
+  there = await startRegistry()
+  process.env.DOCKER_CONFIG = folder
+  const auth = Buffer.from('user:password').toString('base64')
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ auths: { [there.address]: { auth } } }))
+}, BUILD)
+test.after(async () => {
+  process.env = before
+  progress[Symbol.dispose]()
+  await here[Symbol.asyncDispose]()
+  await there[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function said(label: string, names: readonly (keyof typeof PREDICATES)[]) {
+  const image = await pushImage({ registry: here.address, name: NAME }, label)
+  for (const name of names) await attest({ image, signing }, { ...aboutImage(image), predicateType: PREDICATES[name], predicate: {} })
+  return image
+}
+
+const place = (sha = SHA) => findDestination(`${there.address}/team/service`, NAME, { sha, clean: true })
+
+test('an image goes with all that is attached to it, under the commit and as latest, and is believed there', async () => {
+  const image = await said('all', ['provenance', 'sbom', 'test-result'])
+  const at = await place()
+  const to = await openDestination(at)
+  assert.is(await publishedDigest({ signing }, to, SHA), undefined)
+  await publish({ signing }, image, { place: at, to, progress, signal })
+  for (const tag of [SHA, 'latest']) assert.is(await digestOf(there.address, 'team/service', tag), image.digest)
+  assert.is(await publishedDigest({ signing }, to, SHA), image.digest)
+  const attestations = await readAttestations({ image: { registry: there.address, name: 'team/service', digest: image.digest }, signing })
+  assert.equal(
+    attestations.map(({ believed }) => 'statement' in believed),
+    [true, true, true],
+  )
+  await publish({ signing }, image, { place: at, to, progress, signal })
+  assert.is((await readAttestations({ image: { ...to, digest: image.digest }, signing })).length, 3, 'once more changes nothing')
+})
+
+test('what is not signed is neither published nor taken for published', async () => {
+  const image = await said('half', ['provenance'])
+  const sha = 'cd'.repeat(20)
+  const at = await place(sha)
+  const to = await openDestination(at)
+  await assert.rejects(publish({ signing }, image, { place: at, to, progress, signal }), 'it has no signed sbom')
+  assert.is(await digestOf(there.address, 'team/service', sha), undefined)
+  const foreign = await pushImage({ registry: there.address, name: 'team/service' }, 'foreign')
+  await fetch(`http://${there.address}/v2/team/service/manifests/${sha}`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/vnd.oci.image.manifest.v1+json' },
+    body: await (await fetch(`http://${there.address}/v2/team/service/manifests/${foreign.digest}`)).text(),
+  })
+  assert.is(await publishedDigest({ signing }, to, sha), undefined)
+})
+
+test('a destination is a repository, of exactly a commit; a tag of ECR never moves, so it has no latest', async () => {
+  const head = { sha: SHA, clean: true }
+  await assert.rejects(findDestination('ghcr', NAME, undefined), 'the working tree is not exactly a commit. Commit what stands here')
+  await assert.rejects(findDestination('ghcr', NAME, { ...head, clean: false }), 'the working tree is not exactly a commit')
+  await assert.rejects(findDestination('service', NAME, head), 'it is no repository. Write ghcr, ecr, or a name such as')
+  await assert.rejects(findDestination('ecr', NAME, head), 'nobody has logged in to ECR')
+  process.env.GITHUB_REPOSITORY = 'You/Platform'
+  assert.equal(await findDestination('ghcr', NAME, head), { host: 'ghcr.io', name: 'you/platform/holdfast/service', tags: [SHA, 'latest'] })
+  const ecr = await findDestination('123456789012.dkr.ecr.us-east-2.amazonaws.com/x/y', NAME, head)
+  assert.equal(ecr.tags, [SHA])
+  await assert.rejects(passageTo('elsewhere.example'), 'Cannot push to elsewhere.example: nobody has logged in to it')
+})
+
+/** The registry behind a door that asks for a token, as GitHub's does. */
+async function guarded(address: string): Promise<AsyncDisposable & { readonly host: string; readonly asked: string[] }> {
+  const asked: string[] = []
+  const server = createServer((request, response) => {
+    const { url = '', method, headers } = request
+    if (url.startsWith('/token')) {
+      asked.push(`${headers.authorization} ${new URL(url, 'http://x').searchParams.get('scope')}`)
+      return void response.end(JSON.stringify({ token: 'secret' }))
+    }
+    if (headers.authorization !== 'Bearer secret') {
+      const { port } = server.address() as AddressInfo
+      response.writeHead(401, { 'www-authenticate': `Bearer realm="http://127.0.0.1:${port}/token",service="x"` })
+      return void response.end()
+    }
+    void fetch(`http://${address}${url}`, { method: method ?? 'GET' }).then((answer) => response.writeHead(answer.status).end())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+test('a registry that asks for a token gets one, for the repository alone and only once', async () => {
+  await using door = await guarded(there.address)
+  const repository: Repository = {
+    registry: await openRegistryRelay(await passageTo(door.host, { auths: { [door.host]: { auth: 'dXNlcjpwYXNz' } } })),
+    name: 'team/service',
+  }
+  for (let n = 0; n < 2; n++) {
+    const { status } = await fetch(`http://${repository.registry}/v2/${repository.name}/manifests/nothing`)
+    assert.is(status, 404)
+  }
+  assert.equal(door.asked, ['Basic dXNlcjpwYXNz repository:team/service:pull,push'])
+})
+
+test.run()

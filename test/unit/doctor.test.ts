@@ -1,0 +1,201 @@
+/** The doctor: every entry on what triggers it, on this machine, and what they are judged by. */
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { behindFailure, type Examined, examine, type Finding, unknown } from '#core'
+import { whyNoRegistry } from '#kit/hub'
+import { checksOf, ENTRIES } from '../../local/doctor/catalogue.ts'
+import { bind, type Entry } from '../../local/doctor/entry.ts'
+import { createFacts } from '../../local/doctor/facts.ts'
+import { mountOf } from '../../local/doctor/files.ts'
+import { ports } from '../../local/doctor/network.ts'
+import { isAtLeast } from '../../local/doctor/numbers.ts'
+import { overlaps, routesIn, split, subnetOf } from '../../local/doctor/subnets.ts'
+import { extraCa } from '../../local/node-container.ts'
+import { assert, suite } from '../suite.ts'
+import { ENGINE } from './doctor/engine.ts'
+import { FAILURES } from './doctor/failures.ts'
+import { MACHINE } from './doctor/machine.ts'
+import { NETWORK } from './doctor/network.ts'
+import { TOOLS } from './doctor/tools.ts'
+import { createTree } from './tree-fixture.ts'
+
+const test = suite('doctor')
+const LONG = { timeoutMs: 60_000 }
+const CHECKS = checksOf({ name: 'local' })
+const FIXTURES = [...ENGINE, ...MACHINE, ...NETWORK, ...TOOLS]
+
+const shown = (finding: Finding, fix: string) =>
+  finding.level === 'unknown' ? finding.reason : `${finding.found}\n${('fix' in finding && finding.fix) || fix}`
+/** A machine that runs tests is busy. */
+function lookPatiently(entries: readonly Entry[], portsFrom?: number): Promise<Examined[]> {
+  const place = { name: 'doctor-test', ...(portsFrom === undefined ? {} : { portsFrom }) }
+  const facts = createFacts({ place, askMs: 40_000 })
+  return examine(
+    entries.map((entry) => bind(entry, facts)),
+    { limitMs: 50_000 },
+  )
+}
+const entryOf = (name: string) => ENTRIES.find((each) => each.name === name) ?? assert.unreachable(name)
+
+// ── Entries ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+for (const { name, of, finding, level, says } of FIXTURES) {
+  test(`${name}: ${of}: ${level}`, () => {
+    assert.is(finding.level, level)
+    assert.match(shown(finding, entryOf(name)?.fix ?? ''), says)
+  })
+}
+
+for (const { name, minimum, why, fix } of ENTRIES) {
+  test(`${name} is a whole entry: a fixture triggers it, another one does not`, () => {
+    const levels = FIXTURES.filter((each) => each.name === name).map(({ level }) => level)
+    assert.ok(levels.includes('warn') || levels.includes('bad'), 'one that triggers it')
+    assert.ok(levels.includes('ok'), 'one that does not')
+    assert.match(name, /^[a-z]+(-[a-z]+)*$/)
+    for (const sentence of [minimum, why, fix]) assert.match(sentence, /\S.*[^.?!]$/)
+    assert.match(why, /^\p{L}/u)
+    assert.ok(minimum.length <= 50, 'a table has room for it')
+  })
+}
+
+test('no two entries have one name', () => {
+  assert.is(new Set(ENTRIES.map(({ name }) => name)).size, ENTRIES.length)
+})
+
+for (const [line, name] of FAILURES) {
+  test(`a failure is explained by '${name}': ${line.slice(0, 60)}`, () => {
+    assert.is(behindFailure(CHECKS, `Cannot start the node: 'docker run …' failed with exit code 125\n${line}`)?.name, name)
+  })
+}
+
+test('every entry that knows how a failure reads has one that does', () => {
+  const marked = ENTRIES.filter(({ symptoms }) => symptoms !== undefined).map(({ name }) => name)
+  assert.equal(
+    marked.filter((name) => !FAILURES.some(([, each]) => each === name)),
+    [],
+  )
+})
+
+test('a failure that no entry has seen is left alone', () => {
+  assert.is(behindFailure(CHECKS, 'Waited 5 min for everything: Application dev/service: Progressing'), undefined)
+})
+
+test(
+  'each entry reads this machine, and what is not of the engine is known',
+  async () => {
+    const examined = await lookPatiently(ENTRIES)
+    assert.equal(
+      examined.map(({ check }) => check.name),
+      ENTRIES.map(({ name }) => name),
+    )
+    for (const { check, finding } of examined)
+      assert.not.match(finding.level === 'unknown' ? finding.reason : '', /a bug of this entry/, check.name)
+    const known = [
+      ...(process.platform === 'linux' ? ['memory'] : []),
+      'disk',
+      'project-files',
+      'engine',
+      'credentials',
+      'ports',
+      'ca',
+      'registry',
+      'build-base',
+      'node',
+      'npm',
+      'git',
+    ]
+    for (const { check, finding } of examined.filter((each) => known.includes(each.check.name)))
+      assert.is.not(finding.level, 'unknown', `${check.name}: ${finding.level === 'unknown' ? finding.reason : ''}`)
+  },
+  LONG,
+)
+
+test(
+  'ports looks at the block that is asked for, and says who holds one of it',
+  async () => {
+    const holder = createServer()
+    await new Promise<void>((done) => holder.listen(0, '127.0.0.1', done))
+    const address = holder.address()
+    const port = typeof address === 'object' ? (address?.port ?? 0) : 0
+    try {
+      const [examined] = await lookPatiently([ports], port)
+      assert.is(examined?.finding.level, 'bad')
+      assert.match(
+        shown(examined?.finding ?? unknown(''), ''),
+        new RegExp(`\\b${port} held by (process '.+' \\(pid ${process.pid}\\)|another process)`),
+      )
+    } finally {
+      await new Promise((done) => holder.close(done))
+    }
+  },
+  LONG,
+)
+
+// ── What entries are judged by ──────────────────────────────────────────────────────────────────────────────────────
+
+test('isAtLeast() compares by as many numbers as the least has', () => {
+  assert.equal(
+    ['20.10.24+dfsg1', '20.9', '21', 'v20.10', 'go1.26.8', 'none'].map((version) => isAtLeast(version, '20.10')),
+    [true, false, true, true, false, undefined],
+  )
+})
+
+test('subnets overlap by their first and last addresses', () => {
+  const [vpn, pods, services] = ['10.0.0.0/8', '10.42.7.9/16', '10.43.0.0/16'].map((text) => subnetOf(text) ?? assert.unreachable(text))
+  if (vpn === undefined || pods === undefined || services === undefined) return assert.unreachable()
+  assert.ok(overlaps(vpn, pods) && overlaps(pods, vpn))
+  assert.not(overlaps(pods, services))
+  assert.equal(['fd00::/8', '10.0.0.0', '300.0.0.0/8', '10.0.0.0/33'].map(subnetOf), [undefined, undefined, undefined, undefined])
+  const halves = split(pods, 17).map(({ text }) => text)
+  assert.equal(halves, ['10.42.0.0/17', '10.42.128.0/17'])
+})
+
+test('routesIn() reads the kernel’s table, its numbers the other way round', () => {
+  const table =
+    'Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\neth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\nbr-1\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\n'
+  assert.equal(
+    routesIn(table).map(({ device, to }) => [device, to.text]),
+    [['br-1', '172.18.0.0/16']],
+  )
+})
+
+test('mountOf() takes the deepest mount, and of two at one place the later one', () => {
+  const table =
+    '1 0 8:1 / / rw - ext4 a rw\n2 1 8:2 / /data rw shared:1 - xfs b rw\n3 1 0:9 / /data rw,noexec - nfs4 c rw\n4 1 0:8 / /database rw - tmpfs d rw'
+  assert.is(mountOf('/data/docker', table)?.type, 'nfs4')
+  assert.is(mountOf('/database', table)?.type, 'tmpfs')
+  assert.is(mountOf('/home', table)?.type, 'ext4')
+})
+
+test('extraCa() gives the node what Node is given, and nothing where the file is not there', () => {
+  using tree = createTree({ 'ca.pem': 'PEM', 'other.pem': 'other' })
+  const [own, other] = [join(tree.path, 'ca.pem'), join(tree.path, 'other.pem')]
+  const [file] = extraCa({ NODE_EXTRA_CA_CERTS: own, SSL_CERT_FILE: other })
+  assert.equal([file?.content, file?.target], ['PEM', '/etc/ssl/certs/holdfast-extra-ca.pem'])
+  assert.is(extraCa({ NODE_EXTRA_CA_CERTS: '', SSL_CERT_FILE: other })[0]?.content, 'other')
+  assert.equal(extraCa({ NODE_EXTRA_CA_CERTS: join(tree.path, 'gone.pem') }), [])
+  assert.equal(extraCa({}), [])
+})
+
+test('whyNoRegistry() asks through the proxy that the environment names', async () => {
+  const asked: string[] = []
+  const proxy = createServer()
+  proxy.on('connect', (request, socket) => {
+    asked.push(request.url ?? '')
+    socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
+  })
+  await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done))
+  const address = proxy.address()
+  const before = process.env.https_proxy
+  process.env.https_proxy = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
+  try {
+    assert.match((await whyNoRegistry()) ?? 'it answers', /403/)
+    assert.equal(asked, ['registry-1.docker.io:443'])
+  } finally {
+    if (before === undefined) delete process.env.https_proxy
+    else process.env.https_proxy = before
+    await new Promise((done) => proxy.close(done))
+  }
+})
+
+test.run()
