@@ -200,6 +200,7 @@ export const serviceDeleted = underLoad(objectDeleted, {
   load: { ...steadyLoad('service-deleted', { forMs: 25_000, ratePerS: RATE_PER_S }), remembersNamesMs: 1_000 },
   loss: ({ recreate, reconciliationMs }) =>
     outageOf({ ...recreate, missedByWatchMs: reconciliationMs, nameMs: NAME_MS, endpointsMs: 2_000 }, RATE_PER_S),
+  knownAfterMs: NAME_MS,
   limit: { failedShare: 0.9, forMs: 20_000 },
 })
 

@@ -22,7 +22,7 @@ export const ports: Entry<PortsRaw> = {
   name: 'ports',
   minimum: 'the cluster’s block, free or its own',
   why: 'A cluster’s addresses stay the same for its life, so that they can be remembered: it takes no other ports by itself',
-  fix: 'Stop what holds them, or choose another block with npm run local:up -- --ports-from 17440',
+  fix: 'Stop what holds them, or choose another block with npm run local:up -- --ports-from <port>',
   symptoms: /port is already allocated|127\.0\.0\.1:\d+: bind: address already in use|EADDRINUSE.*127\.0\.0\.1/i,
   async read({ place, engine }) {
     const found = (await engine()).running ? await inspect<ContainerInfo>('container', containerName(place.name)) : undefined

@@ -80,7 +80,7 @@ export function experiment(spec: Experiment): Scenario & { readonly harm: Harm }
     kind: 'chaos',
     harm: { targets: spec.targets, held: spec.held, limit: spec.limit ?? NOBODY_NOTICES },
     steps: (timing) => stepsOf(spec, timing),
-    claims: (timing) => [...usersClaims(spec.load, spec.loss?.(timing), lastOf(spec.healed)), ...(spec.claims?.(timing) ?? [])],
+    claims: (timing) => [...usersClaims(spec.load, spec.loss?.(timing), { step: lastOf(spec.healed) }), ...(spec.claims?.(timing) ?? [])],
     bounds: (timing) => boundsOf(spec, timing),
     mutants: [...spec.mutants, leftOut(spec.fault.name)],
   }
@@ -124,7 +124,7 @@ function boundsOf({ fault, noticed, end, healed }: Experiment, timing: TimingPro
   ]
 }
 
-function usersClaims(load: LoadProfile, loss: Loss | undefined, healed: string): Claim[] {
+function usersClaims(load: LoadProfile, loss: Loss | undefined, healed: Healed): Claim[] {
   if (loss === undefined) return [loadMeasured(load), noRequestFailed(LEAST_SHARE * plannedOf(load))]
   return [loadMeasured(load), loseAtMost(loss), servesAgain(healed)]
 }
@@ -152,12 +152,21 @@ export function loseAtMost({ failed: most, outageMs: mostMs }: Loss): Claim {
 const GIVEN_UP_MS = 6_000
 const LEAST_AFTERWARDS = 20
 
+/** When users find everything well again. */
+export interface Healed {
+  /** What has healed by then. */
+  readonly step: string
+  /** How much later they know it: a name has its old address for a while. @default at once */
+  readonly knownAfterMs?: number
+}
+
 /** Once it has healed, every request is answered well, and there are some. */
-export function servesAgain(step: string): Claim {
+export function servesAgain({ step, knownAfterMs = 0 }: Healed): Claim {
   return {
     name: 'then every request was answered',
     check(evidence) {
-      const { requests, failed } = noticedBy(eventsAfter(evidence, (evidence.at(step) ?? Number.POSITIVE_INFINITY) + GIVEN_UP_MS))
+      const healedAtMs = evidence.at(step) ?? Number.POSITIVE_INFINITY
+      const { requests, failed } = noticedBy(eventsAfter(evidence, healedAtMs + knownAfterMs + GIVEN_UP_MS))
       const seen = `${failed} of ${requests} failed`
       if (failed > 0) return { outcome: 'false', seen }
       return { outcome: requests >= LEAST_AFTERWARDS ? 'true' : 'no data', seen }
@@ -174,11 +183,12 @@ export interface UnderLoad extends Pick<Scenario, 'name' | 'about' | 'isExtra'>,
   /** @default nothing */
   readonly loss?: (timing: TimingProfile) => Loss
   readonly limit?: HarmLimit
+  readonly knownAfterMs?: Healed['knownAfterMs']
 }
 
 /** What a proof does once, under load: what must come back, and how soon, is the proof's own. */
 export function underLoad(proof: Scenario, spec: UnderLoad): Scenario {
-  const { load, loss, targets, held, limit = NOBODY_NOTICES } = spec
+  const { load, loss, targets, held, limit = NOBODY_NOTICES, knownAfterMs = 0 } = spec
   return {
     ...proof,
     ...spec,
@@ -186,7 +196,10 @@ export function underLoad(proof: Scenario, spec: UnderLoad): Scenario {
     repeat: 1,
     harm: { targets, held, limit },
     steps: (timing) => [{ kind: 'load', name: LOAD, profile: load }, ...proof.steps(timing), loadEnds],
-    claims: (timing) => [...usersClaims(load, loss?.(timing), endsOf(proof.steps(timing)).to), ...(proof.claims?.(timing) ?? [])],
+    claims: (timing) => [
+      ...usersClaims(load, loss?.(timing), { step: endsOf(proof.steps(timing)).to, knownAfterMs }),
+      ...(proof.claims?.(timing) ?? []),
+    ],
     bounds: (timing) => wholeBounds(proof, timing),
   }
 }

@@ -1,5 +1,5 @@
 /** An experiment's verdict on made-up runs: who noticed, who healed, what was lost. */
-import { judge, type LoadSecond, type RecordedEvent, type RunRecord, type Scenario, underLoad } from '#core'
+import { judge, type LoadSecond, type RecordedEvent, type RunRecord, type Scenario, servesAgain, underLoad } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { handEdit } from '../../argocd/scenarios/drift.ts'
 import { podKilled } from '../../chart/scenarios/pods.ts'
@@ -96,6 +96,14 @@ test('it is no data where the load has not outlasted the healing', () => {
 test('it is not injected without the fault, whatever the load brought', () => {
   const calm = told({}).filter((event) => !('object' in event) && !('step' in event && event.step === 'kill a pod'))
   assert.match(judged(podKilled, calm, 'fault-skipped'), /^not injected: round 1: its container has ended was not seen/)
+})
+
+test('where a name has its old address for a while, users count as served again only once it is forgotten', () => {
+  const evidence = { events: told({ failures: { 20: 1 } }), before: [], endedAtMs: 60_000, at: () => 10_000 }
+  const claimed = (knownAfterMs: number) => servesAgain({ step: 'it is back', knownAfterMs }).check(evidence)
+  assert.equal(claimed(0), { outcome: 'false', seen: '1 of 280 failed' })
+  assert.equal(claimed(5_000), { outcome: 'true', seen: '0 of 180 failed' })
+  assert.is(claimed(20_000).outcome, 'no data')
 })
 
 test('a proof under load keeps its own steps, and its bounds of a single round', () => {
