@@ -153,7 +153,9 @@ export class Cloud implements CloudProvider {
     await writeSettings(kube, settings)
     const cluster = await openEks(aws, { name, kube, settings })
     if (settings.domain !== undefined && cluster.ingress === undefined)
-      progress.say(`${settings.domain.host} is not served yet: install the AWS Load Balancer Controller (README), and run this again`)
+      progress.say(
+        `${settings.domain.host} is not served yet: install the AWS Load Balancer Controller (docs/guides/cloud.md), and run this again`,
+      )
     return cluster
   }
 

@@ -43,7 +43,7 @@ export async function freeLock(place: Place, allow: AllowUnlock): Promise<void> 
 /** It is paid for, so whoever reads the plan hears that nothing uses it. */
 function databaseFact({ resource_changes = [] }: PlanJson): string[] {
   const isThere = resource_changes.some(({ type, change }) => type === 'aws_db_instance' && change.after !== null)
-  return isThere ? ['The database of AWS is made, and the service does not use it yet: README, "The service and RDS"'] : []
+  return isThere ? ['The database of AWS is made, and the service does not use it yet: docs/guides/cloud.md, "The service and RDS"'] : []
 }
 
 /** An environment that is about to be brought up; disposing closes its state. */

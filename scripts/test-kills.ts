@@ -12,7 +12,7 @@ import { runTestFolder } from '#kit/test-folder'
 import { stack } from '../holdfast.config.ts'
 
 interface Flags {
-  readonly seed: number
+  readonly seed?: number
   readonly count: number
   readonly only?: 'kills' | 'comeback'
 }
@@ -27,7 +27,7 @@ await main<Flags>({
   example: 'npm run test:kills -- --seed 7 --count 5',
   declare: (command) =>
     command
-      .option('--seed <n>', 'the lot; one that was cut short goes on', wholeNumber(0, 2 ** 32 - 1), Date.now() % 2 ** 32)
+      .option('--seed <n>', 'the lot; one that was cut short goes on', wholeNumber(0, 2 ** 32 - 1))
       .option('--count <n>', 'how many commands are killed', wholeNumber(1, 1000), 20)
       .addOption(new Option('--only <part>', 'one of the two parts').choices(['kills', 'comeback'])),
   async run(x) {
@@ -41,7 +41,8 @@ await main<Flags>({
 })
 
 /** What is done already is recorded; a lot that is complete begins anew. */
-async function killAll({ flags: { seed, count }, progress, signal }: Invocation<Flags>): Promise<readonly KillResult[]> {
+async function killAll({ flags, progress, signal }: Invocation<Flags>): Promise<readonly KillResult[]> {
+  const { seed = Date.now() % 2 ** 32, count } = flags
   progress.say(`By lot: --seed ${seed} draws the same again, and goes on where it was cut short`)
   const file = join(reportsDir(), `kills-${seed}-${count}.json`)
   const kept = await readFile(file, 'utf8').then(
