@@ -3,14 +3,13 @@ import { application, type ImageSpec, type Part, readManifest, renderedSource, w
 import { retimed } from '../operator/scrape.ts'
 
 const NAME = 'kube-state-metrics'
-const VERSION = '2.18.0'
 
 /** Without a way to build it: its module is not served where no container registry answers either. */
 const kubeStateMetricsImage: ImageSpec = {
   name: 'kube-state-metrics/kube-state-metrics',
-  tag: `v${VERSION}`,
+  tag: 'v2.18.0',
   upstream: {
-    ref: `registry.k8s.io/kube-state-metrics/kube-state-metrics:v${VERSION}`,
+    ref: 'registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.18.0',
     digest: 'sha256:1545919b72e3ae035454fc054131e8d0f14b42ef6fc5b2ad5c751cafa6b2130e',
   },
 }
