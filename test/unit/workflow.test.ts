@@ -1,6 +1,6 @@
 /** The GitHub workflows: what the checks refuse, how a workflow is read, and what the command says. */
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, matchesGlob } from 'node:path'
 import { parse } from 'yaml'
 import { root } from '#kit/paths'
 import { type ActionStep, checkWorkflow, readJobs, readWorkflows } from '#kit/workflow'
@@ -140,8 +140,9 @@ test('the workflows of this repository keep the rules', async () => {
 test('the tests run on pull requests and main, and their records are kept whatever the outcome', async () => {
   const file = (await readWorkflows(root)).find(({ path }) => path === PATH)
   const text = parse(file?.text ?? '') as { on: Record<string, unknown>; concurrency: Record<string, unknown> }
+  const { branches } = text.on.push as Record<string, unknown>
   assert.ok('pull_request' in text.on)
-  assert.equal(text.on.push, { branches: ['main'] })
+  assert.equal(branches, ['main'])
   assert.is(text.concurrency['cancel-in-progress'], true)
   const jobs = file === undefined ? [] : readJobs(file)
   assert.equal(
@@ -155,6 +156,67 @@ test('the tests run on pull requests and main, and their records are kept whatev
     assert.is(condition, 'always()')
     assert.equal([inputs.path, inputs['include-hidden-files'], inputs['if-no-files-found']], ['.holdfast/reports', 'true', 'error'])
   }
+})
+
+type Event = 'pull_request' | 'push'
+interface Filter {
+  readonly branches?: readonly string[]
+  readonly paths?: readonly string[]
+  readonly 'paths-ignore'?: readonly string[]
+}
+
+/** The workflows that GitHub begins for a change of these files, a push being one to main. */
+async function begunBy(event: Event, ...changed: readonly string[]): Promise<string[]> {
+  const isAny = (path: string, patterns: readonly string[]) => patterns.some((pattern) => matchesGlob(path, pattern))
+  return (await readWorkflows(root)).flatMap(({ path, text }) => {
+    const on = (parse(text) as { on: Readonly<Record<string, Filter | null>> }).on
+    if (!(event in on)) return []
+    const { paths, 'paths-ignore': ignored = [] } = on[event] ?? {}
+    return changed.some((each) => (paths === undefined || isAny(each, paths)) && !isAny(each, ignored))
+      ? [path.replace('.github/workflows/', '')]
+      : []
+  })
+}
+
+const DOCUMENTATION = [
+  'README.md',
+  'SECURITY.md',
+  'docs/index.md',
+  'docs/bench.json',
+  'docs/diagrams/code.svg',
+  'local/node/README.md',
+  'mkdocs.yml',
+]
+
+test('a change of the documentation alone begins the cheap gates on a pull request, and deploys nothing on main', async () => {
+  assert.equal(await begunBy('pull_request', ...DOCUMENTATION), ['gate.yml'])
+  assert.equal(await begunBy('push', ...DOCUMENTATION), [])
+  assert.equal(await begunBy('pull_request', ...DOCUMENTATION, 'chart/values.yaml'), ['ci.yml', 'gate.yml'])
+  assert.equal(await begunBy('push', ...DOCUMENTATION, 'chart/values.yaml'), ['ci.yml', 'main.yml'])
+})
+
+test('a change of the tests, the workflows or Renovate’s file is tested, and deploys nothing', async () => {
+  for (const path of ['test/unit/judge.test.ts', '.github/workflows/ci.yml', 'renovate.json'])
+    assert.equal([path, await begunBy('pull_request', path), await begunBy('push', path)], [path, ['ci.yml', 'gate.yml'], ['ci.yml']])
+})
+
+test('a change of anything that runs is tested, and deployed', async () => {
+  const folders = readdirSync(root, { withFileTypes: true }).filter(
+    (each) => each.isDirectory() && !/^\.|^(?:docs|test|node_modules)$/.test(each.name),
+  )
+  for (const path of [...folders.map(({ name }) => `${name}/x`), 'holdfast.config.ts', 'package.json', 'package-lock.json']) {
+    assert.ok((await begunBy('pull_request', path)).includes('ci.yml'), path)
+    assert.equal([path, await begunBy('push', path)], [path, ['ci.yml', 'main.yml']])
+  }
+  assert.ok(folders.length > 6)
+})
+
+test('the cheap gates begin no cluster, and look at the documentation', async () => {
+  const file = (await readWorkflows(root)).find(({ path }) => path.endsWith('gate.yml'))
+  const scripts = (file === undefined ? [] : readJobs(file)).flatMap(({ steps }) =>
+    steps.flatMap((step) => (step.kind === 'script' ? [step.script] : [])),
+  )
+  assert.equal(scripts, ['npm run gate', 'npm run test:config -- docs --require mkdocs'])
 })
 
 test('a workflow is read into jobs and steps', () => {
