@@ -224,6 +224,21 @@ export interface SourceTree {
   find(abbreviation: string): Promise<readonly string[]>
   /** The project's files at a commit, in a folder of their own that is gone after disposal. @throws UserError where Git lacks some. */
   checkout(sha: string): Promise<AsyncDisposable & { readonly path: string }>
+  /** Watches the files that would be pushed, from now on. @throws Failure where the system cannot watch so many folders */
+  watch(): Promise<SourceWatch>
+}
+
+/** Nothing is missed between two calls of `next`. */
+export interface SourceWatch extends Disposable {
+  /** The next change of content, mode or name, once it has been quiet for a moment; undefined when the signal aborts first. */
+  next(signal: AbortSignal): Promise<SourceChange | undefined>
+}
+
+export interface SourceChange {
+  /** Relative to the project's root, sorted; those that went too. */
+  readonly paths: readonly string[]
+  /** When the first of it was noticed, by `performance.now()`. */
+  readonly sinceMs: number
 }
 
 export interface SourceHead {

@@ -41,6 +41,17 @@ export function withUp(command: Command): Command {
     .option('--nodes <n>', 'how many nodes; without it those that are there (default 1)', wholeNumber(1, 5))
 }
 
+export interface DeployFlags extends ClusterFlags, RevertFlags, TimingsFlags {
+  readonly watch?: boolean
+}
+
+export function withDeploy(command: Command): Command {
+  return withTimings(withRevert(withName(command))).option(
+    '--watch',
+    'go on until Ctrl-C: deploys again whenever a file changes that Git does not ignore, a line each time',
+  )
+}
+
 export interface RevertFlags {
   /** False with `--no-revert`. */
   readonly revert: boolean

@@ -1,7 +1,8 @@
 /** From an image's definition to a digest in our registry: found by its inputs' key, else pulled, else built from source. */
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { build } from 'esbuild'
+import { isDeepStrictEqual } from 'node:util'
+import { type BuildFailure, build } from 'esbuild'
 import type { Digest, ImageBuild, ImageInput, ImageSpec, StoredImage } from '../core/types.ts'
 import { debootstrap } from './debian.ts'
 import { builderEnv, docker, enginePlatform, inspect, ROLE_LABEL } from './docker.ts'
@@ -12,7 +13,7 @@ import { whyNoRegistry } from './hub.ts'
 import { createLimit, createOnce } from './limit.ts'
 import { root } from './paths.ts'
 import type { Progress } from './progress.ts'
-import { MANIFEST_TYPES } from './registry.ts'
+import { askRegistry, MANIFEST_TYPES, urlOf } from './registry.ts'
 import { temporaryFolder } from './temporary.ts'
 
 export interface ImageSource {
@@ -237,8 +238,48 @@ function nodePackage({ os, arch: goArch }: { os: string; arch: string }): string
   return join('node_modules', `node-${os}-${goArch === 'amd64' ? 'x64' : goArch}`)
 }
 
-/** One ES module with all that `entry` imports, and the paths of the files that went in; CommonJS packages inside it ask for `require`. */
-export async function bundle(entry: string, from = root): Promise<{ readonly text: string; readonly inputs: readonly string[] }> {
+export interface Bundle {
+  readonly text: string
+  /** Of the files that went in, relative to where it was made. */
+  readonly inputs: readonly string[]
+}
+
+interface MadeBundle {
+  readonly bundle: Bundle
+  /** Of all files that were looked at. */
+  readonly stamps: ReadonlyMap<string, string>
+}
+
+const made = new Map<string, MadeBundle>()
+
+/**
+ * One ES module with all that `entry` imports, and the paths of the files that went in; CommonJS packages inside it ask for `require`. It
+ * is made anew only when one of them has changed: a watch asks for it at every change of anything.
+ * @throws Failure that names the line which cannot be read
+ */
+export async function bundle(entry: string, from = root): Promise<Bundle> {
+  const key = `${from}\0${entry}`
+  const known = made.get(key)
+  if (known !== undefined && isDeepStrictEqual(await stampsOf(known.stamps.keys()), known.stamps)) return known.bundle
+  const startedMs = Date.now()
+  const { bundle, read } = await makeBundle(entry, from)
+  const stamps = await stampsOf(read.map((path) => join(from, path)))
+  // What was written meanwhile may have been read before.
+  const isSure = [...stamps.values()].every((stamp) => Number(stamp.split(' ')[0]) < startedMs)
+  if (isSure) made.set(key, { bundle, stamps })
+  else made.delete(key)
+  return bundle
+}
+
+async function stampsOf(paths: Iterable<string>): Promise<ReadonlyMap<string, string>> {
+  const entries = [...paths].map(async (path) => {
+    const found = await stat(path).catch(() => undefined)
+    return [path, `${found?.mtimeMs} ${found?.size} ${found?.ino}`] as const
+  })
+  return new Map(await Promise.all(entries))
+}
+
+async function makeBundle(entry: string, from: string): Promise<{ bundle: Bundle; read: readonly string[] }> {
   const { outputFiles, metafile } = await build({
     entryPoints: [join(from, entry)],
     bundle: true,
@@ -253,12 +294,23 @@ export async function bundle(entry: string, from = root): Promise<{ readonly tex
     absWorkingDir: from,
     preserveSymlinks: true, // another commit may borrow our packages, and its bundle names where they are
     banner: { js: "import { createRequire as holdfastRequire } from 'node:module'; const require = holdfastRequire(import.meta.url);" },
+  }).catch((thrown) => {
+    throw unreadable(entry, thrown)
   })
   const [file] = outputFiles
   if (file === undefined) throw new Failure({ what: `Cannot bundle ${entry}`, why: 'esbuild gave no output' })
   const [output] = Object.values(metafile.outputs)
   const inputs = Object.entries(output?.inputs ?? {}).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []))
-  return { text: file.text, inputs }
+  return { bundle: { text: file.text, inputs }, read: Object.keys(metafile.inputs) }
+}
+
+/** What stands in the code and cannot be read, with its place; anything else as it was thrown. */
+function unreadable(entry: string, thrown: unknown): unknown {
+  const [first] = (thrown as Partial<BuildFailure>).errors ?? []
+  if (first === undefined) return thrown
+  const { location, text } = first
+  const place = location === null ? '' : `${location.file}:${location.line}:${location.column + 1}: `
+  return new Failure({ what: `Cannot bundle ${entry}`, why: `${place}${text}` }, thrown)
 }
 
 /** The text of a bundle. */
@@ -281,9 +333,8 @@ function upstreamRef({ upstream }: ImageSpec): string | undefined {
 
 /** The digest of a tag in a registry, or undefined where it is not there. */
 export async function digestOf(registry: string, name: string, tag: string): Promise<Digest | undefined> {
-  const response = await fetch(`http://${registry}/v2/${name}/manifests/${tag}`, { method: 'HEAD', headers: { accept: MANIFEST_TYPES } })
+  const head = { method: 'HEAD', headers: { accept: MANIFEST_TYPES }, accept: 404 }
+  const response = await askRegistry(`Cannot look up ${name}:${tag}`, `${urlOf({ registry, name })}/manifests/${tag}`, head)
   if (response.status === 404) return undefined
-  if (!response.ok)
-    throw new Failure({ what: `Cannot look up ${name}:${tag}`, why: `the registry at ${registry} answered ${response.status}` })
   return response.headers.get('docker-content-digest') as Digest
 }
