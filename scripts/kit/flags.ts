@@ -43,13 +43,19 @@ export function withUp(command: Command): Command {
 
 export interface DeployFlags extends ClusterFlags, RevertFlags, TimingsFlags {
   readonly watch?: boolean
+  readonly sync?: boolean
 }
 
 export function withDeploy(command: Command): Command {
-  return withTimings(withRevert(withName(command))).option(
-    '--watch',
-    'go on until Ctrl-C: deploys again whenever a file changes that Git does not ignore, a line each time',
-  )
+  return withTimings(withRevert(withName(command)))
+    .option('--watch', 'go on until Ctrl-C: deploys again whenever a file changes that Git does not ignore, a line each time')
+    .addOption(
+      new Option(
+        '--sync',
+        'go on until Ctrl-C: puts changed code of the service straight into its pods of dev. What runs then is not what an image would be: ' +
+          'no build, no digest, other limits, no provenance. At the end the image that Git names runs again',
+      ).conflicts('watch'),
+    )
 }
 
 export interface RevertFlags {
