@@ -94,6 +94,10 @@ export interface ClusterProvider {
   readonly kubernetes: KubernetesVersions
   /** What the machine must have for a cluster. */
   checks(place: ClusterPlace): readonly Check[]
+  /**
+   * What is not on this machine of what a cluster with these images needs. The network is not asked; an engine may be started to look.
+   */
+  lacking(request: UpRequest, specs: readonly ImageSpec[]): Promise<readonly string[]>
   /** Makes the machine ready. @returns where images are pushed, so that they can be made while the cluster starts. */
   prepare(request: UpRequest): Promise<{ readonly registry: string }>
   /** Starts the cluster, or continues with the one that is there. */
@@ -156,6 +160,8 @@ export interface UpRequest extends Run, ClusterPlace {
   /** Version of Kubernetes. @default the one that is pinned */
   readonly kubernetes?: string
   readonly images: Images
+  /** Of what is on this machine alone; the process must have been told so: see `forbidNetwork`. @default false */
+  readonly offline?: boolean
 }
 
 /** `images` for the registry beside it, should that be gone. */

@@ -7,10 +7,11 @@ import type { Digest, ImageBuild, ImageInput, ImageSpec, StoredImage } from '../
 import { debootstrap } from './debian.ts'
 import { builderEnv, docker, enginePlatform, inspect, ROLE_LABEL } from './docker.ts'
 import { Failure, UserError } from './errors.ts'
-import { goBuild, goKey, goModuleDir } from './go.ts'
+import { goBuild, goKey, goModuleDir, isGoBuilt, isModuleHere } from './go.ts'
 import { hashFiles, keyOf, sha256 } from './hash.ts'
 import { whyNoRegistry } from './hub.ts'
 import { createLimit, createOnce } from './limit.ts'
+import { isOffline } from './offline.ts'
 import { root } from './paths.ts'
 import type { Progress } from './progress.ts'
 import { askRegistry, MANIFEST_TYPES, urlOf } from './registry.ts'
@@ -76,6 +77,41 @@ export class Images {
     return undefined
   }
 
+  /**
+   * What is not on this machine of what an image needs, nothing where it is there or can be built of what is: names of images, programs
+   * and archives. Nothing is made, and the network is not asked.
+   * @param registry where it may be stored. @default only the engine's own images count
+   */
+  async lacks(spec: ImageSpec, registry?: string): Promise<readonly string[]> {
+    if (registry !== undefined && (await this.found(spec, registry)) !== undefined) return []
+    const refs = [builtRef(spec, await imageKey(spec, this.#codeFrom)), ...[upstreamRef(spec) ?? []].flat()]
+    const there = await Promise.all(refs.map((ref) => inspect('image', ref)))
+    if (there.some((each) => each !== undefined)) return []
+    const { build } = spec
+    if (build === undefined || (await fetches(build))) return [`the image ${spec.name}`]
+    const below = build.base === undefined ? [] : await this.lacks(build.base)
+    const inputs = await Promise.all((build.inputs ?? []).map((input) => this.#lacksInput(input)))
+    return [...new Set([...below, ...inputs.flat()])]
+  }
+
+  async #lacksInput(input: ImageInput): Promise<readonly string[]> {
+    switch (input.kind) {
+      case 'bundle':
+      case 'node-binary': // of the packages that this command itself runs on
+        return []
+      case 'go': {
+        const built = await isGoBuilt(input, await enginePlatform()).catch(() => false) // without Go nothing says which one it would be
+        return built ? [] : [`the compiled program ${input.to}`]
+      }
+      case 'image-archive':
+        return this.lacks(input.image)
+      case 'module-file':
+        return (await isModuleHere(input.goMod, input.module)) ? [] : [`the Go module ${input.module}`]
+      case 'debian':
+        return [`the packages of Debian ${input.suite}`]
+    }
+  }
+
   /** An image in the registry, made where it is not there yet, under its upstream name and `tag`. */
   async stored(spec: ImageSpec, registry: string, tag = spec.tag): Promise<StoredImage> {
     return (await this.found(spec, registry)) ?? this.made(spec, registry, tag)
@@ -116,6 +152,7 @@ export class Images {
   /** One probe a run, and only when something is missing: an image that is there needs no network. */
   async #decideWay(): Promise<'pull' | 'build'> {
     if (this.#source.way !== undefined) return this.#source.way
+    if (isOffline()) return 'build'
     return this.#way('way', async () => {
       const way = (await whyNoRegistry()) === undefined ? 'pull' : 'build'
       this.#source.progress.say(
@@ -137,6 +174,7 @@ export class Images {
       note('docker build')
       // What is interrupted leaves no container either.
       const args = ['build', '--quiet', '--force-rm', '--tag', tag, '--label', `${ROLE_LABEL}=image`, '--file', join(context, dockerfile)]
+      if (isOffline()) args.push('--network', 'none')
       if (below !== undefined) args.push('--build-arg', `BASE=${below.ref}`)
       const env = await builderEnv()
       if (env.DOCKER_BUILDKIT === undefined) args.push('--load') // a builder in a container of its own keeps what it built
@@ -187,6 +225,14 @@ function buildable(spec: ImageSpec): BuiltSpec {
 }
 
 type BuiltSpec = ImageSpec & { readonly build: ImageBuild }
+
+/** What a Dockerfile's steps fetch by. */
+const FETCHING = /\b(apt-get|apk|curl|wget|npm|pip|git clone|go (mod|install|get))\b/
+
+async function fetches({ context, dockerfile = 'Dockerfile' }: ImageBuild): Promise<boolean> {
+  const text = await readFile(join(root, context, dockerfile), 'utf8')
+  return FETCHING.test(text.replaceAll(/^\s*#.*$/gm, ''))
+}
 
 function contextFiles(build: ImageBuild): readonly string[] {
   return [build.dockerfile ?? 'Dockerfile', ...(build.files ?? [])]
