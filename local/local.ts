@@ -1,7 +1,8 @@
 /** The local cluster as a provider: machine, engine, registry, node. */
 import { join } from 'node:path'
 import type { Cluster, ClusterProvider, DownRequest, ImageSpec, Snapshots, StartRequest, UpRequest } from '#core'
-import { CLUSTER_LABEL, docker, listByLabel, ROLE_LABEL } from '#kit/docker'
+import { hasProgram } from '#kit/debian'
+import { CLUSTER_LABEL, type ContainerInfo, docker, inspect, listByLabel, ROLE_LABEL } from '#kit/docker'
 import { Failure } from '#kit/errors'
 import { cacheDir, machineDir, ownDir } from '#kit/paths'
 import { checksOf, readyMachine } from './doctor/catalogue.ts'
@@ -10,7 +11,8 @@ import { type ClusterSettings, ensureCluster, findCluster, startCluster } from '
 import { listAllLeft, listLeftOf } from './left.ts'
 import { takeLock } from './lock.ts'
 import { imageOf, NODE_IMAGES, versionsOf } from './node/image.ts'
-import { ensureRegistry, removeRegistry } from './registry/registry.ts'
+import { registryImage } from './registry/image.ts'
+import { ensureRegistry, REGISTRY_CONTAINER, removeRegistry, stopRegistry } from './registry/registry.ts'
 import { removeCluster, removeFiles } from './remove.ts'
 import { pause, stop } from './rest.ts'
 import { listSnapshots, removeSnapshot, snapshotsDir } from './snapshot-file.ts'
@@ -26,6 +28,7 @@ export function localClusters(options: LocalOptions): ClusterProvider {
   return {
     kubernetes: versionsOf(nodeImages),
     checks: checksOf,
+    lacking: (request, specs) => lacking(request, [imageOf(nodeImages, request.kubernetes), specs]),
     prepare: (request) => prepare(request, imageOf(nodeImages, request.kubernetes)),
     up: (request) => ensureCluster({ ...request, ...settings }),
     find: async (name) => ((await mustAnswer()) ? findCluster(name, settings) : undefined),
@@ -46,6 +49,20 @@ async function prepare(request: UpRequest, nodeImage: ImageSpec): Promise<{ regi
   // The node's image is the longest build of all: it begins while the registry's own is still made.
   const [registry] = await Promise.all([startRegistry(request), request.images.local(nodeImage)])
   return { registry }
+}
+
+async function lacking(request: UpRequest, [nodeImage, specs]: [ImageSpec, readonly ImageSpec[]]): Promise<readonly string[]> {
+  const { images } = request
+  if (!(await mustAnswer()) && !(await hasProgram('dockerd'))) return ['Docker Engine']
+  await readyMachine(request, request)
+  const found = await inspect<ContainerInfo>('container', REGISTRY_CONTAINER)
+  const own = [...(await images.lacks(nodeImage)), ...(found === undefined ? await images.lacks(registryImage) : [])]
+  if (own.length > 0) return own
+  const registry = await startRegistry(request) // only it knows what is in the store
+  const missing = (await Promise.all(specs.map((spec) => images.lacks(spec, registry)))).flat()
+  if (missing.length > 0 && found?.State.Running !== true)
+    await (found === undefined ? removeRegistry({ withImages: false }) : stopRegistry())
+  return missing
 }
 
 /** Where images are made for a cluster elsewhere. @returns host and port of the registry on this machine. */

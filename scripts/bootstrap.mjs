@@ -32,6 +32,8 @@ function installPackages() {
     .digest('hex')
   const stamp = join(root, 'node_modules', '.holdfast-lock')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
+  if (args.includes('--offline'))
+    fail('Cannot install the packages offline: package-lock.json changed. Run the command once without --offline', 2)
   process.stderr.write('Installing the packages (package-lock.json changed) …\n')
   const started = Date.now()
   // Install scripts stay off: none of our packages needs one, and each is somebody else's code run as the user.

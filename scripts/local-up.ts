@@ -4,6 +4,7 @@ import { bringUp, explainFailure, upSummary } from '#core'
 import { type UpFlags, withUp } from '#kit/flags'
 import { Images } from '#kit/images'
 import { main } from '#kit/main'
+import { forbidNetwork } from '#kit/offline'
 import { timingsJson } from '#kit/progress'
 import { stack } from '../holdfast.config.ts'
 
@@ -15,11 +16,14 @@ await main<UpFlags>({
   explain: (message, flags) => explainFailure(stack.clusters.local.checks(flags), message),
   async run({ flags, progress, signal }) {
     const started = performance.now()
+    const { offline = false } = flags
+    if (offline) forbidNetwork()
     const { name, portsFrom, nodes, images: way } = flags
     await using _lock = await stack.clusters.local.lock(name, 'local:up')
     const images = new Images({ progress, signal, ...(way === undefined ? {} : { way }) })
     const request = {
       name,
+      offline,
       images,
       progress,
       signal,

@@ -58,6 +58,16 @@ app.kubernetes.io/component: metrics
 {{- if eq .Values.workload.kind "Rollout" }}true{{ end -}}
 {{- end }}
 
+{{/* Whether the code comes from a working tree; empty means that it comes from the image. */}}
+{{- define "service.isSynced" -}}
+{{- if .Values.sync.secretName -}}
+{{- if or (ne .Values.environment "dev") (include "service.isRollout" .) -}}
+{{- fail "sync.secretName is for dev alone, and for workload.kind Deployment" -}}
+{{- end -}}
+true
+{{- end -}}
+{{- end }}
+
 {{/* What has the pods, for those who scale them. */}}
 {{- define "service.workloadRef" -}}
 {{- $isRollout := include "service.isRollout" . -}}

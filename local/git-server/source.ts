@@ -6,6 +6,7 @@ import { UserError } from '#kit/errors'
 import { root } from '#kit/paths'
 import { temporaryFolder } from '#kit/temporary'
 import { git, gitLine } from './git.ts'
+import { watchTree } from './watch.ts'
 
 /** The repository that this project stands in. */
 export const source: SourceTree = sourceTree(root)
@@ -16,6 +17,7 @@ export function sourceTree(folder: string): SourceTree {
     head: () => head(folder),
     find: (abbreviation) => find(folder, abbreviation),
     checkout: (sha) => checkout(folder, sha),
+    watch: () => watchTree(folder),
   }
 }
 

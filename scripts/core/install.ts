@@ -24,7 +24,7 @@ import { type DeployFacts, withFacts } from './history.ts'
 import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
 import { vouched } from './provenance.ts'
 import { readHealthy, stalled, stoppedCanary } from './rollout.ts'
-import type { Cluster, GitRemote, ImageSpec, Part, Run, SourceHead, Stack, StoredImage, Target, UpRequest } from './types.ts'
+import type { Cluster, GitRemote, ImageSpec, Part, Run, SourceHead, Stack, StoredImage, Target } from './types.ts'
 import { rolloutIn, WORKLOAD_NAME } from './workload.ts'
 
 const APPLICATIONS = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: ARGOCD_NAMESPACE }
@@ -50,7 +50,8 @@ export interface Installed {
   readonly applications: readonly string[]
 }
 
-const imagesOf = (part: Part) => [...part.images, ...(part.release === undefined ? [] : [part.release])]
+/** All images of a part. */
+export const imagesOf = (part: Part) => [...part.images, ...(part.release === undefined ? [] : [part.release])]
 
 /** Puts every image of the stack that can be had into the registry, side by side. */
 export async function storeImages(
@@ -86,15 +87,6 @@ export function withStored(stack: Stack, stored: ReadonlyMap<string, StoredImage
     lacks(part).map(({ name }) => `Left out: ${part.name}; its image ${name} can only be pulled, and no container registry answers`),
   )
   return { stack: { ...stack, parts: stack.parts.filter((part) => lacks(part).length === 0) }, leftOut }
-}
-
-/** Machine, cluster, images and stack: everything from nothing, side by side where it can be. */
-export async function bringUp(stack: Stack, request: UpRequest): Promise<Installed> {
-  const provider = stack.clusters.local
-  const { registry } = await provider.prepare(request)
-  const images = storeImages(stackOn(stack, 'k3s'), { images: request.images, registry })
-  const [cluster, stored] = await Promise.all([provider.up(request), images])
-  return install(stack, { ...request, cluster, stored })
 }
 
 /** Installs the stack, or syncs the one that is there to the working tree. No run may hold the cluster meanwhile. */

@@ -2,11 +2,12 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import { Failure } from '#kit/errors'
+import { Failure, UserError } from '#kit/errors'
 import { goModuleDir } from '#kit/go'
 import { sha256 } from '#kit/hash'
 import type { KubeObject } from '#kit/kube'
 import { createOnce } from '#kit/limit'
+import { isOffline } from '#kit/offline'
 import { cacheDir, ensureDir, root } from '#kit/paths'
 import type { Target } from './types.ts'
 
@@ -58,6 +59,8 @@ async function fromModule({ goMod, module, path }: PinnedManifest): Promise<stri
 }
 
 async function fromRelease({ of, url }: PinnedManifest): Promise<string> {
+  if (isOffline())
+    throw new UserError({ what: `Cannot read the manifest of ${of}`, why: 'it was never fetched, and the network is not to be asked' })
   const response = await fetch(url)
   if (!response.ok) throw new Failure({ what: `Cannot fetch the manifest of ${of}`, why: `${url} answered ${response.status}` })
   return response.text()

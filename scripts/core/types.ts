@@ -94,6 +94,10 @@ export interface ClusterProvider {
   readonly kubernetes: KubernetesVersions
   /** What the machine must have for a cluster. */
   checks(place: ClusterPlace): readonly Check[]
+  /**
+   * What is not on this machine of what a cluster with these images needs. The network is not asked; an engine may be started to look.
+   */
+  lacking(request: UpRequest, specs: readonly ImageSpec[]): Promise<readonly string[]>
   /** Makes the machine ready. @returns where images are pushed, so that they can be made while the cluster starts. */
   prepare(request: UpRequest): Promise<{ readonly registry: string }>
   /** Starts the cluster, or continues with the one that is there. */
@@ -156,6 +160,8 @@ export interface UpRequest extends Run, ClusterPlace {
   /** Version of Kubernetes. @default the one that is pinned */
   readonly kubernetes?: string
   readonly images: Images
+  /** Of what is on this machine alone; the process must have been told so: see `forbidNetwork`. @default false */
+  readonly offline?: boolean
 }
 
 /** `images` for the registry beside it, should that be gone. */
@@ -224,6 +230,21 @@ export interface SourceTree {
   find(abbreviation: string): Promise<readonly string[]>
   /** The project's files at a commit, in a folder of their own that is gone after disposal. @throws UserError where Git lacks some. */
   checkout(sha: string): Promise<AsyncDisposable & { readonly path: string }>
+  /** Watches the files that would be pushed, from now on. @throws Failure where the system cannot watch so many folders */
+  watch(): Promise<SourceWatch>
+}
+
+/** Nothing is missed between two calls of `next`. */
+export interface SourceWatch extends Disposable {
+  /** The next change of content, mode or name, once it has been quiet for a moment; undefined when the signal aborts first. */
+  next(signal: AbortSignal): Promise<SourceChange | undefined>
+}
+
+export interface SourceChange {
+  /** Relative to the project's root, sorted; those that went too. */
+  readonly paths: readonly string[]
+  /** When the first of it was noticed, by `performance.now()`. */
+  readonly sinceMs: number
 }
 
 export interface SourceHead {

@@ -37,6 +37,11 @@ export class Interrupted extends Error {
   }
 }
 
+/** Whether an error is for the person who reads it, and not a bug. */
+export function hasExitCode(thrown: unknown): thrown is Error & { exitCode: number } {
+  return thrown instanceof Error && 'exitCode' in thrown && typeof thrown.exitCode === 'number'
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)

@@ -17,6 +17,7 @@ export interface TimingsFlags {
 export interface UpFlags extends ClusterFlags, ImagesFlags, TimingsFlags {
   readonly portsFrom?: number
   readonly nodes?: number
+  readonly offline?: boolean
 }
 
 export interface JsonFlags {
@@ -39,6 +40,24 @@ export function withUp(command: Command): Command {
   return withTimings(withImages(withName(command)))
     .option('--ports-from <port>', 'first port of the cluster’s block on 127.0.0.1 (default 16440)', parsePort)
     .option('--nodes <n>', 'how many nodes; without it those that are there (default 1)', wholeNumber(1, 5))
+    .addOption(new Option('--offline', 'of what is on this machine alone; says what is missing instead of fetching it').conflicts('images'))
+}
+
+export interface DeployFlags extends ClusterFlags, RevertFlags, TimingsFlags {
+  readonly watch?: boolean
+  readonly sync?: boolean
+}
+
+export function withDeploy(command: Command): Command {
+  return withTimings(withRevert(withName(command)))
+    .option('--watch', 'go on until Ctrl-C: deploys again whenever a file changes that Git does not ignore, a line each time')
+    .addOption(
+      new Option(
+        '--sync',
+        'go on until Ctrl-C: puts changed code of the service straight into its pods of dev. What runs then is not what an image would be: ' +
+          'no build, no digest, other limits, no provenance. At the end the image that Git names runs again',
+      ).conflicts('watch'),
+    )
 }
 
 export interface RevertFlags {

@@ -41,8 +41,8 @@ export async function goKey(binary: GoBinary, platform: GoPlatform): Promise<str
 export async function goBuild(binary: GoBinary, platform: GoPlatform, signal?: AbortSignal): Promise<string> {
   const key = await goKey(binary, platform)
   return once(key, async () => {
-    const folder = join(cacheDir, 'go', key)
-    const target = join(folder, basename(binary.goMod))
+    const target = targetOf(binary, key)
+    const folder = dirname(target)
     if (await exists(target)) return target
     await mkdir(folder, { recursive: true })
     // A compile that is cut short must not look like a finished one; that of a killed command may still run beside ours.
@@ -52,6 +52,19 @@ export async function goBuild(binary: GoBinary, platform: GoPlatform, signal?: A
     await removeParts(folder)
     return target
   })
+}
+
+const targetOf = ({ goMod }: GoBinary, key: string) => join(cacheDir, 'go', key, basename(goMod))
+
+/** Whether a program is in the cache. @throws UserError where Go is missing */
+export async function isGoBuilt(binary: GoBinary, platform: GoPlatform): Promise<boolean> {
+  return exists(targetOf(binary, await goKey(binary, platform)))
+}
+
+/** Whether a module is in Go's own cache. */
+export async function isModuleHere(goMod: string, module: string): Promise<boolean> {
+  const { stdout } = await exec('go', ['list', '-C', join(root, goMod), '-m', '-f', '{{.Dir}}', module], { accept: [0, 1, 127] })
+  return stdout.trim() !== ''
 }
 
 async function removeParts(folder: string): Promise<void> {

@@ -1,18 +1,20 @@
 /** From an image's definition to a digest in our registry: found by its inputs' key, else pulled, else built from source. */
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { build } from 'esbuild'
+import { isDeepStrictEqual } from 'node:util'
+import { type BuildFailure, build } from 'esbuild'
 import type { Digest, ImageBuild, ImageInput, ImageSpec, StoredImage } from '../core/types.ts'
 import { debootstrap } from './debian.ts'
 import { builderEnv, docker, enginePlatform, inspect, ROLE_LABEL } from './docker.ts'
 import { Failure, UserError } from './errors.ts'
-import { goBuild, goKey, goModuleDir } from './go.ts'
+import { goBuild, goKey, goModuleDir, isGoBuilt, isModuleHere } from './go.ts'
 import { hashFiles, keyOf, sha256 } from './hash.ts'
 import { whyNoRegistry } from './hub.ts'
 import { createLimit, createOnce } from './limit.ts'
+import { isOffline } from './offline.ts'
 import { root } from './paths.ts'
 import type { Progress } from './progress.ts'
-import { MANIFEST_TYPES } from './registry.ts'
+import { askRegistry, MANIFEST_TYPES, urlOf } from './registry.ts'
 import { temporaryFolder } from './temporary.ts'
 
 export interface ImageSource {
@@ -75,6 +77,41 @@ export class Images {
     return undefined
   }
 
+  /**
+   * What is not on this machine of what an image needs, nothing where it is there or can be built of what is: names of images, programs
+   * and archives. Nothing is made, and the network is not asked.
+   * @param registry where it may be stored. @default only the engine's own images count
+   */
+  async lacks(spec: ImageSpec, registry?: string): Promise<readonly string[]> {
+    if (registry !== undefined && (await this.found(spec, registry)) !== undefined) return []
+    const refs = [builtRef(spec, await imageKey(spec, this.#codeFrom)), ...[upstreamRef(spec) ?? []].flat()]
+    const there = await Promise.all(refs.map((ref) => inspect('image', ref)))
+    if (there.some((each) => each !== undefined)) return []
+    const { build } = spec
+    if (build === undefined || (await fetches(build))) return [`the image ${spec.name}`]
+    const below = build.base === undefined ? [] : await this.lacks(build.base)
+    const inputs = await Promise.all((build.inputs ?? []).map((input) => this.#lacksInput(input)))
+    return [...new Set([...below, ...inputs.flat()])]
+  }
+
+  async #lacksInput(input: ImageInput): Promise<readonly string[]> {
+    switch (input.kind) {
+      case 'bundle':
+      case 'node-binary': // of the packages that this command itself runs on
+        return []
+      case 'go': {
+        const built = await isGoBuilt(input, await enginePlatform()).catch(() => false) // without Go nothing says which one it would be
+        return built ? [] : [`the compiled program ${input.to}`]
+      }
+      case 'image-archive':
+        return this.lacks(input.image)
+      case 'module-file':
+        return (await isModuleHere(input.goMod, input.module)) ? [] : [`the Go module ${input.module}`]
+      case 'debian':
+        return [`the packages of Debian ${input.suite}`]
+    }
+  }
+
   /** An image in the registry, made where it is not there yet, under its upstream name and `tag`. */
   async stored(spec: ImageSpec, registry: string, tag = spec.tag): Promise<StoredImage> {
     return (await this.found(spec, registry)) ?? this.made(spec, registry, tag)
@@ -115,6 +152,7 @@ export class Images {
   /** One probe a run, and only when something is missing: an image that is there needs no network. */
   async #decideWay(): Promise<'pull' | 'build'> {
     if (this.#source.way !== undefined) return this.#source.way
+    if (isOffline()) return 'build'
     return this.#way('way', async () => {
       const way = (await whyNoRegistry()) === undefined ? 'pull' : 'build'
       this.#source.progress.say(
@@ -136,6 +174,7 @@ export class Images {
       note('docker build')
       // What is interrupted leaves no container either.
       const args = ['build', '--quiet', '--force-rm', '--tag', tag, '--label', `${ROLE_LABEL}=image`, '--file', join(context, dockerfile)]
+      if (isOffline()) args.push('--network', 'none')
       if (below !== undefined) args.push('--build-arg', `BASE=${below.ref}`)
       const env = await builderEnv()
       if (env.DOCKER_BUILDKIT === undefined) args.push('--load') // a builder in a container of its own keeps what it built
@@ -187,6 +226,14 @@ function buildable(spec: ImageSpec): BuiltSpec {
 
 type BuiltSpec = ImageSpec & { readonly build: ImageBuild }
 
+/** What a Dockerfile's steps fetch by. */
+const FETCHING = /\b(apt-get|apk|curl|wget|npm|pip|git clone|go (mod|install|get))\b/
+
+async function fetches({ context, dockerfile = 'Dockerfile' }: ImageBuild): Promise<boolean> {
+  const text = await readFile(join(root, context, dockerfile), 'utf8')
+  return FETCHING.test(text.replaceAll(/^\s*#.*$/gm, ''))
+}
+
 function contextFiles(build: ImageBuild): readonly string[] {
   return [build.dockerfile ?? 'Dockerfile', ...(build.files ?? [])]
 }
@@ -237,8 +284,48 @@ function nodePackage({ os, arch: goArch }: { os: string; arch: string }): string
   return join('node_modules', `node-${os}-${goArch === 'amd64' ? 'x64' : goArch}`)
 }
 
-/** One ES module with all that `entry` imports, and the paths of the files that went in; CommonJS packages inside it ask for `require`. */
-export async function bundle(entry: string, from = root): Promise<{ readonly text: string; readonly inputs: readonly string[] }> {
+export interface Bundle {
+  readonly text: string
+  /** Of the files that went in, relative to where it was made. */
+  readonly inputs: readonly string[]
+}
+
+interface MadeBundle {
+  readonly bundle: Bundle
+  /** Of all files that were looked at. */
+  readonly stamps: ReadonlyMap<string, string>
+}
+
+const made = new Map<string, MadeBundle>()
+
+/**
+ * One ES module with all that `entry` imports, and the paths of the files that went in; CommonJS packages inside it ask for `require`. It
+ * is made anew only when one of them has changed: a watch asks for it at every change of anything.
+ * @throws Failure that names the line which cannot be read
+ */
+export async function bundle(entry: string, from = root): Promise<Bundle> {
+  const key = `${from}\0${entry}`
+  const known = made.get(key)
+  if (known !== undefined && isDeepStrictEqual(await stampsOf(known.stamps.keys()), known.stamps)) return known.bundle
+  const startedMs = Date.now()
+  const { bundle, read } = await makeBundle(entry, from)
+  const stamps = await stampsOf(read.map((path) => join(from, path)))
+  // What was written meanwhile may have been read before.
+  const isSure = [...stamps.values()].every((stamp) => Number(stamp.split(' ')[0]) < startedMs)
+  if (isSure) made.set(key, { bundle, stamps })
+  else made.delete(key)
+  return bundle
+}
+
+async function stampsOf(paths: Iterable<string>): Promise<ReadonlyMap<string, string>> {
+  const entries = [...paths].map(async (path) => {
+    const found = await stat(path).catch(() => undefined)
+    return [path, `${found?.mtimeMs} ${found?.size} ${found?.ino}`] as const
+  })
+  return new Map(await Promise.all(entries))
+}
+
+async function makeBundle(entry: string, from: string): Promise<{ bundle: Bundle; read: readonly string[] }> {
   const { outputFiles, metafile } = await build({
     entryPoints: [join(from, entry)],
     bundle: true,
@@ -253,12 +340,23 @@ export async function bundle(entry: string, from = root): Promise<{ readonly tex
     absWorkingDir: from,
     preserveSymlinks: true, // another commit may borrow our packages, and its bundle names where they are
     banner: { js: "import { createRequire as holdfastRequire } from 'node:module'; const require = holdfastRequire(import.meta.url);" },
+  }).catch((thrown) => {
+    throw unreadable(entry, thrown)
   })
   const [file] = outputFiles
   if (file === undefined) throw new Failure({ what: `Cannot bundle ${entry}`, why: 'esbuild gave no output' })
   const [output] = Object.values(metafile.outputs)
   const inputs = Object.entries(output?.inputs ?? {}).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []))
-  return { text: file.text, inputs }
+  return { bundle: { text: file.text, inputs }, read: Object.keys(metafile.inputs) }
+}
+
+/** What stands in the code and cannot be read, with its place; anything else as it was thrown. */
+function unreadable(entry: string, thrown: unknown): unknown {
+  const [first] = (thrown as Partial<BuildFailure>).errors ?? []
+  if (first === undefined) return thrown
+  const { location, text } = first
+  const place = location === null ? '' : `${location.file}:${location.line}:${location.column + 1}: `
+  return new Failure({ what: `Cannot bundle ${entry}`, why: `${place}${text}` }, thrown)
 }
 
 /** The text of a bundle. */
@@ -281,9 +379,8 @@ function upstreamRef({ upstream }: ImageSpec): string | undefined {
 
 /** The digest of a tag in a registry, or undefined where it is not there. */
 export async function digestOf(registry: string, name: string, tag: string): Promise<Digest | undefined> {
-  const response = await fetch(`http://${registry}/v2/${name}/manifests/${tag}`, { method: 'HEAD', headers: { accept: MANIFEST_TYPES } })
+  const head = { method: 'HEAD', headers: { accept: MANIFEST_TYPES }, accept: 404 }
+  const response = await askRegistry(`Cannot look up ${name}:${tag}`, `${urlOf({ registry, name })}/manifests/${tag}`, head)
   if (response.status === 404) return undefined
-  if (!response.ok)
-    throw new Failure({ what: `Cannot look up ${name}:${tag}`, why: `the registry at ${registry} answered ${response.status}` })
   return response.headers.get('docker-content-digest') as Digest
 }

@@ -1,6 +1,6 @@
 /** The one place that parses flags, turns signals into an abort, catches, prints and sets the exit code. */
 import { Command, CommanderError } from 'commander'
-import { Interrupted, messageOf } from './errors.ts'
+import { hasExitCode, Interrupted, messageOf } from './errors.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { sweepTemporary } from './temporary.ts'
 
@@ -114,10 +114,6 @@ function report(thrown: unknown, progress: Progress): number {
   const stack = thrown instanceof Error ? thrown.stack : messageOf(thrown)
   progress.say(`This is a bug in Holdfast, please report it with the lines below:\n${stack}`)
   return 1
-}
-
-function hasExitCode(thrown: unknown): thrown is Error & { exitCode: number } {
-  return thrown instanceof Error && 'exitCode' in thrown && typeof thrown.exitCode === 'number'
 }
 
 /** `process.exit` drops what a pipe has not taken yet. */

@@ -7,6 +7,11 @@ import { stripVTControlCharacters, styleText } from 'node:util'
 export interface Progress extends Disposable {
   /** Runs `work` as a named step and times it. `note` shows what the step is doing now. */
   step<T>(title: string, work: (note: Note) => Promise<T>): Promise<T>
+  /**
+   * Work of which one line is printed, at its end: what it gives. Its steps are shown while they run where a line can be redrawn, and timed
+   * apart from those of others. Where it fails nothing is printed.
+   */
+  round(title: string, work: (inner: Progress) => Promise<string>): Promise<void>
   /** Prints a line above the running steps. */
   say(text: string): void
   /** Finished steps in order of their end. */
@@ -54,12 +59,23 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr, { pl
   const timings: Timing[] = []
   const screen = stream.isTTY ? liveScreen(stream, running) : plainScreen(stream, { running, plainMs })
 
-  return {
+  const begin = (title: string): Running => {
+    const entry: Running = { title, startedMs: performance.now(), note: '', below: undefined }
+    running.add(entry)
+    return entry
+  }
+
+  const progress: Progress = {
     timings,
     say: (text) => screen.print(text),
+    async round(title, work) {
+      const entry = begin(title)
+      const inner = timed(progress, (note) => Object.assign(entry, { note }))
+      const line = await work(inner).finally(() => running.delete(entry))
+      screen.print(`✓ ${line}`)
+    },
     async step(title, work) {
-      const entry: Running = { title, startedMs: performance.now(), note: '', below: undefined }
-      running.add(entry)
+      const entry = begin(title)
       screen.started(entry)
       const end = (outcome: Timing['outcome']) => {
         const ms = performance.now() - entry.startedMs
@@ -77,6 +93,30 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr, { pl
       }
     },
     [Symbol.dispose]: () => screen.stop(),
+  }
+  return progress
+}
+
+/** Steps that print nothing, and are told to `show`. */
+function timed(outer: Progress, show: (text: string) => void): Progress {
+  const timings: Timing[] = []
+  return {
+    ...outer,
+    timings,
+    async step(title, work) {
+      const startedMs = performance.now()
+      const end = (outcome: Timing['outcome']) => timings.push({ step: title, ms: Math.round(performance.now() - startedMs), outcome })
+      show(title)
+      try {
+        const value = await work((text) => show(`${title}: ${text}`))
+        end('ok')
+        return value
+      } catch (thrown) {
+        end('failed')
+        throw thrown
+      }
+    },
+    [Symbol.dispose]: () => {}, // the screen is another's
   }
 }
 

@@ -1,5 +1,5 @@
 /** What is asked of an OCI registry over its HTTP API: https://github.com/opencontainers/distribution-spec/blob/main/spec.md */
-import { Failure } from './errors.ts'
+import { Failure, messageOf } from './errors.ts'
 import { sha256 } from './hash.ts'
 
 /** A repository on this machine's side. */
@@ -44,10 +44,14 @@ export const digestOfText = (content: string) => `sha256:${sha256(content)}`
 /** Where a repository's API begins. */
 export const urlOf = ({ registry, name }: Repository) => `http://${registry}/v2/${name}`
 
-/** @throws Failure for any answer but a success and those accepted; `what` says what could not be done. */
+/** @throws Failure for any answer but a success and those accepted, and where nobody answers; `what` says what could not be done. */
 export async function askRegistry(what: string, url: string, init: RequestInit & { readonly accept?: number } = {}): Promise<Response> {
   const { accept, ...request } = init
-  const response = await fetch(url, request)
+  const response = await fetch(url, request).catch((thrown) => {
+    request.signal?.throwIfAborted()
+    const why = `the registry at ${new URL(url).host} does not answer: ${messageOf((thrown as Error).cause ?? thrown)}`
+    throw new Failure({ what, why }, thrown)
+  })
   if (response.ok || response.status === accept) return response
   throw new Failure({ what, why: `${request.method ?? 'GET'} ${new URL(url).pathname} answered ${response.status}` })
 }

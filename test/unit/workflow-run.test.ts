@@ -47,7 +47,14 @@ function createHistory(...texts: readonly string[]): Tree {
 
 async function runSteps(steps: readonly Step[], { job = {}, at = root, signal = new AbortController().signal } = {}): Promise<Ran> {
   const said: string[] = []
-  const progress: Progress = { step: (_, work) => work(() => {}), say: (text) => said.push(text), timings: [], [Symbol.dispose]: () => {} }
+  const round: Progress['round'] = () => Promise.reject(new TypeError('no rounds here'))
+  const progress: Progress = {
+    round,
+    step: (_, work) => work(() => {}),
+    say: (text) => said.push(text),
+    timings: [],
+    [Symbol.dispose]: () => {},
+  }
   const whole: Job = { name: 'it', workflow: PATH, timeoutMs: 60_000, steps, ...job }
   return { steps: (await runJob(whole, { root: at, progress, signal })).steps, said: said.join('\n') }
 }

@@ -20,7 +20,13 @@ export type Obtained = ImageArchive & AsyncDisposable
 export type ObtainImage = (signal?: AbortSignal) => Promise<Obtained>
 
 /** The check that waits for it is shown, and its steps are not. */
-const silent: Progress = { timings: [], say: () => {}, step: (_title, work) => work(() => {}), [Symbol.dispose]: () => {} }
+const silent: Progress = {
+  timings: [],
+  say: () => {},
+  step: (_title, work) => work(() => {}),
+  round: async (_title, work) => void (await work(silent)),
+  [Symbol.dispose]: () => {},
+}
 
 /** The image as the engine has it; built where it has it not. @returns a way that throws Unavailable where there is no engine */
 export function savedImage(spec: ImageSpec): ObtainImage {
