@@ -1,0 +1,125 @@
+/** Whoever wants to run something in prod is asked for its evidence by the API server itself: sigstore's policy-controller. */
+import {
+  application,
+  debianBase,
+  type Environment,
+  environmentBefore,
+  type ImageSpec,
+  mapContainers,
+  type Part,
+  type PinnedManifest,
+  type PredicateName,
+  readManifest,
+  readPinned,
+  renderedSource,
+  type Target,
+  withDigests,
+  withoutDescriptions,
+} from '#core'
+import type { KubeObject } from '#kit/kube'
+import type { Signing } from '#kit/signing'
+import { pending, ready } from '#kit/wait'
+import { POLICY, policyOf } from './policy.ts'
+import { admissionProof } from './scenario.ts'
+
+const NAME = 'admission'
+const NAMESPACE = 'cosign-system'
+const VERSION = '0.13.1'
+const MODULE = 'github.com/sigstore/policy-controller'
+const GO_MOD = 'admission/module'
+/** The one environment whose pods are asked about; `manifest.yaml` names it too. */
+const GUARDED: Environment = 'prod'
+
+const definition = (file: string, sha256: string): PinnedManifest => ({
+  of: 'policy-controller',
+  goMod: GO_MOD,
+  module: MODULE,
+  path: `config/${file}`,
+  url: `https://raw.githubusercontent.com/sigstore/policy-controller/v${VERSION}/config/${file}`,
+  sha256,
+})
+
+const DEFINITIONS = [
+  definition('300-clusterimagepolicy.yaml', 'e23467593124763d9937b1180d48cefe89dc72cf04e9bcf84cbf29822d51b20c'),
+  definition('300-trustroot.yaml', 'aeda3d8b1399fc41f23d2fd00a5aa34fabe9b9f56bb273129035d7ce51672155'),
+]
+
+const controllerImage: ImageSpec = {
+  name: 'sigstore/policy-controller/policy-controller',
+  tag: `v${VERSION}`,
+  upstream: { ref: `ghcr.io/sigstore/policy-controller/policy-controller:v${VERSION}` },
+  build: {
+    context: 'admission/image',
+    base: debianBase,
+    inputs: [{ kind: 'go', to: 'policy-controller', goMod: GO_MOD, package: `${MODULE}/cmd/webhook` }],
+  },
+}
+
+export interface AdmissionOptions {
+  /** The only image that may run there. */
+  readonly image: ImageSpec
+  readonly signing: Signing
+  /** What must be attached to its digest. */
+  readonly attested: readonly PredicateName[]
+  /** Proofs that must have held for it in the environment before. */
+  readonly proofs: readonly string[]
+  /** Where pods on this machine reach the registry that nodes pull through. The program asks names that end in `.local` by HTTP. */
+  readonly localRegistry: string
+}
+
+export function admission(options: AdmissionOptions): Part {
+  return {
+    name: NAME,
+    namespaces: [{ name: NAMESPACE, podSecurity: 'restricted', quota: { pods: '3', 'limits.memory': '1Gi' } }],
+    images: [controllerImage],
+    rendered: async (target) => (isGuarded(target) ? renderedFor(target, options) : []),
+    applications: (target) =>
+      isGuarded(target) ? [application({ name: NAME, namespace: NAMESPACE, sources: [renderedSource(NAME, target)] })] : [],
+    ready: async (target) => (isGuarded(target) ? policyInForce(target) : ready(undefined)),
+    scenarios: [admissionProof({ environment: GUARDED, policy: POLICY, signing: options.signing })],
+  }
+}
+
+/** In the cloud each environment has a cluster of its own. */
+const isGuarded = ({ cluster }: Target) => (cluster.environment ?? GUARDED) === GUARDED
+
+async function renderedFor(target: Target, options: AdmissionOptions): Promise<readonly KubeObject[]> {
+  const { signing } = options
+  const definitions = (await Promise.all(DEFINITIONS.map(readPinned))).flat().map(withOneVersion)
+  // Of an identity the program needs the authorities of the public Sigstore, which it fetches when it starts.
+  const args = signing.publicKey() === undefined ? [] : ['-disable-tuf']
+  const own = (await readManifest('admission/manifest.yaml')).map((object) =>
+    mapContainers(withDigests(object, target), (container) => ({ ...container, args })),
+  )
+  return [...definitions, ...own, policyFor(target, options)]
+}
+
+/**
+ * The version that is stored, and no other: upstream's webhook would convert to the other one, and whoever lists all there is by the
+ * newest version, as Argo CD does, would wait for that webhook whatever it looks for.
+ */
+function withOneVersion(object: KubeObject): KubeObject {
+  const { conversion: _, ...spec } = object.spec
+  const versions = spec.versions.filter(({ storage }: { storage: boolean }) => storage)
+  return withoutDescriptions({ ...object, spec: { ...spec, versions } })
+}
+
+function policyFor({ cluster }: Target, { image, signing, attested, proofs, localRegistry }: AdmissionOptions): KubeObject {
+  const environment = environmentBefore(GUARDED) ?? GUARDED
+  return policyOf({
+    repository: cluster.repositories?.[image.name] ?? `docker.io/${image.name}`,
+    ...(cluster.kind === 'k3s' ? { source: `${localRegistry}/${image.name}` } : {}),
+    signing,
+    attested,
+    evidence: { environment, proofs },
+  })
+}
+
+/** Argo CD takes it for healthy as soon as it is there. */
+async function policyInForce({ cluster: { kube } }: Target) {
+  const found = await kube.get({ apiVersion: 'policy.sigstore.dev/v1alpha1', kind: 'ClusterImagePolicy', name: POLICY })
+  const { observedGeneration, conditions = [] } = found?.status ?? {}
+  const condition = (conditions as readonly { type: string; status: string; message?: string }[]).find(({ type }) => type === 'Ready')
+  const isRead = condition?.status === 'True' && observedGeneration === found?.metadata.generation
+  return isRead ? ready(undefined) : pending(`the policy '${POLICY}' is not in force: ${condition?.message ?? 'nobody has read it yet'}`)
+}
