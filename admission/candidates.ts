@@ -5,10 +5,17 @@ import { KubeError, type KubeObject } from '#kit/kube'
 import { type Envelope, readEnvelopes, replaceEnvelopes } from '#kit/registry'
 import { envelopeOf, type Signing } from '#kit/signing'
 
-/** Each refused one has what the promoted one has, but for what its name says. */
-export const REFUSED = ['unsigned', 'tampered', 'of another digest', 'unproven'] as const
 export const PROMOTED = 'promoted'
-export type Candidate = (typeof REFUSED)[number] | typeof PROMOTED
+/** Each has what the promoted one has, but for what its name says; with the words by which the program refuses just that. */
+export const REFUSED = {
+  unsigned: /no matching attestations: : /,
+  tampered: /no matching attestations: accepted signatures do not match threshold, Found: 0/,
+  'of another digest': /no matching attestations: no matching subject digest found/,
+  unproven: /failed evaluating rego policy for type test-result/,
+} as const
+export type Refused = keyof typeof REFUSED
+export type Candidate = Refused | typeof PROMOTED
+const ALL_REFUSED = Object.keys(REFUSED) as readonly Refused[]
 
 export type Digests = Readonly<Record<Candidate, string>>
 
@@ -25,7 +32,7 @@ export async function putCandidates(context: Context, signing: Signing): Promise
   if (good.length === 0)
     throw new Failure({ what: 'Cannot make digests that are to be refused', why: 'nothing is attached to the one that runs' })
   const digests: Record<string, string> = { [PROMOTED]: promoted.digest }
-  for (const name of REFUSED) {
+  for (const name of ALL_REFUSED) {
     const mark = `admission-${name.replaceAll(' ', '-')}`
     const image = { ...promoted, digest: await storeVariant(context, context.environment, { name: mark, change: marked(mark) }) }
     if (name !== 'unsigned') await replaceEnvelopes(image, await envelopesFor(name, image, { good, signing }))
@@ -35,7 +42,7 @@ export async function putCandidates(context: Context, signing: Signing): Promise
 }
 
 async function envelopesFor(
-  name: Exclude<(typeof REFUSED)[number], 'unsigned'>,
+  name: Exclude<Refused, 'unsigned'>,
   image: RunningImage,
   { good, signing }: { readonly good: readonly Envelope[]; readonly signing: Signing },
 ): Promise<readonly Envelope[]> {

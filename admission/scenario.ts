@@ -20,7 +20,7 @@ import type { ObjectRef } from '#kit/kube'
 import { createOnce } from '#kit/limit'
 import type { Signing } from '#kit/signing'
 import { pending, ready, waitFor } from '#kit/wait'
-import { type Answer, askFor, type Candidate, type Digests, PROMOTED, putCandidates, REFUSED } from './candidates.ts'
+import { type Answer, askFor, type Candidate, type Digests, PROMOTED, putCandidates, REFUSED, type Refused } from './candidates.ts'
 
 const ROUNDS = 20
 const ASK = 'ask for a pod of each digest'
@@ -64,7 +64,7 @@ export function admissionProof(guarded: Guarded): Scenario {
       },
       { kind: 'until', isBite: true, name: ANSWERED, timeoutMs: ANSWER_TIMEOUT_MS, matches: isAnswer },
     ],
-    claims: () => [admitted, ...REFUSED.map(refused)],
+    claims: () => [admitted, ...Object.entries(REFUSED).map(([name, reason]) => refused(name as Refused, reason))],
     bounds: () => [{ name: 'answered', from: ASK, lowerMs: 1, partsMs: { asked: ANSWER_MS, candidates: 10_000 } }],
     mutants: [scopedAway(guarded), ...policyMutants(guarded), actSkipped()],
   }
@@ -86,16 +86,17 @@ const admitted: Claim = {
   },
 }
 
-/** The webhook's own words. That it could not be asked refuses as well, and shows nothing. */
+/** The webhook's own words. That it, or the registry, could not be asked refuses as well, and shows nothing. */
 const DENIED = /admission webhook "policy\.sigstore\.dev" denied the request: .*failed policy/s
 
-const refused = (candidate: Candidate): Claim => ({
+const refused = (candidate: Refused, reason: RegExp): Claim => ({
   name: `${candidate}: refused`,
   check(evidence) {
     const answer = answerOf(evidence, candidate)
     if (answer === undefined) return { outcome: 'no data', seen: 'nobody answered' }
     if (answer.admitted) return { outcome: 'false', seen: 'it was let in' }
-    return { outcome: DENIED.test(answer.why ?? '') ? 'true' : 'no data', seen: answer.why ?? '' }
+    const { why = '' } = answer
+    return { outcome: DENIED.test(why) && reason.test(why) ? 'true' : 'no data', seen: why }
   },
 })
 
