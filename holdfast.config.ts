@@ -67,7 +67,7 @@ const guard = admission({
   signing,
   attested: attested.prod,
   proofs: evidence.staging,
-  localRegistry: REGISTRY_IN_CLUSTER,
+  registry: REGISTRY_IN_CLUSTER,
 })
 
 /** How the control plane is set where it is ours. */

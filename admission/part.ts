@@ -63,25 +63,24 @@ export interface AdmissionOptions {
   readonly attested: readonly PredicateName[]
   /** Proofs that must have held for it in the environment before. */
   readonly proofs: readonly string[]
-  /** Where pods on this machine reach the registry that nodes pull through. The program asks names that end in `.local` by HTTP. */
-  readonly localRegistry: string
+  /** Where pods reach the registry that nodes pull through. The program asks names that end in `.local` by HTTP. */
+  readonly registry: string
 }
 
 export function admission(options: AdmissionOptions): Part {
   return {
     name: NAME,
+    // What a key has signed the program looks for under a tag that every statement moves, and in ECR none ever moves. What an identity has
+    // signed it would find there, once its pods had a role to read ECR with. Until then it would keep everything out of prod.
+    only: 'k3s',
     namespaces: [{ name: NAMESPACE, podSecurity: 'restricted', quota: { pods: '3', 'limits.memory': '1Gi' } }],
     images: [controllerImage],
-    rendered: async (target) => (isGuarded(target) ? renderedFor(target, options) : []),
-    applications: (target) =>
-      isGuarded(target) ? [application({ name: NAME, namespace: NAMESPACE, sources: [renderedSource(NAME, target)] })] : [],
-    ready: async (target) => (isGuarded(target) ? policyInForce(target) : ready(undefined)),
+    rendered: (target) => renderedFor(target, options),
+    applications: (target) => [application({ name: NAME, namespace: NAMESPACE, sources: [renderedSource(NAME, target)] })],
+    ready: policyInForce,
     scenarios: [admissionProof({ environment: GUARDED, policy: POLICY, signing: options.signing })],
   }
 }
-
-/** In the cloud each environment has a cluster of its own. */
-const isGuarded = ({ cluster }: Target) => (cluster.environment ?? GUARDED) === GUARDED
 
 async function renderedFor(target: Target, options: AdmissionOptions): Promise<readonly KubeObject[]> {
   const { signing } = options
@@ -91,7 +90,7 @@ async function renderedFor(target: Target, options: AdmissionOptions): Promise<r
   const own = (await readManifest('admission/manifest.yaml')).map((object) =>
     mapContainers(withDigests(object, target), (container) => ({ ...container, args })),
   )
-  return [...definitions, ...own, policyFor(target, options)]
+  return [...definitions, ...own, policyFor(options)]
 }
 
 /**
@@ -104,14 +103,13 @@ function withOneVersion(object: KubeObject): KubeObject {
   return withoutDescriptions({ ...object, spec: { ...spec, versions } })
 }
 
-function policyFor({ cluster }: Target, { image, signing, attested, proofs, localRegistry }: AdmissionOptions): KubeObject {
-  const environment = environmentBefore(GUARDED) ?? GUARDED
+function policyFor({ image, signing, attested, proofs, registry }: AdmissionOptions): KubeObject {
   return policyOf({
-    repository: cluster.repositories?.[image.name] ?? `docker.io/${image.name}`,
-    ...(cluster.kind === 'k3s' ? { source: `${localRegistry}/${image.name}` } : {}),
+    repository: `docker.io/${image.name}`,
+    source: `${registry}/${image.name}`,
     signing,
     attested,
-    evidence: { environment, proofs },
+    evidence: { environment: environmentBefore(GUARDED) ?? GUARDED, proofs },
   })
 }
 

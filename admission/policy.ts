@@ -8,8 +8,8 @@ export const POLICY = 'held-proofs'
 export interface Wanted {
   /** Without tag or digest: `docker.io/holdfast/service`. */
   readonly repository: string
-  /** Where what is attached to it is read. @default beside the image */
-  readonly source?: string
+  /** Where what is attached to it is read: the same repository, as pods reach it. */
+  readonly source: string
   /** Whom to believe. */
   readonly signing: Pick<Signing, 'publicKey' | 'identity'>
   /** What must be attached besides the proofs. */
@@ -29,7 +29,7 @@ export function policyOf({ repository, source, signing, attested, evidence }: Wa
   const authority = {
     name: 'signer',
     ...believed(signing),
-    ...(source === undefined ? {} : { source: [{ oci: source }] }),
+    source: [{ oci: source }],
     attestations: [
       ...others.map((name) => ({ name, predicateType: PREDICATES[name] })),
       { name: 'test-result', predicateType: PREDICATES['test-result'], policy: { type: 'rego', data: regoOf(evidence) } },

@@ -12,6 +12,7 @@ import {
   PREDICATES,
   type ProvenProof,
   type StoredImage,
+  stackOn,
   statementOf,
   type Target,
 } from '#core'
@@ -21,8 +22,9 @@ import type { KubeObject } from '#kit/kube'
 import { keySigning, type Signing } from '#kit/signing'
 import { type Candidate, PROMOTED, putCandidates, REFUSED } from '../../admission/candidates.ts'
 import { admission } from '../../admission/part.ts'
-import { policyOf } from '../../admission/policy.ts'
+import { policyOf, regoOf } from '../../admission/policy.ts'
 import { serviceImage } from '../../chart/part.ts'
+import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { createValidator } from './openapi.ts'
 import { BUILD, pushImage, startRegistry, type TestRegistry } from './registry-fixture.ts'
@@ -44,7 +46,7 @@ const part = admission({
   signing,
   attested: ['provenance', 'sbom'],
   proofs: PROOFS,
-  localRegistry: 'registry.local:5000',
+  registry: 'registry.local:5000',
 })
 let registry: TestRegistry
 let judge: string
@@ -62,12 +64,12 @@ test.after(async () => {
 
 // ── What is installed ───────────────────────────────────────────────────────────────────────────────────────────────
 
-function target(cluster: Partial<Target['cluster']>): Target {
+function target(): Target {
   const images = new Map(part.images.map((spec): [string, StoredImage] => [spec.name, { spec, key: 'k', digest: DIGEST, way: 'built' }]))
-  return { cluster: { kind: 'k3s', ...cluster }, environment: 'dev', repoUrl: 'http://git/x.git', images } as unknown as Target
+  return { cluster: { kind: 'k3s' }, environment: 'dev', repoUrl: 'http://git/x.git', images } as unknown as Target
 }
 
-const rendered = async (cluster: Partial<Target['cluster']> = {}) => (await part.rendered?.(target(cluster))) ?? []
+const rendered = async () => (await part.rendered?.(target())) ?? []
 const isDefinition = ({ kind }: KubeObject) => kind === 'CustomResourceDefinition'
 const ofKind = (objects: readonly KubeObject[], kind: string) => objects.filter((each) => each.kind === kind)
 
@@ -138,23 +140,30 @@ test(
   MODULE,
 )
 
+test('it is for clusters on this machine: elsewhere it is left out, and holds nothing up', () => {
+  const names = (kind: 'k3s' | 'eks') => stackOn(stack, kind).parts.map(({ name }) => name)
+  assert.equal([names('k3s').includes(part.name), names('eks').includes(part.name)], [true, false])
+})
+
 test(
-  'in the cloud it is in the cluster of prod alone, and asks the registry that the image comes from',
+  'what promote asks for is what is asked for here',
   async () => {
-    const repositories = { [serviceImage.name]: '1.dkr.ecr.eu-central-1.amazonaws.com/prod/holdfast/service' }
-    const inProd = await rendered({ kind: 'eks', environment: 'prod', repositories })
-    const [policy] = ofKind(inProd, 'ClusterImagePolicy')
-    assert.equal(policy?.spec.images, [{ glob: '1.dkr.ecr.eu-central-1.amazonaws.com/prod/holdfast/service@*' }])
-    assert.is(policy?.spec.authorities[0].source, undefined)
-    const elsewhere = target({ kind: 'eks', environment: 'staging' })
-    assert.equal([await part.rendered?.(elsewhere), part.applications(elsewhere, {})], [[], []])
+    const guard = stack.parts.find(({ name }) => name === part.name)
+    const [policy] = ofKind((await guard?.rendered?.(target())) ?? [], 'ClusterImagePolicy')
+    const [{ attestations, key }] = policy?.spec.authorities ?? []
+    assert.equal(
+      attestations.map(({ name }: { name: string }) => name),
+      [...stack.attested.prod, 'test-result'],
+    )
+    assert.is(attestations.at(-1).policy.data, regoOf({ environment: 'staging', proofs: stack.evidence.staging }))
+    assert.is(key?.data, stack.signing.publicKey())
   },
   MODULE,
 )
 
 test('an identity is believed in place of a key; nobody, and no proof, is a mistake of ours', () => {
   const identity = { issuer: 'https://issuer', subject: 'https://you/workflow' }
-  const wanted = { repository: 'r/x', attested: [], evidence: { environment: 'staging', proofs: PROOFS } }
+  const wanted = { repository: 'r/x', source: 's/x', attested: [], evidence: { environment: 'staging', proofs: PROOFS } }
   const policy = policyOf({ ...wanted, signing: { publicKey: () => undefined, identity } })
   assert.equal(policy.spec.authorities[0].keyless.identities, [identity])
   assert.throws(() => policyOf({ ...wanted, signing: { publicKey: () => undefined } }), /Nobody is believed/)
@@ -239,7 +248,7 @@ test('what another key has signed is refused, and an image of another name whate
   const foreign = await vouched('by others', { by: keySigning(join(folder, 'others')) })
   assert.match((await refusal(foreign.digest)) ?? 'let in', REFUSED.tampered)
   const { digest } = await vouched('ours')
-  assert.match((await refusal(digest, policyHere(), 'docker.io/library/redis')) ?? 'let in', /no matching policies/)
+  assert.match((await refusal(digest, policyHere(), 'docker.io/library/redis')) ?? 'let in', /uncovered by policy/)
 })
 
 test('a weaker policy lets them in: it is the policy that refuses', async () => {
