@@ -94,8 +94,8 @@ async function renderedFor(target: Target, options: AdmissionOptions): Promise<r
 }
 
 /**
- * The version that is stored, and no other: upstream's webhook would convert to the other one, and whoever lists all there is by the
- * newest version, as Argo CD does, would wait for that webhook whatever it looks for.
+ * The version that is stored, and no other: upstream’s webhook would convert to the other one, which the API server prefers, and whoever lists
+ * all there is, as Argo CD does, would wait for that webhook whatever it looks for.
  */
 function withOneVersion(object: KubeObject): KubeObject {
   const { conversion: _, ...spec } = object.spec
