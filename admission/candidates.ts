@@ -8,7 +8,7 @@ import { envelopeOf, type Signing } from '#kit/signing'
 export const PROMOTED = 'promoted'
 /** Each has what the promoted one has, but for what its name says; with the words by which the program refuses just that. */
 export const REFUSED = {
-  unsigned: /no matching attestations: : /,
+  unsigned: /no matching attestations:(?! *\w)/,
   tampered: /no matching attestations: accepted signatures do not match threshold, Found: 0/,
   'of another digest': /no matching attestations: no matching subject digest found/,
   unproven: /failed evaluating rego policy for type test-result/,

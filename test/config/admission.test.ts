@@ -35,7 +35,7 @@ const MODULE = { timeoutMs: 300_000 }
 /** Minutes of compiling where nothing of it is there. */
 const COMPILE = { timeoutMs: 1_800_000 }
 const ROUNDS = 20
-const ROUNDS_TIMEOUT = { timeoutMs: 240_000 }
+const ROUNDS_TIMEOUT = { timeoutMs: 600_000 }
 const PROOFS = ['smoke', 'good-canary-promoted']
 const DIGEST = `sha256:${'a'.repeat(64)}` as const
 

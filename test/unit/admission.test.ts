@@ -20,7 +20,7 @@ const denied = (reason: string): Answer => ({
 })
 const GOOD: Readonly<Record<string, Answer>> = {
   promoted: { admitted: true },
-  unsigned: denied('no matching attestations: : '),
+  unsigned: denied('no matching attestations: '),
   tampered: denied('no matching attestations: accepted signatures do not match threshold, Found: 0, Expected 1'),
   'of another digest': denied('no matching attestations: no matching subject digest found'),
   unproven: denied("failed evaluating rego policy for type test-result: policy is not compliant for query 'x'"),
