@@ -48,6 +48,8 @@ export function admissionProof(guarded: Guarded): Scenario {
     about:
       'Asks the API server for pods of prod: of the promoted digest, and of others without signatures, with tampered ones, with those of another digest, and without held proofs.',
     environments: [guarded.environment],
+    // The policy reads what is attached in the registry beside the cluster.
+    needs: ['ownSources'],
     repeat: ROUNDS,
     steady: [inSync, rolledOut, policyIsAsked(guarded)],
     watches: [],
