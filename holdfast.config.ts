@@ -1,5 +1,5 @@
 /** The composition root: what the platform is made of. An adopter edits this file. */
-import { defineStack, previewCloud } from '#core'
+import { defineStack, previewCloud, type Stack } from '#core'
 import { savedImage } from '#kit/gate/archive'
 import { lint, types } from '#kit/gate/code'
 import { dependenciesGate } from '#kit/gate/dependencies'
@@ -11,6 +11,7 @@ import { secrets } from '#kit/gate/secrets'
 import { unit } from '#kit/gate/unit'
 import { workflows } from '#kit/gate/workflows'
 import { signingFor } from '#kit/signing'
+import { admission } from './admission/part.ts'
 import { rulesGate } from './alerts/check.ts'
 import { monitoring } from './alerts/part.ts'
 import { alerting } from './alerts/rehearsal.ts'
@@ -34,6 +35,7 @@ import { source } from './local/git-server/source.ts'
 import { openUserRemote } from './local/git-server/user-remote.ts'
 import { imageStore, localClusters } from './local/local.ts'
 import { nodes } from './local/part.ts'
+import { REGISTRY_IN_CLUSTER } from './local/registry/hosting.ts'
 import { REGISTRY_ALIAS } from './local/registry/registry.ts'
 
 /** What commands need of a part without a cluster. */
@@ -46,6 +48,27 @@ const localNodes = { heartbeatMs: 10_000, graceMs: 20_000, monitorMs: 5_000, tol
 
 /** All that can move from one node to another while the service serves. */
 const movable = [gitServer, argocd, rollouts, ...monitoring, alertSink, load, networkFaults, policies]
+
+/** Who signs here, and whom to believe. */
+const signing = signingFor()
+
+/** What a digest must have shown in an environment before it may go on. */
+const evidence = {
+  dev: ['hand-edit', 'object-deleted', 'rollout-lossless', 'image-missing', 'alert-fires', 'hpa-scales'],
+  staging: ['smoke', 'good-canary-promoted', 'bad-canary-aborted'],
+  prod: [],
+}
+/** What must be attached to it, and signed, before it may come into one. */
+const attested: Stack['attested'] = { dev: [], staging: [], prod: ['provenance', 'sbom'] }
+
+/** What `promote` asks for before it moves a digest to prod, the API server asks for before it runs there. */
+const guard = admission({
+  image: serviceImage,
+  signing,
+  attested: attested.prod,
+  proofs: evidence.staging,
+  registry: REGISTRY_IN_CLUSTER,
+})
 
 /** How the control plane is set where it is ours. */
 export const localServerArgs: readonly string[] = [
@@ -66,7 +89,7 @@ export const cloud = createCloud({ openRemote: openUserRemote, store: imageStore
 export const stack = defineStack({
   name: 'holdfast',
   clusters: { local: localClusters({ serverArgs: localServerArgs }), eks: cloud },
-  parts: [...movable, database, service({ databaseSecret }), nodes, storage, cloud.repository],
+  parts: [...movable, database, service({ databaseSecret }), guard, nodes, storage, cloud.repository],
   kubernetes: {
     // The database is one pod on a volume of one node: while that node is replaced nobody has it, so the service keeps its data itself.
     parts: [...movable, service(), nodes],
@@ -78,14 +101,9 @@ export const stack = defineStack({
   faults,
   network: createNetworkSwitch({ registryHost: REGISTRY_ALIAS }),
   alerting,
-  // What a digest must have shown in an environment before it may go on.
-  evidence: {
-    dev: ['hand-edit', 'object-deleted', 'rollout-lossless', 'image-missing', 'alert-fires', 'hpa-scales'],
-    staging: ['smoke', 'good-canary-promoted', 'bad-canary-aborted'],
-    prod: [],
-  },
-  attested: { dev: [], staging: [], prod: ['provenance', 'sbom'] },
-  signing: signingFor(),
+  evidence,
+  attested,
+  signing,
   timing: {
     local: {
       name: 'local',

@@ -12,7 +12,7 @@ import { imageOf, type NodeImages } from './node/image.ts'
 import { canBePrivileged, containerName, type NodeConfig, type NodeFile, networkName } from './node-container.ts'
 import { checkPortsFree, nodePortOf } from './ports.ts'
 import { waitForNode } from './ready.ts'
-import { registryHosting } from './registry/hosting.ts'
+import { registryHosting, registryService } from './registry/hosting.ts'
 import { joinNetwork, registryAddress } from './registry/registry.ts'
 import { createServer, removeServer } from './server.ts'
 import { removeHalfRestored } from './snapshots.ts'
@@ -57,11 +57,11 @@ export async function startCluster(options: StartRequest & ClusterSettings): Pro
 async function whenUp(options: StartRequest & ClusterSettings & Pick<UpRequest, 'nodes'>, config: NodeConfig): Promise<Cluster> {
   const { name, nodes, mirrors, progress, signal } = options
   await writeKubeconfig(name, apiPort(config))
-  await joinNetwork(networkName(name)) // the registry may be a new container
+  const registry = await joinNetwork(networkName(name)) // it may be a new container
   const [kubeconfig, kube] = [kubeconfigPath(name), Kube.fromFile(kubeconfigPath(name))]
   const waiting = { timeoutMs: START_TIMEOUT_MS, signal }
   await progress.step('Wait for the API server', () => waitForNode(kube, containerName(name), waiting))
-  await kube.apply(registryHosting(await registryAddress()))
+  for (const object of [registryHosting(await registryAddress()), ...registryService(registry)]) await kube.apply(object)
   await ensureAgents({ name, progress, signal, kube, kubeconfig, server: config, mirrors, ...(nodes === undefined ? {} : { nodes }) })
   return openCluster(name, config, options)
 }

@@ -3,25 +3,23 @@ import {
   type Context,
   commitDeploy,
   type Environment,
-  imageOf,
   inSync,
   isPresent,
   type RecordedEvent,
   rolledOut,
   rolloutIn,
   type Signal,
+  storeVariant,
   type Undo,
   type ValuesOf,
+  type Variant,
   valuesFiles,
   valuesOfChart,
   WORKLOAD_NAME,
   withValues,
-  workloadIn,
 } from '#core'
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
 import { type AskProm, promQuery } from '#kit/prom'
-import { type ImageConfig, pushVariant } from '#kit/variant'
-import { variantTag } from './rollout.ts'
 
 export interface CanaryPlace {
   /** Its workload is a Rollout. */
@@ -96,18 +94,10 @@ export interface OtherFile {
   readonly application: string
 }
 
-export interface Version {
-  readonly name: string
-  readonly change: (config: ImageConfig) => ImageConfig
-}
-
 /** Puts another version of what runs there into the registry, and commits its digest. */
-export async function deployAt(place: CanaryPlace, context: Context, { name, change }: Version): Promise<void> {
-  const { cluster } = context
-  const [repository = '', digest = ''] = imageOf(await cluster.kube.get(workloadIn(place.environment)))?.split('@') ?? []
-  const image = { registry: cluster.registry, name: repository.slice(repository.indexOf('/') + 1), digest }
-  const variant = await pushVariant(image, variantTag(cluster, name), change)
-  await commitAt(place, context, { message: `Proof: a ${name} version`, values: () => ({ image: { digest: variant } }) })
+export async function deployAt(place: CanaryPlace, context: Context, version: Variant): Promise<void> {
+  const digest = await storeVariant(context, place.environment, version)
+  await commitAt(place, context, { message: `Proof: a ${version.name} version`, values: () => ({ image: { digest } }) })
 }
 
 // ── Signals ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ import {
   type LoadProfile,
   loadEnds,
   loadMeasured,
+  marked,
   noRequestFailed,
   present,
   type RecordedEvent,
@@ -43,7 +44,7 @@ import {
   stableHash,
   watchesOf,
 } from './canary-place.ts'
-import { faulty, marked } from './variants.ts'
+import { faulty } from './variants.ts'
 
 /** As the chart has it on production's clock: see chart/part.ts and chart/values.yaml. */
 export const ANALYSIS = {

@@ -2,10 +2,10 @@
 import {
   actSkipped,
   type Claim,
-  type Cluster,
   type Context,
   commitValues,
   containerOf,
+  ENVIRONMENT,
   type Evidence,
   experiment,
   imageOf,
@@ -28,6 +28,7 @@ import {
   type Sight,
   type Step,
   steadyLoad,
+  storeVariant,
   type TimingProfile,
   versionOf,
   WORKLOAD,
@@ -38,7 +39,7 @@ import {
 } from '#core'
 import { Failure } from '#kit/errors'
 import type { KubeObject } from '#kit/kube'
-import { type ImageConfig, pushVariant } from '#kit/variant'
+import type { ImageConfig } from '#kit/variant'
 
 const LOAD = 'load'
 const COMMIT = 'commit another version'
@@ -51,19 +52,9 @@ const ROLLOUT_TIMEOUT_MS = 60_000
 /** What runs before the act: its image tells old pods and answers from new ones. */
 export const oldVersion = (before: readonly KubeObject[]) => versionOf(imageOf(before.find(isWorkload)))
 
-/** A tag moves with each proof; in ECR none ever does, and a variant is kept without one. */
-export const variantTag = ({ kind }: Cluster, name: string) => (kind === 'k3s' ? `proof-${name.replaceAll(' ', '-')}` : undefined)
-
-/** Puts a variant of the running image into the registry. @returns its digest. */
-export async function storeVariant({ cluster }: Context, name: string, change: (config: ImageConfig) => ImageConfig): Promise<string> {
-  const [repository = '', digest = ''] = imageOf(await cluster.kube.get(WORKLOAD))?.split('@') ?? []
-  const image = { registry: cluster.registry, name: repository.slice(repository.indexOf('/') + 1), digest }
-  return pushVariant(image, variantTag(cluster, name), change)
-}
-
-/** The same, and commits its digest. */
+/** Commits the digest of a variant of the running image. */
 async function deployVariant(context: Context, name: string, change: (config: ImageConfig) => ImageConfig): Promise<void> {
-  await commitValues(context, `Proof: ${name}`, { image: { digest: await storeVariant(context, name, change) } })
+  await commitValues(context, `Proof: ${name}`, { image: { digest: await storeVariant(context, ENVIRONMENT, { name, change }) } })
 }
 
 /** A version of its own, each time. */

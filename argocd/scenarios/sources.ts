@@ -7,6 +7,7 @@ import {
   type Context,
   commitValues,
   containerOf,
+  ENVIRONMENT,
   experiment,
   hasAllReady,
   imageOf,
@@ -22,6 +23,7 @@ import {
   type Scenario,
   type Step,
   steadyLoad,
+  storeVariant,
   type Tell,
   versionOf,
   victimOf,
@@ -33,7 +35,7 @@ import {
 import { type KubeObject, refOf } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import { APPLICATIONS, isOf } from './delivery.ts'
-import { cannotPull, isNew, labelled, oldVersion, PULL_MS, storeVariant } from './rollout.ts'
+import { cannotPull, isNew, labelled, oldVersion, PULL_MS } from './rollout.ts'
 
 const RATE_PER_S = 10
 const STOPS_MS = 15_000
@@ -125,7 +127,7 @@ const ENDPOINTS_MS = 5_000
 const REPLACED_TIMEOUT_MS = 60_000
 
 async function cutAndCommit(context: Context): Promise<void> {
-  const digest = await storeVariant(context, 'a version that comes too late', labelled)
+  const digest = await storeVariant(context, ENVIRONMENT, { name: 'a version that comes too late', change: labelled })
   await context.network.cut(context.cluster, { forMs: CUT_AT_MOST_MS, registry: true })
   await commitValues(context, 'Experiment: a version that cannot be pulled yet', { image: { digest } })
 }

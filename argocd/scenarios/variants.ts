@@ -1,10 +1,6 @@
 /** Other versions of the service for proofs: the same program under another configuration. */
+import { marked } from '#core'
 import type { ImageConfig } from '#kit/variant'
-
-/** A version of its own, that does nothing else. The same mark makes the same version again. */
-export const marked =
-  (mark: string) =>
-  (config: ImageConfig): ImageConfig => ({ ...config, Labels: { ...config.Labels, 'dev.holdfast.proof': mark } })
 
 /** What runs before the program: every second list of products cannot be written, as by a mistake that only some requests meet. */
 const MISTAKE = `

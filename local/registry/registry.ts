@@ -1,5 +1,6 @@
 /** The registry beside the cluster: on 127.0.0.1 only, its data in a named volume that outlives every cluster. */
 import { CLUSTER_LABEL, type ContainerInfo, docker, inspect, listByLabel, ROLE_LABEL } from '#kit/docker'
+import { Failure } from '#kit/errors'
 import type { Images } from '#kit/images'
 import { pending, ready, waitFor } from '#kit/wait'
 import { firstFreePort } from '../ports.ts'
@@ -29,11 +30,16 @@ export async function ensureRegistry(images: Images, signal: AbortSignal): Promi
   return address
 }
 
-/** Joins the registry to a cluster's network, where it is found by its alias. */
-export async function joinNetwork(network: string): Promise<void> {
-  const info = await inspect<ContainerInfo>('container', REGISTRY_CONTAINER)
-  if (info?.NetworkSettings.Networks[network] === undefined)
-    await docker(['network', 'connect', '--alias', REGISTRY_ALIAS, network, REGISTRY_CONTAINER])
+/** Joins the registry to a cluster's network, where it is found by its alias. @returns the address that it has there now. */
+export async function joinNetwork(network: string): Promise<string> {
+  if ((await addressIn(network)) === undefined) await docker(['network', 'connect', '--alias', REGISTRY_ALIAS, network, REGISTRY_CONTAINER])
+  const address = await addressIn(network)
+  if (address) return address
+  throw new Failure({ what: `Cannot join the registry to ${network}`, why: 'it has no address there, as if it did not run' })
+}
+
+async function addressIn(network: string): Promise<string | undefined> {
+  return (await inspect<ContainerInfo>('container', REGISTRY_CONTAINER))?.NetworkSettings.Networks[network]?.IPAddress
 }
 
 /** Stops it where it runs; its data stays. */

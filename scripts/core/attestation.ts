@@ -46,7 +46,7 @@ export async function attest({ image, signing }: Attesting, statement: InToto, a
     annotations: { 'dev.sigstore.bundle.content': 'dsse-envelope', [PREDICATE_ANNOTATION]: predicateType, ...annotations },
   })
   // The policy-controller reads bundles of identities only; what a key has signed it looks for in the older place.
-  if (signing.publicKey() !== undefined) await attachEnvelope(image, envelopeOf(content), predicateType)
+  if (signing.publicKey() !== undefined) await attachEnvelope(image, { content: envelopeOf(content), predicateType })
   return digest as Digest
 }
 

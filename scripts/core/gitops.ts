@@ -311,6 +311,8 @@ const CLUSTER_KINDS = new Set([
   'PriorityClass',
   'ValidatingAdmissionPolicy',
   'ValidatingAdmissionPolicyBinding',
+  'ValidatingWebhookConfiguration',
+  'ClusterImagePolicy',
 ])
 
 /** Whether objects of a kind have no namespace. */

@@ -9,7 +9,7 @@ import { nearest } from './nearest.ts'
 const SITE = 'docs/'
 const EXTERNAL = /^(https?|mailto):/
 /** Folders whose files are named by their path from the root. */
-const FOLDERS = ['.github', 'alerts', 'argocd', 'chart', 'cloud', 'docs', 'load', 'local', 'scripts', 'service', 'test']
+const FOLDERS = ['.github', 'admission', 'alerts', 'argocd', 'chart', 'cloud', 'docs', 'load', 'local', 'scripts', 'service', 'test']
 const PATH = new RegExp(`^(?:${FOLDERS.map((name) => name.replace('.', '\\.')).join('|')})/[\\w./-]+$`)
 const LANGUAGES = ['sh', 'console', 'text', 'ts', 'yaml', 'json', 'hcl', 'promql']
 

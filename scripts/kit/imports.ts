@@ -15,7 +15,7 @@ interface Law {
 
 /** What parts and commands share goes by these names only, so that it can move. */
 const SHARED = ['#core', '#kit/']
-const PARTS = ['local', 'cloud', 'argocd', 'alerts', 'load', 'chart']
+const PARTS = ['local', 'cloud', 'argocd', 'alerts', 'load', 'chart', 'admission']
 
 const LAWS: readonly Law[] = [
   { files: /^(.*\/)[^/]+\.k6\.ts$/, may: ['$own'], why: 'k6 scripts import nothing of ours outside their folder' },

@@ -186,36 +186,67 @@ export async function addReferrer(image: ImageRef, referrer: Descriptor, took: R
 
 const ENVELOPE_TYPE = 'application/vnd.dsse.envelope.v1+json'
 const OCI_CONFIG = 'application/vnd.oci.image.config.v1+json'
+const whatFor = ({ name }: ImageRef) => `Cannot attach a statement to ${name}`
 const envelopeTag = (image: ImageRef) => `${fallbackTag(image)}.att`
+
+/** An envelope, and what it claims to be about. */
+export interface Envelope {
+  readonly content: string
+  readonly predicateType: string
+}
 
 /**
  * Adds a signed envelope to the image under the tag where cosign 2 and the policy-controller of its time look: one manifest, a layer for
  * each. https://github.com/sigstore/cosign/blob/main/specs/ATTESTATION_SPEC.md
  */
-export async function attachEnvelope(image: ImageRef, envelope: string, predicateType: string): Promise<void> {
-  const what = `Cannot attach a statement to ${image.name}`
+export async function attachEnvelope(image: ImageRef, envelope: Envelope): Promise<void> {
+  const before = await envelopeLayers(image)
+  await putEnvelopes(image, [...before, await envelopeLayer(image, envelope)])
+}
+
+/** Puts these in place of all that are there. */
+export async function replaceEnvelopes(image: ImageRef, envelopes: readonly Envelope[]): Promise<void> {
+  await putEnvelopes(image, await Promise.all(envelopes.map((each) => envelopeLayer(image, each))))
+}
+
+/** All that are under that tag, in the order in which they were attached; what the registry has lost is left out. */
+export async function readEnvelopes(image: ImageRef): Promise<readonly Envelope[]> {
+  const read = async ({ digest, annotations }: Descriptor) => {
+    const content = await readBlob(image, digest)
+    return content === undefined ? [] : [{ content, predicateType: annotations?.predicateType ?? '' }]
+  }
+  return (await Promise.all((await envelopeLayers(image)).map(read))).flat()
+}
+
+async function envelopeLayers(image: ImageRef): Promise<readonly Descriptor[]> {
+  const what = `Cannot read what is attached to ${image.name}`
   const url = `${urlOf(image)}/manifests/${envelopeTag(image)}`
   const found = await askRegistry(what, url, { headers: { accept: OCI_MANIFEST }, accept: 404 })
-  const before = found.ok ? ((await found.json()) as { layers: readonly Descriptor[] }).layers : []
-  const layer = {
+  return found.ok ? ((await found.json()) as { layers: readonly Descriptor[] }).layers : []
+}
+
+async function envelopeLayer(image: ImageRef, { content, predicateType }: Envelope): Promise<Descriptor> {
+  return {
     mediaType: ENVELOPE_TYPE,
-    digest: await pushBlob(what, image, envelope),
-    size: Buffer.byteLength(envelope),
+    digest: await pushBlob(whatFor(image), image, content),
+    size: Buffer.byteLength(content),
     annotations: { 'dev.cosignproject.cosign/signature': '', predicateType },
   }
-  const layers = [...before, layer]
+}
+
+async function putEnvelopes(image: ImageRef, layers: readonly Descriptor[]): Promise<void> {
   const config = JSON.stringify({
     architecture: '',
     os: '',
     config: {},
     rootfs: { type: 'layers', diff_ids: layers.map((each) => each.digest) },
   })
-  const digest = await pushBlob(what, image, config)
+  const digest = await pushBlob(whatFor(image), image, config)
   const body = JSON.stringify({
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
     config: { mediaType: OCI_CONFIG, digest, size: config.length },
     layers,
   })
-  await putManifest(what, image, { reference: envelopeTag(image), type: OCI_MANIFEST, body })
+  await putManifest(whatFor(image), image, { reference: envelopeTag(image), type: OCI_MANIFEST, body })
 }

@@ -50,7 +50,7 @@ async function readSchemas(folder: string, apiVersion: string): Promise<Schemas>
   return (JSON.parse(text) as { components: { schemas: Schemas } }).components.schemas
 }
 
-/** A definition says nothing about metadata, which every kind has alike. */
+/** A definition says nothing about metadata, and need not name its kind: every kind has these alike. */
 function customSchema(definitions: readonly KubeObject[], { apiVersion, kind }: Gvk): Schema | undefined {
   const [group, version] = apiVersion.split('/')
   const definition = definitions.find(({ spec }) => spec.group === group && spec.names.kind === kind)
@@ -59,7 +59,8 @@ function customSchema(definitions: readonly KubeObject[], { apiVersion, kind }: 
     | undefined
   if (schema === undefined) return undefined
   const gvk = [{ group: group ?? '', version: version ?? '', kind }]
-  const properties = { ...schema.properties, metadata: { $ref: refTo(OBJECT_META) } }
+  const named = { apiVersion: { type: 'string' }, kind: { type: 'string' } }
+  const properties = { ...named, ...schema.properties, metadata: { $ref: refTo(OBJECT_META) } }
   return { ...schema, properties, 'x-kubernetes-group-version-kind': gvk }
 }
 

@@ -36,6 +36,8 @@ export interface Signing {
   open(bundle: string): Promise<Opened>
   /** The public key, as PEM; undefined where an identity is believed and no key. */
   publicKey(): string | undefined
+  /** Who is believed where no key is. */
+  readonly identity?: Identity
 }
 
 /** The envelope within a bundle, as older readers find it: payload, type and signatures. */
@@ -141,6 +143,7 @@ export function identitySigning(identity: Identity, loadTrust = publicTrust): Si
       return opened(bundle, { trust: await once('trust', loadTrust), policy: policyFor(identity) })
     },
     publicKey: () => undefined,
+    identity,
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Delivery on the running stack: the digest of dev goes on to staging by the evidence of the proofs before, a bad version does not come
- * through there and a good one does, and on that evidence the digest goes on to prod.
+ * through there and a good one does, and on that evidence the digest goes on to prod, which lets no other in.
  */
 
 import {
@@ -98,5 +98,11 @@ test(
   },
   { timeoutMs: PROMOTION_TIMEOUT_MS + COMPILE_MS },
 )
+
+// Now that prod has one.
+declareRuns(test, selectScenarios(stack, 'proof', { environment: 'prod', names: ['admission'] }), {
+  environment: 'prod',
+  mutants: ['admission / scoped-away'],
+})
 
 test.run()

@@ -1,9 +1,9 @@
 /** What canaries are made of and judged by: their evidence, the version that fails, run for real, and what mutants make of the template. */
-import { type Context, isRolledOut, type Scenario } from '#core'
+import { type Context, isRolledOut, marked, type Scenario } from '#core'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { failureLimit99, metricRenamed, nanOnly, noData } from '../../argocd/scenarios/canary-mutants.ts'
 import { analysisOf, measured } from '../../argocd/scenarios/canary-place.ts'
-import { FAULTY_ARGS, faulty, marked } from '../../argocd/scenarios/variants.ts'
+import { FAULTY_ARGS, faulty } from '../../argocd/scenarios/variants.ts'
 import { assert, suite } from '../suite.ts'
 import { analysis, FAILED, object, PLACE, rollout } from './canary-fixture.ts'
 import { bundleMain, startMain } from './service-process.ts'

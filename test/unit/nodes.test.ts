@@ -9,7 +9,7 @@ import { Failure, UserError } from '#kit/errors'
 import { type Kube, KubeError, type KubeObject, type ListRef, type ObjectRef } from '#kit/kube'
 import { makeJoinToken } from '../../local/join.ts'
 import { agentName, agentVolumeNames, containerName, HoldfastAgent, volumeNames } from '../../local/node-container.ts'
-import { registryHosting } from '../../local/registry/hosting.ts'
+import { REGISTRY_IN_CLUSTER, registryHosting, registryService } from '../../local/registry/hosting.ts'
 import { assert, suite } from '../suite.ts'
 
 const test = suite('nodes')
@@ -184,6 +184,15 @@ test('the registry is named in the form that tools read', () => {
   const { metadata, data } = registryHosting('127.0.0.1:16430')
   assert.equal([metadata.namespace, metadata.name], ['kube-public', 'local-registry-hosting'])
   assert.equal(parse(data['localRegistryHosting.v1']), { host: '127.0.0.1:16430' })
+})
+
+test('pods reach it by a name that ends in .local, which tools ask by HTTP; nothing selects who answers', () => {
+  const [service, slice] = registryService('172.20.0.3')
+  const { name, namespace } = service?.metadata ?? { name: '' }
+  assert.is(REGISTRY_IN_CLUSTER, `${name}.${namespace}.svc.cluster.local:5000`)
+  assert.equal([service?.spec.clusterIP, service?.spec.selector], ['None', undefined])
+  assert.equal([slice?.metadata.labels?.['kubernetes.io/service-name'], slice?.endpoints[0].addresses], [name, ['172.20.0.3']])
+  assert.equal(slice?.ports, service?.spec.ports)
 })
 
 // ── Scenarios ───────────────────────────────────────────────────────────────────────────────────────────────────────

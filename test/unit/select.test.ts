@@ -20,7 +20,7 @@ test('another environment has its own default set', () => {
     selectScenarios(stack, 'proof', { environment, all }).map(({ name }) => name)
   assert.equal(names('staging'), ['bad-canary-aborted', 'good-canary-promoted', 'smoke'])
   assert.equal(names('staging', true), ['bad-canary-aborted', 'good-canary-promoted', 'blind-canary-not-promoted', 'smoke'])
-  assert.equal(names('prod'), ['smoke'])
+  assert.equal(names('prod'), ['smoke', 'admission'])
 })
 
 test('a proof that is named runs where it can, and is refused elsewhere', () => {
