@@ -28,8 +28,6 @@ const STARTS_MS = 30_000
 const HOLD_MS = 15_000
 
 const isActive = (status: 'True' | 'False') => (event: RecordedEvent) => conditionOf(hpaOf(event), 'ScalingActive') === status
-/** We ask twice a second: the HPA may have asked in between. */
-const isAway = (event: RecordedEvent) => isSilent(METRICS_API)(event) || isActive('False')(event)
 
 const replicasStay: Step = {
   kind: 'always',
@@ -60,7 +58,7 @@ export const metricsServerDown: Scenario = experiment({
   undo: METRICS.undo,
   load: steadyLoad('metrics-server-down', { forMs: 60_000, ratePerS: RATE_PER_S }),
   fault: METRICS.take,
-  bite: { name: 'the metrics API does not answer', matches: isAway },
+  bite: { name: 'the metrics API does not answer', matches: isSilent(METRICS_API) },
   noticed: {
     sights: [{ name: 'the HPA says that it has no metrics', matches: isActive('False') }],
     within: ({ hpa }) => ({ lowerMs: 0, partsMs: { stops: STOPS_MS, sync: 2 * hpa.syncMs } }),

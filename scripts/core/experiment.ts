@@ -94,7 +94,7 @@ function stepsOf(spec: Experiment, timing: TimingProfile): Step[] {
     ...(probe === undefined ? [] : [probe]),
     fault,
     { kind: 'until', isBite: true, timeoutMs: BITE_TIMEOUT_MS, ...bite },
-    ...untils(noticed, timing),
+    ...untils(noticed, timing).map((step, i) => (i === 0 ? { ...step, mayPrecedeBite: true } : step)),
     ...(meanwhile?.(timing) ?? []),
     ...(end === undefined ? [] : [endStep(end)]),
     ...untils(healed, timing),

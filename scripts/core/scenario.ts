@@ -151,6 +151,8 @@ export interface Until {
   readonly kind: 'until'
   readonly name: string
   readonly isBite?: boolean
+  /** Whether it may come before the bite, though not before the act: what different watches tell of one moment has no order. @default false */
+  readonly mayPrecedeBite?: boolean
   /** How long to wait in a live run. */
   readonly timeoutMs: number
   /** @param before the objects of `watches` as they were before the round. */

@@ -30,6 +30,8 @@ export function stepsOf(scenario: Scenario, timing: TimingProfile, mutantName: s
 interface Cursor {
   readonly index: number
   readonly atMs: number
+  /** Where the last act began, in the list of events. */
+  readonly actIndex: number
 }
 
 type Stride = Cursor | Omit<Stop, 'step'>
@@ -38,7 +40,7 @@ type Stride = Cursor | Omit<Stop, 'step'>
 export function walk(steps: readonly Step[], round: Round): Walk {
   const events = round.events.toSorted((a, b) => a.atMs - b.atMs)
   const reached = new Map<string, number>()
-  let cursor: Cursor = { index: 0, atMs: round.startedAtMs }
+  let cursor: Cursor = { index: 0, atMs: round.startedAtMs, actIndex: 0 }
   for (const step of steps) {
     const next = stride(step, cursor, { ...round, events })
     if ('why' in next) return { reached, stop: { step, ...next } }
@@ -66,8 +68,9 @@ function stride(step: Step, cursor: Cursor, round: Round): Stride {
 function toMark(step: Step, cursor: Cursor, { events }: Round): Stride {
   const mark = markOf(step, events, 'BEGUN')
   if (mark === undefined) return { why: 'unfinished', seen: `'${step.name}' was not begun` }
-  const index = events.findIndex(({ atMs }) => atMs >= mark.atMs)
-  return { index: Math.max(index, cursor.index), atMs: mark.atMs }
+  const begun = events.findIndex(({ atMs }) => atMs >= mark.atMs)
+  const index = Math.max(begun, cursor.index)
+  return { index, atMs: mark.atMs, actIndex: index }
 }
 
 function markOf(step: Step, events: readonly RecordedEvent[], type: Mark['type']): Mark | undefined {
@@ -79,21 +82,24 @@ function doneAt(step: Step, events: readonly RecordedEvent[], fallbackMs: number
   return markOf(step, events, 'DONE')?.atMs ?? fallbackMs
 }
 
-function toMatch(step: Until, { index, atMs }: Cursor, { events, before, endedAtMs }: Round): Stride {
-  const found = events.findIndex((event, i) => i >= index && step.matches(event, before))
+function toMatch(step: Until, { index, atMs, actIndex }: Cursor, { events, before, endedAtMs }: Round): Stride {
+  const from = step.mayPrecedeBite === true ? actIndex : index
+  const found = events.findIndex((event, i) => i >= from && step.matches(event, before))
   // What shows that an act took effect may at once show what came of it; any other event serves one step only.
-  if (found >= 0) return { index: step.isBite === true ? found : found + 1, atMs: events[found]?.atMs ?? atMs }
+  if (found >= 0) return { index: step.isBite === true ? found : found + 1, atMs: events[found]?.atMs ?? atMs, actIndex }
   return { why: 'unseen', seen: `${step.name} was not seen within ${endedAtMs - atMs} ms` }
 }
 
-function throughNone(step: Never, { index, atMs }: Cursor, round: Round): Stride {
+function throughNone(step: Never, cursor: Cursor, round: Round): Stride {
+  const { index, atMs } = cursor
   const endMs = atMs + step.forMs
   const found = until(round.events.slice(index), endMs).find((event) => step.matches(event))
   if (found !== undefined) return { why: 'broken', seen: `not '${step.name}': it was seen ${found.atMs - atMs} ms into it` }
-  return atEnd(step, endMs, round)
+  return atEnd(step, { ...cursor, atMs: endMs }, round)
 }
 
-function throughAll(step: Always, { index, atMs }: Cursor, round: Round): Stride {
+function throughAll(step: Always, cursor: Cursor, round: Round): Stride {
+  const { index, atMs } = cursor
   const endMs = atMs + step.forMs
   const inForce = round.events.slice(0, index).findLast((event) => step.concerns(event))
   const concerned = [
@@ -102,15 +108,15 @@ function throughAll(step: Always, { index, atMs }: Cursor, round: Round): Stride
   ]
   const broken = concerned.find((event) => !step.holds(event))
   if (broken !== undefined) return { why: 'broken', seen: `not '${step.name}': untrue ${broken.atMs - atMs} ms into it` }
-  const next = atEnd(step, endMs, round)
+  const next = atEnd(step, { ...cursor, atMs: endMs }, round)
   if ('why' in next || concerned.length >= (step.least ?? 1)) return next
   return { why: 'unfinished', seen: `'${step.name}' rests on ${concerned.length} looks, fewer than ${step.least ?? 1}` }
 }
 
-function atEnd(step: Step, endMs: number, { events, endedAtMs }: Round): Stride {
-  if (endedAtMs < endMs) return { why: 'unfinished', seen: `'${step.name}' was not watched for its whole time` }
-  const index = events.findIndex(({ atMs }) => atMs > endMs)
-  return { index: index < 0 ? events.length : index, atMs: endMs }
+function atEnd(step: Step, end: Cursor, { events, endedAtMs }: Round): Stride {
+  if (endedAtMs < end.atMs) return { why: 'unfinished', seen: `'${step.name}' was not watched for its whole time` }
+  const index = events.findIndex(({ atMs }) => atMs > end.atMs)
+  return { ...end, index: index < 0 ? events.length : index }
 }
 
 const until = (events: readonly RecordedEvent[], endMs: number) => events.filter(({ atMs }) => atMs <= endMs)

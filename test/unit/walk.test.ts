@@ -35,6 +35,16 @@ test('until: the event that shows the bite may show what came of it, too', () =>
   assert.is(walk([act, bite, until(1)], roundOf([begun('act', 100), saw(1, 200)])).stop, undefined)
 })
 
+test('until: what was noticed may be told before the bite, though not before the act, and the search goes on from it', () => {
+  const bite: Step = { kind: 'until', isBite: true, name: 'bite', timeoutMs: 1, matches: (event) => sees(event, 1) }
+  const noticed = { ...until(2), mayPrecedeBite: true } as Step
+  const told = roundOf([begun('act', 100), saw(2, 200), saw(1, 210), saw(3, 300)])
+  assert.equal([...walk([act, bite, noticed, until(3)], told).reached.values()], [100, 210, 200, 300])
+  assert.is(walk([act, bite, until(2)], told).stop?.why, 'unseen')
+  const early = roundOf([saw(2, 50), begun('act', 100), saw(1, 210)])
+  assert.is(walk([act, bite, noticed], early).stop?.seen.startsWith('see 2 was not seen'), true)
+})
+
 test('evidence counts at its own time, however late it was told', () => {
   const { reached } = walk([act, until(1), until(2)], roundOf([begun('act', 100), saw(2, 300), saw(1, 200)]))
   assert.is(reached.get('see 2'), 300)
