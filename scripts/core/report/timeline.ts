@@ -120,7 +120,7 @@ function spansOf(steps: readonly Step[], { reached, stop }: Walk, round: Round):
     const isBite = kind === 'until' && step.isBite === true
     if (stop?.step === step) return { name, kind, isBite, outcome: 'missed', fromMs, toMs: round.endedAtMs }
     if (reachedMs === undefined) return { name, kind, isBite, outcome: 'not reached', fromMs: round.endedAtMs, toMs: round.endedAtMs }
-    return { name, kind, isBite, outcome: 'done', ...ownSpan(step, round, { fromMs, toMs: reachedMs }) }
+    return { name, kind, isBite, outcome: 'done', ...ownSpan(step, round, { fromMs: Math.min(fromMs, reachedMs), toMs: reachedMs }) }
   })
 }
 
