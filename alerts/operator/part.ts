@@ -83,7 +83,16 @@ export const prometheusOperator: Part = {
 
 async function definitions(): Promise<KubeObject[]> {
   const files = await Promise.all(Object.entries(DEFINITIONS).map(([plural, hash]) => readPinned(definitionFile(plural, hash))))
-  return files.flat().map(withoutDescriptions)
+  return files.flat().map((definition) => inFirstWave(withoutDescriptions(definition)))
+}
+
+/**
+ * The operator looks once, at its start, for the kinds that are defined, and runs no controller for one that is not there yet. Argo CD waits for
+ * a definition to be established for 3 s at most; for the health of a wave, however long it takes.
+ */
+function inFirstWave(definition: KubeObject): KubeObject {
+  const { metadata } = definition
+  return { ...definition, metadata: { ...metadata, annotations: { ...metadata.annotations, 'argocd.argoproj.io/sync-wave': '-1' } } }
 }
 
 function definitionFile(plural: string, hash: string): PinnedManifest {

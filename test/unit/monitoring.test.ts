@@ -89,6 +89,15 @@ test('definitions lose their descriptions, and no field that is called so', asyn
   assert.ok(text.length < 600_000, `${text.length} characters`)
 })
 
+test('definitions come in a wave before the operator, which looks for them once', async () => {
+  const waveOf = ({ metadata }: KubeObject) => Number(metadata.annotations?.['argocd.argoproj.io/sync-wave'] ?? 0)
+  const objects = await rendered('prometheus-operator')
+  const others = objects.filter(({ kind }) => kind !== 'CustomResourceDefinition')
+  assert.ok(others.some(({ kind }) => kind === 'Deployment'))
+  const last = Math.max(...ofKind(objects, 'CustomResourceDefinition').map(waveOf))
+  assert.ok(last < Math.min(...others.map(waveOf)))
+})
+
 test('scrapes are as many times as fast as the clock, and none may take longer than its interval', async () => {
   const [production, local] = await Promise.all([scrapes('production'), scrapes('local')])
   assert.ok(production.length >= 9)
