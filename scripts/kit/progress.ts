@@ -9,7 +9,7 @@ export interface Progress extends Disposable {
   step<T>(title: string, work: (note: Note) => Promise<T>): Promise<T>
   /**
    * Work of which one line is printed, at its end: what it gives. Its steps are shown while they run where a line can be redrawn, and timed
-   * apart from those of others. Where it fails nothing is printed.
+   * apart from those of others. Where it fails nothing is printed, and what was said before is not said again.
    */
   round(title: string, work: (inner: Progress) => Promise<string>): Promise<void>
   /** Prints a line above the running steps. */
@@ -65,12 +65,18 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr, { pl
     return entry
   }
 
+  const said = new Set<string>()
   const progress: Progress = {
     timings,
-    say: (text) => screen.print(text),
+    say(text) {
+      said.add(text)
+      screen.print(text)
+    },
     async round(title, work) {
       const entry = begin(title)
-      const inner = timed(progress, (note) => Object.assign(entry, { note }))
+      const inner = timed({ ...progress, say: (text) => (said.has(text) ? undefined : progress.say(text)) }, (note) =>
+        Object.assign(entry, { note }),
+      )
       const line = await work(inner).finally(() => running.delete(entry))
       screen.print(`✓ ${line}`)
     },

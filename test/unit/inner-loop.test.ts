@@ -74,6 +74,19 @@ test('a terminal shows which step a round is at, and keeps one line of it', asyn
   assert.match(written.at(-1) ?? '', /✓ a: live\n$/)
 })
 
+test('what was said before is not said again in a round, where only what is new counts', async () => {
+  const { written, progress } = recorded()
+  using _ = progress
+  progress.say('no registry answers')
+  for (const name of ['a', 'b'])
+    await progress.round(name, async (inner) => {
+      inner.say('no registry answers')
+      inner.say('left out: grafana')
+      return `${name}: live`
+    })
+  assert.is(written.join(''), 'no registry answers\nleft out: grafana\n✓ a: live\n✓ b: live\n')
+})
+
 test('a bundle is made anew when its code has changed, and names the line that cannot be read', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-bundle-'))
   try {
