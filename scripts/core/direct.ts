@@ -25,6 +25,21 @@ export async function applyEarly(kube: Kube, objects: readonly KubeObject[]): Pr
   await Promise.all(objects.map((object) => kube.apply(object, ADOPTING_MANAGER).catch(refused)))
 }
 
+const ESTABLISHED_TIMEOUT_MS = 60_000
+
+/** Until the API server serves the kinds that these define: a controller may look for its own once, at its start, and never again. */
+export async function waitForKinds(kube: Kube, definitions: readonly KubeObject[], signal: AbortSignal): Promise<void> {
+  const look = async (): Promise<Condition<void>> => {
+    const found = await Promise.all(definitions.map((definition) => kube.get(refOf(definition))))
+    const waiting = definitions.filter((_, i) => !isEstablished(found[i]))
+    return waiting.length === 0 ? ready(undefined) : pending(`not served: ${waiting.map(({ metadata }) => metadata.name).join(', ')}`)
+  }
+  await waitFor('the kinds that are defined to be served', look, { timeoutMs: ESTABLISHED_TIMEOUT_MS, signal })
+}
+
+const isEstablished = (definition: KubeObject | undefined) =>
+  definition?.status?.conditions?.some(({ type, status }: Record<string, string>) => type === 'Established' && status === 'True') === true
+
 /** Files of `deploy`: path to content, null for one that is not there. */
 type Files = Readonly<Record<string, string | null>>
 

@@ -4,7 +4,7 @@ import { type Kube, type KubeObject, type ObjectRef, refOf } from '#kit/kube'
 import { tagImage } from '#kit/registry'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import { refresh } from './delivery.ts'
-import { applyAll, applyEarly, runsPods } from './direct.ts'
+import { applyAll, applyEarly, runsPods, waitForKinds } from './direct.ts'
 import { ENVIRONMENTS, type Environment, FIRST_ENVIRONMENT, nameIn } from './environments.ts'
 import {
   ARGOCD_NAMESPACE,
@@ -160,7 +160,11 @@ async function bootstrap(stack: Stack, target: Target, { progress, signal }: Run
     await applyAll(kube, [...definitions, ...objects])
     // Where it has run before, what it syncs to until the push may be another commit.
     const isNew = (await kube.get({ ...APPLICATIONS, name: ROOT_APPLICATION })) === undefined
-    await Promise.all([isNew ? applyEarly(kube, others) : undefined, waitForWorkloads(kube, workloads, { signal, onSeen: note })])
+    const early = async () => {
+      await waitForKinds(kube, definitions, signal)
+      await applyEarly(kube, others)
+    }
+    await Promise.all([isNew ? early() : undefined, waitForWorkloads(kube, workloads, { signal, onSeen: note })])
   })
 }
 

@@ -1,5 +1,5 @@
 /** What is applied directly while Argo CD starts: as Argo CD would, and as far as it goes. */
-import { applyEarly } from '#core'
+import { applyEarly, waitForKinds } from '#core'
 import { Failure } from '#kit/errors'
 import { type Kube, KubeError, type KubeObject } from '#kit/kube'
 import { assert, suite } from '../suite.ts'
@@ -36,6 +36,28 @@ test('applyEarly() leaves what is refused to Argo CD, and applies the rest', asy
 test('applyEarly() does not hide that nobody answers', async () => {
   const { kube } = kubeWith({ b: new Failure({ what: 'Cannot reach the API server', why: 'connection refused' }) })
   await assert.rejects(applyEarly(kube, ['a', 'b'].map(object)), /connection refused/)
+})
+
+test('waitForKinds() waits until the last definition is established', async () => {
+  const names = ['prometheuses', 'probes']
+  let looks = 0
+  const kube = {
+    async get({ name }: { readonly name: string }) {
+      looks++
+      const status = name === 'probes' && looks < 5 ? 'False' : 'True'
+      return {
+        metadata: { name },
+        status: {
+          conditions: [
+            { type: 'NamesAccepted', status: 'True' },
+            { type: 'Established', status },
+          ],
+        },
+      }
+    },
+  } as unknown as Kube
+  await waitForKinds(kube, names.map(object), new AbortController().signal)
+  assert.is(looks, 6)
 })
 
 test.run()
