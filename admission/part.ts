@@ -49,7 +49,7 @@ const controllerImage: ImageSpec = {
   tag: `v${VERSION}`,
   // The index that upstream's own chart 0.10.5 names for this version.
   upstream: {
-    ref: `ghcr.io/sigstore/policy-controller/policy-controller:v${VERSION}`,
+    ref: 'ghcr.io/sigstore/policy-controller/policy-controller:v0.13.1',
     digest: 'sha256:0bcd60beb93f4427c29cf3a669743caf58490e98ded4380c33c09f092734a6ab',
   },
   build: {
