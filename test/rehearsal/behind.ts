@@ -9,14 +9,17 @@ import {
   type EC2Client,
 } from '@aws-sdk/client-ec2'
 import { parse } from 'yaml'
+import type { Cluster } from '#core'
 import { CLUSTER_LABEL, docker, inspect } from '#kit/docker'
 import { Images } from '#kit/images'
-import { Kube } from '#kit/kube'
+import { Kube, refOf } from '#kit/kube'
 import { clusterDir } from '#kit/paths'
 import type { Progress } from '#kit/progress'
 import { pending, ready, waitFor } from '#kit/wait'
 import { localServerArgs } from '../../holdfast.config.ts'
 import { localClusters } from '../../local/local.ts'
+import type { NodeFile } from '../../local/node-container.ts'
+import { registryHosting, registryService } from '../../local/registry/hosting.ts'
 import { ACCOUNT } from './eks-api.ts'
 import type { Access, Behind, StoredCluster, StoredGroup } from './eks-types.ts'
 
@@ -24,6 +27,11 @@ export const NAME = 'rehearsal'
 const PORTS_FROM = 18_440
 export const NETWORK = `holdfast-${NAME}`
 const WEBHOOK = '/etc/rancher/k3s/token-webhook.yaml'
+const SERVER_ARGS = [
+  ...localServerArgs,
+  `--kube-apiserver-arg=authentication-token-webhook-config-file=${WEBHOOK}`,
+  '--kube-apiserver-arg=authentication-token-webhook-version=v1',
+]
 const PROVISIONER = 'ebs.csi.aws.com'
 const NODES_TIMEOUT_MS = 60_000
 
@@ -41,24 +49,16 @@ export function createBehind(options: BehindOptions): Behind & AsyncDisposable {
   const { progress, signal, ec2 } = options
   const images = new Images({ progress, signal })
   const mirrors = [`${ACCOUNT}.dkr.ecr.${options.region}.amazonaws.com`]
-  const provider = (files: readonly { target: string; content: string }[] = []) =>
-    localClusters({
-      serverArgs: [
-        ...localServerArgs,
-        `--kube-apiserver-arg=authentication-token-webhook-config-file=${WEBHOOK}`,
-        '--kube-apiserver-arg=authentication-token-webhook-version=v1',
-      ],
-      files,
-      mirrors,
-    })
+  const provider = (files: readonly NodeFile[] = []) => localClusters({ serverArgs: SERVER_ARGS, files, mirrors })
   const request = { name: NAME, portsFrom: PORTS_FROM, images, progress, signal }
-  let files: readonly { target: string; content: string }[] = []
+  let files: readonly NodeFile[] = []
   let ready: Promise<unknown> = Promise.resolve()
+  const bringUp = async (nodes: number) => forgetRegistry(await provider(files).up({ ...request, nodes }))
   const remove = async () => void (await provider().down({ name: NAME, all: false, progress, signal: new AbortController().signal }))
   return {
     async create(cluster) {
       files = [{ target: WEBHOOK, content: webhookConfig(await options.tokens(cluster.name, await gateway())) }]
-      const started = provider(files).up({ ...request, nodes: 1 })
+      const started = bringUp(1)
       ready = started
       const [access] = await Promise.all([networkOf(ec2, cluster), started])
       return { ...access, ...(await endpoint()) }
@@ -72,7 +72,7 @@ export function createBehind(options: BehindOptions): Behind & AsyncDisposable {
       const nodes = group.request.capacityType === 'ON_DEMAND' ? 1 : 2
       const before = ready
       ready = before.then(async () => {
-        if (nodes > 1) await provider(files).up({ ...request, nodes })
+        if (nodes > 1) await bringUp(nodes)
         await labelNode(nodes, group)
       })
       await ready
@@ -85,6 +85,11 @@ export function createBehind(options: BehindOptions): Behind & AsyncDisposable {
     },
     [Symbol.asyncDispose]: remove,
   }
+}
+
+/** EKS says nothing of a registry on this machine. */
+async function forgetRegistry({ kube }: Cluster): Promise<void> {
+  await Promise.all([registryHosting(''), ...registryService('')].map((object) => kube.delete(refOf(object))))
 }
 
 async function templateName(ec2: EC2Client, id: string): Promise<string> {
