@@ -8,6 +8,7 @@ import {
   type LoadProfile,
   loadEnds,
   type Observer,
+  prometheusScrapes,
   type RecordedEvent,
   type Signal,
   type Step,
@@ -49,6 +50,7 @@ export const steadyOf = ({ alert, recorded, calm }: Subject): Signal[] => [
   quiet(alert),
   valueAtMost(recorded.value, calm),
   ruleLoaded(alert),
+  prometheusScrapes,
 ]
 
 export const timingOf = ({ alert }: Subject, timing: TimingProfile): AlertTiming => alertTiming(timing, alert)

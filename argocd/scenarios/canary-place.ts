@@ -19,7 +19,6 @@ import {
   withValues,
 } from '#core'
 import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
-import { type AskProm, promQuery } from '#kit/prom'
 
 export interface CanaryPlace {
   /** Its workload is a Rollout. */
@@ -104,23 +103,6 @@ export async function deployAt(place: CanaryPlace, context: Context, version: Va
 
 /** Nothing is tried out, and no pod is on its way out. */
 export const STEADY: readonly Signal[] = [inSync, rolledOut]
-
-/** The environment's pods that Prometheus scrapes. */
-const SCRAPED = (environment: Environment) => `count(up{job="${WORKLOAD_NAME}", namespace="${environment}"} == 1)`
-const LEAST_PODS = 2
-
-/** A canary is measured there: of a new environment Prometheus hears within 60 to 90 s, as of every change of its configuration. */
-export const prometheusScrapes: Signal = {
-  name: 'Prometheus scrapes the pods of the environment',
-  async look({ cluster, environment, signal }) {
-    const ask: AskProm = (path, init) => cluster.fetch('prometheus', path, { signal, ...init })
-    const pods = await promQuery(ask, SCRAPED(environment)).then(
-      ([count]) => count?.value ?? 0,
-      () => 'no answer',
-    )
-    return { ok: typeof pods === 'number' && pods >= LEAST_PODS, seen: String(pods) }
-  },
-}
 
 // ── Events ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
