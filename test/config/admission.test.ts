@@ -1,6 +1,5 @@
 /** The guard of prod: what is installed of it, and what its policy lets in, by the program's own judge of policies. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import {
@@ -27,7 +26,7 @@ import { serviceImage } from '../../chart/part.ts'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { createValidator } from './openapi.ts'
-import { BUILD, pushImage, startRegistry, type TestRegistry } from './registry-fixture.ts'
+import { pushImage, registryOf } from './registry-fixture.ts'
 
 const test = suite('admission')
 
@@ -39,7 +38,7 @@ const ROUNDS_TIMEOUT = { timeoutMs: 600_000 }
 const PROOFS = ['smoke', 'good-canary-promoted']
 const DIGEST = `sha256:${'a'.repeat(64)}` as const
 
-const folder = await mkdtemp(join(tmpdir(), 'holdfast-admission-'))
+const { folder, registry } = await registryOf(test, 'admission')
 const signing = keySigning(join(folder, 'ours'))
 const part = admission({
   image: serviceImage,
@@ -48,19 +47,11 @@ const part = admission({
   proofs: PROOFS,
   registry: 'registry.local:5000',
 })
-let registry: TestRegistry
 let judge: string
-test.before(async () => {
-  registry = await startRegistry()
-}, BUILD)
 test.before(async () => {
   const program = { goMod: 'admission/module', package: 'github.com/sigstore/policy-controller/cmd/tester' }
   judge = await goBuild(program, { os: process.platform, arch: process.arch === 'x64' ? 'amd64' : process.arch })
 }, COMPILE)
-test.after(async () => {
-  await registry[Symbol.asyncDispose]()
-  await rm(folder, { recursive: true, force: true })
-})
 
 // ── What is installed ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -2,8 +2,7 @@
  * What may come to prod, with a real registry: of each kind of forgery twenty, each refused with its reason, beside the true one that goes.
  * Whoever forges may write to the registry and to `deploy`, and has every key but ours.
  */
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   aboutImage,
@@ -29,7 +28,7 @@ import { BUNDLE_MEDIA_TYPE, keySigning } from '#kit/signing'
 import { service } from '../../chart/part.ts'
 import { assert, suite } from '../suite.ts'
 import { createPlatform } from '../unit/platform-fixture.ts'
-import { BUILD, pushImage, startRegistry, type TestRegistry } from './registry-fixture.ts'
+import { BUILD, pushImage, registryOf } from './registry-fixture.ts'
 
 const test = suite('chain')
 
@@ -37,17 +36,9 @@ const ROUNDS = 20
 /** Some hundred requests to the registry; a busy machine is no forgery. */
 const ROUNDS_TIMEOUT = { timeoutMs: 180_000 }
 const NAME = 'holdfast/service'
-const folder = await mkdtemp(join(tmpdir(), 'holdfast-chain-'))
+const { folder, registry } = await registryOf(test, 'chain')
 const ours = keySigning(join(folder, 'ours'))
 const theirs = keySigning(join(folder, 'theirs'))
-let registry: TestRegistry
-test.before(async () => {
-  registry = await startRegistry()
-}, BUILD)
-test.after(async () => {
-  await registry[Symbol.asyncDispose]()
-  await rm(folder, { recursive: true, force: true })
-})
 
 type Image = ImageRef & { readonly digest: Digest }
 const TO_PROD = { from: 'staging', to: 'prod' } as const

@@ -1,6 +1,5 @@
 /** A second reader: cosign 3 believes what we sign and refuses what we refuse, and we believe what it signs. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { aboutImage, attest, lacks, PREDICATES, readAttestations } from '#core'
 import { exec } from '#kit/exec'
@@ -8,26 +7,18 @@ import { type ImageRef, listReferrers } from '#kit/registry'
 import { keySigning, type Signing } from '#kit/signing'
 import { tool } from '#kit/tools'
 import { assert, suite } from '../suite.ts'
-import { BUILD, pushImage, startRegistry, type TestRegistry } from './registry-fixture.ts'
+import { pushImage, registryOf } from './registry-fixture.ts'
 
 const test = suite('cosign')
 
 /** Two minutes' compiling where nothing else is to be done. */
 const COMPILE = { timeoutMs: 1_800_000 }
-const folder = await mkdtemp(join(tmpdir(), 'holdfast-cosign-'))
+const { folder, registry } = await registryOf(test, 'cosign')
 const signing = keySigning(folder)
-let registry: TestRegistry
 let cosign: string
-test.before(async () => {
-  registry = await startRegistry()
-}, BUILD)
 test.before(async () => {
   cosign = await tool('cosign')
 }, COMPILE)
-test.after(async () => {
-  await registry[Symbol.asyncDispose]()
-  await rm(folder, { recursive: true, force: true })
-})
 
 const refOf = ({ registry: host, name, digest }: ImageRef) => `${host}/${name}@${digest}`
 const env = () => ({ HOME: folder, COSIGN_PASSWORD: '' })

@@ -1,6 +1,5 @@
 /** Evidence is kept with the image in a real registry and promotes exactly that digest; whatever is wrong with it is refused. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   aboutImage,
@@ -36,7 +35,7 @@ import { keySigning } from '#kit/signing'
 import { copyPromoted } from '../../cloud/copy.ts'
 import { assert, suite } from '../suite.ts'
 import { createPlatform, KEPT, type Platform } from '../unit/platform-fixture.ts'
-import { BUILD, lyingRegistry, pushImage, startRegistry, type TestRegistry } from './registry-fixture.ts'
+import { lyingRegistry, pushImage, registryOf, startRegistry } from './registry-fixture.ts'
 
 const test = suite('promotion')
 
@@ -46,16 +45,8 @@ const ATTESTED = { dev: [], staging: [], prod: ['provenance', 'sbom'] } as const
 const TO_STAGING: Promotion = { from: 'dev', to: 'staging' }
 const SHA = 'ab'.repeat(20)
 
-const folder = await mkdtemp(join(tmpdir(), 'holdfast-promotion-'))
+const { folder, registry } = await registryOf(test, 'promotion')
 const signing = keySigning(folder)
-let registry: TestRegistry
-test.before(async () => {
-  registry = await startRegistry()
-}, BUILD)
-test.after(async () => {
-  await registry[Symbol.asyncDispose]()
-  await rm(folder, { recursive: true, force: true })
-})
 
 type Image = ImageRef & { readonly digest: Digest }
 

@@ -12,6 +12,7 @@ import { root } from '#kit/paths'
 import { askRegistry, digestOfText, type ImageRef, pushBlob, type Repository } from '#kit/registry'
 import { pending, ready, waitFor } from '#kit/wait'
 import { registryImage } from '../../local/registry/image.ts'
+import type { Test } from '../suite.ts'
 
 const START_TIMEOUT_MS = 20_000
 /** The first use may build it. */
@@ -42,6 +43,30 @@ export async function startRegistry(): Promise<TestRegistry> {
       child.kill()
       await ended
       await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A registry for the tests of a suite, and a folder; both go with it. */
+export async function registryOf(
+  test: Test,
+  what: string,
+): Promise<{ readonly folder: string; readonly registry: Pick<TestRegistry, 'address'> }> {
+  const folder = await mkdtemp(join(tmpdir(), `holdfast-${what}-`))
+  let running: TestRegistry | undefined
+  test.before(async () => {
+    running = await startRegistry()
+  }, BUILD)
+  test.after(async () => {
+    await running?.[Symbol.asyncDispose]()
+    await rm(folder, { recursive: true, force: true })
+  })
+  return {
+    folder,
+    registry: {
+      get address() {
+        return running?.address ?? ''
+      },
     },
   }
 }

@@ -3,15 +3,11 @@ import { digestOf } from '#kit/images'
 import { attachArtifact, digestOfText, listReferrers, readBlob, tagImage } from '#kit/registry'
 import { pushVariant } from '#kit/variant'
 import { assert, suite } from '../suite.ts'
-import { BUILD, pushImage, startRegistry, type TestRegistry } from './registry-fixture.ts'
+import { pushImage, registryOf } from './registry-fixture.ts'
 
 const test = suite('registry')
 
-let registry: TestRegistry
-test.before(async () => {
-  registry = await startRegistry()
-}, BUILD)
-test.after(async () => registry[Symbol.asyncDispose]())
+const { registry } = await registryOf(test, 'attached')
 
 const repository = () => ({ registry: registry.address, name: 'holdfast/service' })
 const statement = (content: string) => ({
