@@ -16,10 +16,10 @@ import {
   withDigests,
   withoutDescriptions,
 } from '#core'
-import type { KubeObject } from '#kit/kube'
+import { conditionOf, type KubeObject } from '#kit/kube'
 import type { Signing } from '#kit/signing'
 import { pending, ready } from '#kit/wait'
-import { POLICY, policyOf } from './policy.ts'
+import { isInForce, POLICIES, POLICY, policyOf } from './policy.ts'
 import { admissionProof } from './scenario.ts'
 
 const NAME = 'admission'
@@ -119,9 +119,7 @@ function policyFor({ image, signing, attested, proofs, registry }: AdmissionOpti
 
 /** Argo CD takes it for healthy as soon as it is there. */
 async function policyInForce({ cluster: { kube } }: Target) {
-  const found = await kube.get({ apiVersion: 'policy.sigstore.dev/v1alpha1', kind: 'ClusterImagePolicy', name: POLICY })
-  const { observedGeneration, conditions = [] } = found?.status ?? {}
-  const condition = (conditions as readonly { type: string; status: string; message?: string }[]).find(({ type }) => type === 'Ready')
-  const isRead = condition?.status === 'True' && observedGeneration === found?.metadata.generation
-  return isRead ? ready(undefined) : pending(`the policy '${POLICY}' is not in force: ${condition?.message ?? 'nobody has read it yet'}`)
+  const found = await kube.get({ ...POLICIES, name: POLICY })
+  if (isInForce(found)) return ready(undefined)
+  return pending(`the policy '${POLICY}' is not in force: ${conditionOf(found, 'Ready')?.message ?? 'nobody has read it yet'}`)
 }

@@ -1,9 +1,20 @@
 /** What a digest must show before it runs: a ClusterImagePolicy, https://docs.sigstore.dev/policy-controller/overview. */
 import { PREDICATES, type PredicateName } from '#core'
-import type { KubeObject } from '#kit/kube'
+import { conditionOf, type KubeObject } from '#kit/kube'
 import type { Signing } from '#kit/signing'
 
 export const POLICY = 'held-proofs'
+export const POLICIES = { apiVersion: 'policy.sigstore.dev/v1alpha1', kind: 'ClusterImagePolicy' }
+
+/** Whether the program has read a policy as it stands, and asks by it. */
+export function isInForce(policy: KubeObject | undefined): boolean {
+  return conditionOf(policy, 'Ready')?.status === 'True' && isRead(policy)
+}
+
+/** Whether what its status says is of the policy as it stands. */
+export function isRead(policy: KubeObject | undefined): boolean {
+  return policy?.status?.observedGeneration === policy?.metadata.generation
+}
 
 export interface Wanted {
   /** Without tag or digest: `docker.io/holdfast/service`. */
@@ -36,8 +47,7 @@ export function policyOf({ repository, source, signing, attested, evidence }: Wa
     ],
   }
   return {
-    apiVersion: 'policy.sigstore.dev/v1alpha1',
-    kind: 'ClusterImagePolicy',
+    ...POLICIES,
     // Its kind is defined by then. It goes first when all goes: the program lets go of it only while it runs.
     metadata: { name: POLICY, annotations: { 'argocd.argoproj.io/sync-wave': '1' } },
     spec: { mode: 'enforce', images: [{ glob: `${asResolved(repository)}@*` }], authorities: [authority] },

@@ -16,11 +16,12 @@ import {
   type Signal,
   type UndoStep,
 } from '#core'
-import type { ObjectRef } from '#kit/kube'
+import { conditionOf, type ObjectRef } from '#kit/kube'
 import { createOnce } from '#kit/limit'
 import type { Signing } from '#kit/signing'
 import { pending, ready, waitFor } from '#kit/wait'
 import { type Answer, askFor, type Candidate, type Digests, PROMOTED, putCandidates, REFUSED, type Refused } from './candidates.ts'
+import { isInForce, isRead, POLICIES } from './policy.ts'
 
 const ROUNDS = 20
 const ASK = 'ask for a pod of each digest'
@@ -30,7 +31,6 @@ const EFFECT_TIMEOUT_MS = 60_000
 /** The webhook may take so long; five are asked at once. */
 const ANSWER_MS = 10_000
 const APPLICATION = 'admission'
-const POLICIES = { apiVersion: 'policy.sigstore.dev/v1alpha1', kind: 'ClusterImagePolicy' }
 
 export interface Guarded {
   readonly environment: Environment
@@ -106,10 +106,10 @@ const policyIsAsked = ({ policy }: Guarded): Signal => ({
   name: 'the policy is in force',
   async look({ cluster: { kube } }) {
     const found = await kube.get({ ...POLICIES, name: policy })
-    const conditions: readonly { type: string; status: string }[] = found?.status?.conditions ?? []
-    const status = conditions.find(({ type }) => type === 'Ready')?.status ?? 'unknown'
-    const isRead = found?.status?.observedGeneration === found?.metadata.generation
-    return { ok: status === 'True' && isRead, seen: `Ready ${status}${isRead ? '' : ', not read yet'}` }
+    return {
+      ok: isInForce(found),
+      seen: `Ready ${conditionOf(found, 'Ready')?.status ?? 'unknown'}${isRead(found) ? '' : ', not read yet'}`,
+    }
   },
 })
 

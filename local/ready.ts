@@ -1,7 +1,7 @@
 /** Waiting for a node: by what its kubelet says, and what becomes of its container. */
 import { nodeRef } from '#core'
 import { type ContainerInfo, docker, inspect } from '#kit/docker'
-import type { Kube } from '#kit/kube'
+import { conditionOf, type Kube } from '#kit/kube'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 
 /** The restart policy starts one that ends again and again; then its log says why. */
@@ -30,17 +30,10 @@ function hasEnded({ State, RestartCount }: ContainerInfo): boolean {
 /** By what the kubelet said since its container was started: before that it spoke of another life. */
 async function nodeCondition(kube: Kube, node: string, startedAt: string): Promise<Condition<void>> {
   const found = await kube.get(nodeRef(node))
-  const condition = (found?.status?.conditions as ReadyCondition[] | undefined)?.find(({ type }) => type === 'Ready')
+  const condition = conditionOf(found, 'Ready')
   if (condition === undefined) return pending('node: not registered')
-  const isNews = wholeSecond(condition.lastHeartbeatTime) >= wholeSecond(startedAt)
+  const isNews = wholeSecond(condition.lastHeartbeatTime ?? '') >= wholeSecond(startedAt)
   return condition.status === 'True' && isNews ? ready(undefined) : pending(`node: ${condition.message}`)
-}
-
-interface ReadyCondition {
-  readonly type: string
-  readonly status: string
-  readonly message: string
-  readonly lastHeartbeatTime: string
 }
 
 /** Kubernetes keeps no parts of a second. */

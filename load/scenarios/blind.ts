@@ -15,7 +15,8 @@ import {
   type Step,
   steadyLoad,
 } from '#core'
-import { atRest, conditionOf, HPA, hpaOf, METRICS, MIN, replicasOf, sawHighCpu, scaleByHand, scaledOutByCpu, WATCHES } from './cluster.ts'
+import { conditionOf } from '#kit/kube'
+import { atRest, HPA, hpaOf, METRICS, MIN, replicasOf, sawHighCpu, scaleByHand, scaledOutByCpu, WATCHES } from './cluster.ts'
 import { targetOutOfReach } from './hpa.ts'
 
 const RATE_PER_S = 10
@@ -27,7 +28,7 @@ const STOPS_MS = 15_000
 const STARTS_MS = 30_000
 const HOLD_MS = 15_000
 
-const isActive = (status: 'True' | 'False') => (event: RecordedEvent) => conditionOf(hpaOf(event), 'ScalingActive') === status
+const isActive = (status: 'True' | 'False') => (event: RecordedEvent) => conditionOf(hpaOf(event), 'ScalingActive')?.status === status
 
 const replicasStay: Step = {
   kind: 'always',

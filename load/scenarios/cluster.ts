@@ -13,7 +13,7 @@ import {
   WORKLOAD_WATCHES,
   workloadOf,
 } from '#core'
-import type { KubeObject, ListRef, ObjectRef } from '#kit/kube'
+import { conditionOf, type KubeObject, type ListRef, type ObjectRef } from '#kit/kube'
 
 export const HPA: ObjectRef = {
   apiVersion: 'autoscaling/v2',
@@ -67,15 +67,10 @@ const REAL_TARGET_PERCENT = 70
  */
 export function scaledOutByCpu(event: RecordedEvent, before: readonly KubeObject[]): boolean {
   const status = hpaOf(event)?.status
-  const active = status?.conditions?.find(({ type }: { type: string }) => type === 'ScalingActive')
+  const active = conditionOf(hpaOf(event), 'ScalingActive')
   const scaledBefore = before.find(({ kind }) => kind === HPA.kind)?.status?.lastScaleTime
-  const names = active?.status === 'True' && /cpu resource/.test(active.message)
+  const names = active?.status === 'True' && /cpu resource/.test(active.message ?? '')
   return names && status.desiredReplicas > MIN && status.lastScaleTime !== scaledBefore
-}
-
-/** A condition of the HPA, such as `ScalingActive`. */
-export function conditionOf(hpa: KubeObject | undefined, type: string): string | undefined {
-  return hpa?.status?.conditions?.find((each: { type: string }) => each.type === type)?.status
 }
 
 /** Nothing rolls out, and the HPA has its metric, and needs no more than its least. */
@@ -86,7 +81,8 @@ export const atRest: Signal = {
     const { replicas, readyReplicas, updatedReplicas } = deployment?.status ?? {}
     const cpu = cpuOf(hpa)
     const state = `${application?.status?.sync?.status}/${application?.status?.health?.status}`
-    const calm = replicas === MIN && readyReplicas === MIN && updatedReplicas === MIN && conditionOf(hpa, 'ScalingActive') === 'True'
+    const calm =
+      replicas === MIN && readyReplicas === MIN && updatedReplicas === MIN && conditionOf(hpa, 'ScalingActive')?.status === 'True'
     const seen = `${readyReplicas ?? 0} of ${replicas ?? 0} ready, CPU ${cpu?.percent ?? 'unknown'} %, ${state}`
     return { ok: calm && cpu !== undefined && cpu.percent < cpu.targetPercent && state === 'Synced/Healthy', seen }
   },

@@ -22,10 +22,10 @@ import {
   UNTOLD,
   WORKLOAD_NAME,
 } from '#core'
+import { conditionOf } from '#kit/kube'
 import { saturating } from '../profiles.ts'
 import {
   atRest,
-  conditionOf,
   HPA,
   hpaOf,
   MAX,
@@ -201,7 +201,7 @@ export const hpaBlind: Scenario = {
       kind: 'until',
       name: 'the HPA says that it has no metrics',
       timeoutMs: 60_000,
-      matches: (event) => conditionOf(hpaOf(event), 'ScalingActive') === 'False',
+      matches: (event) => conditionOf(hpaOf(event), 'ScalingActive')?.status === 'False',
     },
     loadEnds,
     {

@@ -17,7 +17,7 @@ import {
   WORKLOAD_WATCHES,
 } from '#core'
 import { Failure } from '#kit/errors'
-import { type KubeObject, type ListRef, refOf } from '#kit/kube'
+import { conditionOf, type KubeObject, type ListRef, refOf, saysReady } from '#kit/kube'
 import { waitFor } from '#kit/wait'
 
 const NODES: ListRef = { apiVersion: 'v1', kind: 'Node' }
@@ -59,11 +59,7 @@ export async function serverMachine({ cluster }: Context): Promise<Machine & { r
 /** The node's own word for whether it is ready, as an event of that node has it; undefined for any other event. */
 export function readiness(event: RecordedEvent, node: string | undefined): string | undefined {
   if (!isPresent(event) || event.object.kind !== NODES.kind || event.object.metadata.name !== node) return undefined
-  return readyCondition(event.object)
-}
-
-function readyCondition({ status }: KubeObject): string | undefined {
-  return status?.conditions?.find(({ type }: { type: string }) => type === 'Ready')?.status
+  return conditionOf(event.object, 'Ready')?.status
 }
 
 /** The nodes that the service's traffic goes to, one for each pod that gets it; undefined for any other event. */
@@ -84,7 +80,7 @@ const nodesReady: Signal = {
   name: 'every node is ready and takes pods',
   async look({ cluster: { kube } }) {
     const nodes = await kube.list(NODES)
-    const bad = nodes.filter((node) => readyCondition(node) !== 'True' || node.spec?.unschedulable === true)
+    const bad = nodes.filter((node) => !saysReady(node) || node.spec?.unschedulable === true)
     return { ok: nodes.length > 0 && bad.length === 0, seen: `${nodes.length - bad.length} of ${nodes.length}` }
   },
 }

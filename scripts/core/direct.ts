@@ -1,6 +1,6 @@
 /** What Argo CD needs before it can sync anything, applied directly and as Argo CD itself would, which adopts it. */
 import { parse } from 'yaml'
-import { type Kube, KubeError, type KubeObject, type ListRef, type ObjectRef, refOf, saysReady } from '#kit/kube'
+import { conditionOf, type Kube, KubeError, type KubeObject, type ListRef, type ObjectRef, refOf, saysReady } from '#kit/kube'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 
 /** Argo CD's own field manager: with another one it could never take a field away that the bootstrap had set. */
@@ -31,14 +31,11 @@ const ESTABLISHED_TIMEOUT_MS = 60_000
 export async function waitForKinds(kube: Kube, definitions: readonly KubeObject[], signal: AbortSignal): Promise<void> {
   const look = async (): Promise<Condition<void>> => {
     const found = await Promise.all(definitions.map((definition) => kube.get(refOf(definition))))
-    const waiting = definitions.filter((_, i) => !isEstablished(found[i]))
+    const waiting = definitions.filter((_, i) => conditionOf(found[i], 'Established')?.status !== 'True')
     return waiting.length === 0 ? ready(undefined) : pending(`not served: ${waiting.map(({ metadata }) => metadata.name).join(', ')}`)
   }
   await waitFor('the kinds that are defined to be served', look, { timeoutMs: ESTABLISHED_TIMEOUT_MS, signal })
 }
-
-const isEstablished = (definition: KubeObject | undefined) =>
-  definition?.status?.conditions?.some(({ type, status }: Record<string, string>) => type === 'Established' && status === 'True') === true
 
 /** Files of `deploy`: path to content, null for one that is not there. */
 type Files = Readonly<Record<string, string | null>>

@@ -1,6 +1,6 @@
 /** Whether an environment runs a digest: ready, not yet, or never without a change. Pure but for the one look. */
 import { isDeepStrictEqual } from 'node:util'
-import type { Kube, KubeObject } from '#kit/kube'
+import { conditionOf, type Kube, type KubeObject } from '#kit/kube'
 import { type Condition, pending, ready, terminal } from '#kit/wait'
 import { refOfApplication } from './applications.ts'
 import { ENVIRONMENTS, type Environment, nameIn } from './environments.ts'
@@ -116,18 +116,11 @@ function brokenPod({ pods }: RolloutSeen, nowMs: number): string | undefined {
   return pods.map((pod) => podProblem(pod, nowMs)).find((problem) => problem !== undefined)
 }
 
-interface Progressing {
-  readonly type: string
-  readonly reason?: string
-  readonly lastUpdateTime?: string
-}
-
 /** A Deployment whose new pods do not become ready; one that merely scales keeps the reason of its last rollout. */
 export function stalled(workload: KubeObject | undefined, nowMs: number): string | undefined {
   if (workload === undefined || isRolledOut(workload)) return undefined
   const { metadata, status } = workload
-  const conditions = (status?.conditions ?? []) as Progressing[]
-  const progressing = conditions.find(({ type }) => type === 'Progressing')
+  const progressing = conditionOf(workload, 'Progressing')
   const isRolling = progressing?.reason !== undefined && progressing.reason !== 'NewReplicaSetAvailable'
   const stillMs = nowMs - Date.parse(progressing?.lastUpdateTime ?? '')
   if (!isRolling || !(stillMs >= STALLED_MS)) return undefined

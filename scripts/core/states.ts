@@ -1,5 +1,5 @@
 /** How an object of the cluster is, in a word that a person would use. */
-import { type KubeObject, saysReady } from '#kit/kube'
+import { conditionOf, type KubeObject, saysReady } from '#kit/kube'
 
 /** How a state is to be looked at; never the only thing that tells it. */
 export type Tone = 'good' | 'busy' | 'bad' | 'idle' | 'info'
@@ -47,15 +47,10 @@ export function restartsOf(pod: KubeObject | undefined): number {
   return pod === undefined ? 0 : containersOf(pod).reduce((sum, { restartCount }) => sum + restartCount, 0)
 }
 
-interface Condition {
-  readonly type: string
-  readonly status: string
-}
-
-function nodeState({ spec, status }: KubeObject): State {
-  const ready = status?.conditions?.find(({ type }: Condition) => type === 'Ready')?.status
+function nodeState(node: KubeObject): State {
+  const ready = conditionOf(node, 'Ready')?.status
   if (ready !== 'True') return state(ready === 'Unknown' ? 'lost' : 'not ready', 'bad')
-  return spec?.unschedulable === true ? state('ready, cordoned', 'busy') : state('ready', 'good')
+  return node.spec?.unschedulable === true ? state('ready, cordoned', 'busy') : state('ready', 'good')
 }
 
 function applicationState({ status, operation }: KubeObject): State {

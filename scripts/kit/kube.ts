@@ -313,10 +313,28 @@ interface ApiResource {
   readonly namespaced: boolean
 }
 
+/** What is said of an object in its status: https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#typical-status-properties */
+export interface StatusCondition {
+  readonly type: string
+  /** `True`, `False` or `Unknown`. */
+  readonly status: string
+  readonly reason?: string
+  readonly message?: string
+  readonly lastTransitionTime?: string
+  /** Of a Deployment's. */
+  readonly lastUpdateTime?: string
+  /** Of a node's. */
+  readonly lastHeartbeatTime?: string
+}
+
+/** The condition of a type, such as `Ready`. */
+export function conditionOf(object: KubeObject | undefined, type: string): StatusCondition | undefined {
+  return (object?.status?.conditions as readonly StatusCondition[] | undefined)?.find((each) => each.type === type)
+}
+
 /** Whether a pod or a node is ready, by its own conditions. */
-export function saysReady({ status }: KubeObject): boolean {
-  const conditions = (status?.conditions ?? []) as { readonly type: string; readonly status: string }[]
-  return conditions.some((each) => each.type === 'Ready' && each.status === 'True')
+export function saysReady(object: KubeObject): boolean {
+  return conditionOf(object, 'Ready')?.status === 'True'
 }
 
 /** What names an object. */
