@@ -12,10 +12,8 @@ import {
   runBench,
   withTable,
 } from '#core'
-import { commandNames } from '#kit/files'
 import { type JsonFlags, wholeNumber, withJson } from '#kit/flags'
 import { type Invocation, main } from '#kit/main'
-import { root } from '#kit/paths'
 import { stack } from '../holdfast.config.ts'
 
 interface Flags extends JsonFlags {
@@ -51,8 +49,7 @@ async function run(x: Invocation<Flags>): Promise<number> {
   if (dryRun) return print(measures.map(({ name, runs, about }) => `${name}, ${x.flags.runs ?? runs} times: ${about}`).join('\n'))
   const { progress, signal } = x
   const { runs } = x.flags
-  const commands = await commandNames(root)
-  const done = await runBench(stack, { measures, commands, progress, signal, ...(runs === undefined ? {} : { runs }) })
+  const done = await runBench(stack, { measures, progress, signal, ...(runs === undefined ? {} : { runs }) })
   const all = done.results.machines.filter((machine) => machine.class === done.machine)
   const measured = all.flatMap(measuredOn).filter(({ series }) => done.measured.includes(series.measure))
   const over = measured.filter((each) => overBudget(each).length > 0)

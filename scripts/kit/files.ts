@@ -34,9 +34,3 @@ export async function writePrivate(path: string, content: string): Promise<void>
 export function lineAt(text: string, index: number): number {
   return text.slice(0, index).split('\n').length
 }
-
-/** The commands that `npm run` knows: `local:up`. */
-export async function commandNames(root: string): Promise<ReadonlySet<string>> {
-  const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { scripts: object }
-  return new Set(Object.keys(scripts))
-}

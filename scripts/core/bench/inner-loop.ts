@@ -1,15 +1,15 @@
 /** Measures of every day: a change of a manifest and of code made live, and a hand edit reverted. */
-import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { copyFile, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '#kit/errors'
 import { exec } from '#kit/exec'
 import { ownDir, root } from '#kit/paths'
+import { temporaryFolder } from '#kit/temporary'
 import { openRun, runOne, selectScenarios } from '../run.ts'
 import type { Cluster } from '../types.ts'
 import { isWorkload, WORKLOAD } from '../workload.ts'
-import { BENCH_CLUSTER, type Bench, type Bout, type Measure, nothingToUndo } from './measure.ts'
+import { BENCH_CLUSTER, type Bench, type Bout, type Measure } from './measure.ts'
 
 /** Without effect on pods, so that nothing but the delivery is measured. */
 const FIELD = 'revisionHistoryLimit'
@@ -47,15 +47,6 @@ export const code: Measure = {
       const [liveMs, done] = await measureLive(bench, copy, (signal) => untilOtherVersion(cluster, before, signal))
       return { values: { 'code-live': [liveMs], 'code-done': [done.ms] } }
     }),
-}
-
-export const sync: Measure = {
-  name: 'sync',
-  about: 'Changes the service’s code and has it live by file sync.',
-  runs: 10,
-  onStack: true,
-  lack: () => 'local:deploy has no file sync in this version',
-  open: async () => ({ run: () => Promise.reject(new TypeError('there is no file sync')), ...nothingToUndo }),
 }
 
 export const drift: Measure = {
@@ -109,7 +100,8 @@ async function openLoop(bench: Bench, loop: Loop): Promise<Bout> {
 
 /** A clone at HEAD that shares the installed packages. The user's working tree is never written. */
 async function copyOfTree(): Promise<Copy> {
-  const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-'))
+  await using opened = new AsyncDisposableStack()
+  const { path: folder } = opened.use(await temporaryFolder('bench'))
   const { stdout } = await exec('git', ['rev-parse', '--show-toplevel', '--show-prefix'], { cwd: root })
   const [top = root, prefix = ''] = stdout.split('\n')
   await exec('git', ['clone', '--quiet', '--shared', '--', top, join(folder, 'tree')])
@@ -118,6 +110,7 @@ async function copyOfTree(): Promise<Copy> {
   for (const file of ['package.json', 'package-lock.json']) await copyFile(join(root, file), join(own, file))
   await symlink(join(root, 'node_modules'), join(own, 'node_modules'))
   const texts = new Map<string, string>()
+  const held = opened.move()
   return {
     folder: own,
     async change(path, edit) {
@@ -125,7 +118,7 @@ async function copyOfTree(): Promise<Copy> {
       texts.set(path, text)
       await writeFile(join(own, path), edit(text))
     },
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
   }
 }
 

@@ -15,8 +15,6 @@ export interface Measure {
   readonly onStack: boolean
   /** Only with `--cold`. @default false */
   readonly isCold?: boolean
-  /** Why it cannot be measured with what is here; undefined where it can. */
-  readonly lack?: (bench: Bench) => string | undefined
   /** Makes ready what all runs share. */
   readonly open: (bench: Bench) => Promise<Bout>
 }
@@ -30,8 +28,6 @@ export interface Bout extends AsyncDisposable {
 /** What measures act with. */
 export interface Bench extends Run {
   readonly stack: Stack
-  /** Names of the commands that there are: `local:restore`. */
-  readonly commands: ReadonlySet<string>
   readonly npm: Npm
   /** @throws Failure where the cluster does not run. */
   readonly cluster: () => Promise<Cluster>

@@ -6,7 +6,7 @@ import { nearest } from '#kit/nearest'
 import { root } from '#kit/paths'
 import type { Run, Stack } from '../types.ts'
 import { growth } from './growth.ts'
-import { code, drift, manifest, sync } from './inner-loop.ts'
+import { code, drift, manifest } from './inner-loop.ts'
 import { codeKey, machineClass, machineFacts } from './machine.ts'
 import { BENCH_CLUSTER, type Bench, type Bout, createNpm, type Measure } from './measure.ts'
 import {
@@ -23,7 +23,7 @@ import {
 import { cold, rerun, restore, warm } from './start.ts'
 
 /** In the order in which they run: what makes the cluster anew comes first. */
-export const MEASURES: readonly Measure[] = [cold, warm, rerun, restore, manifest, code, sync, drift, growth]
+export const MEASURES: readonly Measure[] = [cold, warm, rerun, restore, manifest, code, drift, growth]
 
 /** What rests meanwhile: two stacks on one machine would measure each other. */
 const USERS_CLUSTER = 'local'
@@ -64,21 +64,19 @@ export interface BenchRequest extends Run {
   readonly measures: readonly Measure[]
   /** How often each. @default as each measure says */
   readonly runs?: number
-  readonly commands: ReadonlySet<string>
 }
 
 export interface BenchDone {
   readonly machine: string
   readonly results: BenchResults
-  /** Names of the measures that were measured, and lines of those that could not be. */
+  /** Names of the measures. */
   readonly measured: readonly string[]
-  readonly skipped: readonly string[]
 }
 
 /** Measures, and adds each series to the file as soon as it is whole. The user's cluster rests meanwhile; ours goes at the end. */
 export async function runBench(stack: Stack, request: BenchRequest): Promise<BenchDone> {
   const { local } = stack.clusters
-  const { measures, progress, signal, commands } = request
+  const { measures, progress, signal } = request
   await using _lock = await local.lock(USERS_CLUSTER, 'bench')
   await using _paused = (await local.exists(USERS_CLUSTER)) ? await local.pause(USERS_CLUSTER) : undefined
   const cluster = async () => {
@@ -86,24 +84,18 @@ export async function runBench(stack: Stack, request: BenchRequest): Promise<Ben
     if (found === undefined) throw new Failure({ what: 'Cannot measure', why: `no cluster '${BENCH_CLUSTER}' runs` })
     return found
   }
-  const bench: Bench = { stack, progress, signal, commands, npm: createNpm(root, signal), cluster }
-  const [measured, skipped]: [string[], string[]] = [[], []]
+  const bench: Bench = { stack, progress, signal, npm: createNpm(root, signal), cluster }
+  const measured: string[] = []
   try {
     for (const measure of measures) {
-      const lack = measure.lack?.(bench)
-      if (lack === undefined) {
-        await measureOne(bench, measure, request.runs ?? measure.runs)
-        measured.push(measure.name)
-      } else {
-        skipped.push(`${measure.name}: ${lack}`)
-        progress.say(`Not measured: ${skipped.at(-1)}`)
-      }
+      await measureOne(bench, measure, request.runs ?? measure.runs)
+      measured.push(measure.name)
     }
   } finally {
     // Also after Ctrl-C: who interrupts wants nothing left behind.
     await local.down({ name: BENCH_CLUSTER, all: false, progress, signal: new AbortController().signal })
   }
-  return { machine: machineClass(), results: await readBench(benchPath()), measured, skipped }
+  return { machine: machineClass(), results: await readBench(benchPath()), measured }
 }
 
 async function measureOne(bench: Bench, measure: Measure, of: number): Promise<void> {

@@ -1,10 +1,9 @@
 /** Measures of coming up: from nothing, from stored images, again, and from a snapshot. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CLUSTER_LABEL, listByLabel } from '#kit/docker'
 import { UserError } from '#kit/errors'
 import { exec } from '#kit/exec'
+import { temporaryFolder } from '#kit/temporary'
 import { BENCH_CLUSTER, type Bench, type Bout, type Measure, nothingToUndo, stepsOf } from './measure.ts'
 
 const TIMINGS = ['--timings', 'json']
@@ -42,14 +41,14 @@ async function checkStoreIsOurs(): Promise<void> {
 
 /** What Go has downloaded and compiled for anybody on this machine would count as ours. */
 async function emptyGoCaches(): Promise<AsyncDisposable & { readonly env: Readonly<Record<string, string>> }> {
-  const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-go-'))
-  const env = { GOCACHE: join(folder, 'build'), GOMODCACHE: join(folder, 'modules') }
+  const folder = await temporaryFolder('benchgo')
+  const env = { GOCACHE: join(folder.path, 'build'), GOMODCACHE: join(folder.path, 'modules') }
   return {
     env,
     async [Symbol.asyncDispose]() {
       // Only Go itself removes modules, which it makes read-only.
       await exec('go', ['clean', '-modcache'], { env, accept: [0, 1, 127] })
-      await rm(folder, { recursive: true, force: true })
+      await folder[Symbol.asyncDispose]()
     },
   }
 }
@@ -88,7 +87,6 @@ export const restore: Measure = {
   about: 'Takes a snapshot, stops the cluster, and restores it.',
   runs: 5,
   onStack: true,
-  lack: ({ commands }) => (commands.has('local:restore') ? undefined : 'there is no local:restore in this version'),
   open: openRestore,
 }
 
