@@ -80,7 +80,7 @@ const FAULTS: Readonly<Record<string, readonly Fault[]>> = {
       name: 'a container without limits',
       tool: 'policies',
       file: 'chart/templates/deployment.yaml',
-      from: '{{- toYaml .Values.resources | nindent 12 }}',
+      from: '{{- toYaml (ternary .Values.sync.resources .Values.resources (not (empty (include "service.isSynced" .)))) | nindent 12 }}',
       to: '{}',
       says: /is refused by cpu-and-memory-limits/,
     },
