@@ -1,6 +1,6 @@
 /** What a digest must show before it runs: a ClusterImagePolicy, https://docs.sigstore.dev/policy-controller/overview. */
 import { PREDICATES, type PredicateName } from '#core'
-import { conditionOf, type KubeObject } from '#kit/kube'
+import { type KubeObject, saysReady } from '#kit/kube'
 import type { Signing } from '#kit/signing'
 
 export const POLICY = 'held-proofs'
@@ -8,7 +8,7 @@ export const POLICIES = { apiVersion: 'policy.sigstore.dev/v1alpha1', kind: 'Clu
 
 /** Whether the program has read a policy as it stands, and asks by it. */
 export function isInForce(policy: KubeObject | undefined): boolean {
-  return conditionOf(policy, 'Ready')?.status === 'True' && isRead(policy)
+  return policy !== undefined && saysReady(policy) && isRead(policy)
 }
 
 /** Whether what its status says is of the policy as it stands. */

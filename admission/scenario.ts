@@ -40,8 +40,18 @@ export interface Guarded {
   readonly signing: Signing
 }
 
+/** With what is asked for, made once for each digest that is promoted. */
+interface Asked extends Guarded {
+  readonly candidates: (context: Context) => Promise<Digests>
+}
+
 export function admissionProof(guarded: Guarded): Scenario {
   const once = createOnce<Digests>()
+  const candidates = async (context: Context) => {
+    const { registry, digest } = await imageRunning(context, context.environment)
+    return once(`${registry} ${digest}`, () => putCandidates(context, guarded.signing))
+  }
+  const asked = { ...guarded, candidates }
   return {
     name: 'admission',
     kind: 'proof',
@@ -58,8 +68,7 @@ export function admissionProof(guarded: Guarded): Scenario {
         kind: 'act',
         name: ASK,
         async run(context, _round, { observed }) {
-          const { registry, digest } = await imageRunning(context, context.environment)
-          const digests = await once(`${registry} ${digest}`, () => putCandidates(context, guarded.signing))
+          const digests = await candidates(context)
           const ask = async ([name, each]: [string, string]) => [name, await askFor(context, each)] as const
           observed(Object.fromEntries(await Promise.all(Object.entries(digests).map(ask))), Date.now())
         },
@@ -68,7 +77,7 @@ export function admissionProof(guarded: Guarded): Scenario {
     ],
     claims: () => [admitted, ...Object.entries(REFUSED).map(([name, reason]) => refused(name as Refused, reason))],
     bounds: () => [{ name: 'answered', from: ASK, lowerMs: 1, partsMs: { asked: ANSWER_MS, candidates: 10_000 } }],
-    mutants: [scopedAway(guarded), ...policyMutants(guarded), actSkipped()],
+    mutants: [scopedAway(asked), ...policyMutants(asked), actSkipped()],
   }
 }
 
@@ -116,8 +125,8 @@ const policyIsAsked = ({ policy }: Guarded): Signal => ({
 // ── Mutants ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Until this one is let in, which shows that the guard is broken. */
-async function untilLetIn(context: Context, guarded: Guarded, candidate: Candidate): Promise<void> {
-  const { [candidate]: digest } = await putCandidates(context, guarded.signing)
+async function untilLetIn(context: Context, { candidates }: Asked, candidate: Candidate): Promise<void> {
+  const { [candidate]: digest } = await candidates(context)
   const look = async () => {
     const { admitted, why = '' } = await askFor(context, digest)
     return admitted ? ready(undefined) : pending(why)
@@ -126,16 +135,16 @@ async function untilLetIn(context: Context, guarded: Guarded, candidate: Candida
 }
 
 /** By the label that takes any namespace out. */
-const scopedAway = (guarded: Guarded): Mutant => ({
+const scopedAway = (asked: Asked): Mutant => ({
   name: 'scoped-away',
   expect: 'violated',
   async break(context) {
-    const ref: ObjectRef = { apiVersion: 'v1', kind: 'Namespace', name: guarded.environment }
+    const ref: ObjectRef = { apiVersion: 'v1', kind: 'Namespace', name: asked.environment }
     const labelled = (value: string | null) => ({ metadata: { labels: { 'webhooks.knative.dev/exclude': value } } })
     return {
       async apply() {
         await context.cluster.kube.mergePatch(ref, labelled('true'))
-        await untilLetIn(context, guarded, 'unsigned')
+        await untilLetIn(context, asked, 'unsigned')
       },
       undo: [{ op: 'patch', ref, patch: labelled(null) }],
     }
@@ -148,10 +157,10 @@ interface Authority {
 }
 
 /** Each policy lets one in that it must not. */
-function policyMutants(guarded: Guarded): readonly Mutant[] {
+function policyMutants(asked: Asked): readonly Mutant[] {
   return [
-    policyMutant('nothing-asked', guarded, { letsIn: 'unsigned', change: ({ name }) => ({ name, static: { action: 'pass' } }) }),
-    policyMutant('proofs-not-asked', guarded, {
+    policyMutant('nothing-asked', asked, { letsIn: 'unsigned', change: ({ name }) => ({ name, static: { action: 'pass' } }) }),
+    policyMutant('proofs-not-asked', asked, {
       letsIn: 'unproven',
       change: ({ attestations, ...others }) => ({ ...others, attestations: attestations.map(({ policy: _, ...each }) => each) }),
     }),
@@ -163,15 +172,15 @@ interface Change {
   readonly change: (authority: Authority) => object
 }
 
-function policyMutant(name: string, guarded: Guarded, { letsIn, change }: Change): Mutant {
+function policyMutant(name: string, asked: Asked, { letsIn, change }: Change): Mutant {
   return {
     name,
     expect: 'violated',
     async break(context) {
       const { kube } = context.cluster
-      const ref: ObjectRef = { ...POLICIES, name: guarded.policy }
+      const ref: ObjectRef = { ...POLICIES, name: asked.policy }
       const [authority] = ((await kube.get(ref))?.spec.authorities ?? []) as readonly Authority[]
-      if (authority === undefined) throw new TypeError(`The policy '${guarded.policy}' believes nobody`)
+      if (authority === undefined) throw new TypeError(`The policy '${asked.policy}' believes nobody`)
       const pause = await pauseSync(context, APPLICATION)
       // A list is replaced as a whole.
       const patchOf = (one: object) => ({ spec: { authorities: [one] } })
@@ -180,7 +189,7 @@ function policyMutant(name: string, guarded: Guarded, { letsIn, change }: Change
         async apply() {
           await pause.apply()
           await kube.mergePatch(ref, patchOf(change(authority)))
-          await untilLetIn(context, guarded, letsIn)
+          await untilLetIn(context, asked, letsIn)
         },
         undo: [undo, ...pause.undo],
       }

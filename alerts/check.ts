@@ -1,9 +1,7 @@
-/** The gate over the alert rules: what promtool says on each clock, what it passes over (a rule without a test), and pint. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type Gate, goVersionOf, have, type Look, ownVersion } from '#kit/gate/gate'
 import { type PulledTool, pulledVersion, runPulled } from '#kit/gate/pulled'
+import { temporaryFolder } from '#kit/temporary'
+import { oneLine } from '#kit/text'
 import { tool } from '#kit/tools'
 import { promtool, suiteAt, writeSuite } from './rules/files.ts'
 import { coverageGaps, readRuleTests } from './rules/promtool.ts'
@@ -52,14 +50,14 @@ export function rulesGate(speedups: readonly number[]): Gate {
 }
 
 async function runPromtool(speedup: number, { root, signal }: Look): Promise<string[]> {
-  await using folder = await temporaryFolder()
+  await using folder = await temporaryFolder('rules')
   const suite = suiteAt(speedup, root)
   const files = await writeSuite(folder.path, suite)
   const checked = await promtool(['check', 'rules', '--lint=all', '--lint-fatal', ...files.rules], signal)
   const tested = await promtool(['test', 'rules', ...files.tests], signal)
   const ran = tested.stdout.match(/SUCCESS/g)?.length ?? 0
   const clock = speedup === 1 ? '' : `, ${speedup} times as fast`
-  const said = (text: string) => text.replaceAll(folder.path, 'alerts/rules').trim().replaceAll(/\s+/g, ' ')
+  const said = (text: string) => oneLine(text.replaceAll(folder.path, 'alerts/rules'))
   return [
     ...(checked.exitCode === 0
       ? []
@@ -71,7 +69,7 @@ async function runPromtool(speedup: number, { root, signal }: Look): Promise<str
 }
 
 async function runPint({ root, signal }: Look): Promise<string[]> {
-  await using folder = await temporaryFolder()
+  await using folder = await temporaryFolder('rules')
   await writeSuite(folder.path, { rules: readRules(root), tests: new Map() })
   const options = { root: folder.path, accept: [0, 1], ...(signal === undefined ? {} : { signal }) }
   const { stdout, stderr, exitCode } = await runPulled(
@@ -79,10 +77,5 @@ async function runPint({ root, signal }: Look): Promise<string[]> {
     ['--no-color', '--offline', 'lint', '--min-severity=warning', '--fail-on=warning', '.'],
     options,
   )
-  return exitCode === 0 ? [] : [`alerts/rules:1 — pint: ${`${stdout}${stderr}`.trim().replaceAll(/\s+/g, ' ')} — mend the rule`]
-}
-
-async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await mkdtemp(join(tmpdir(), 'holdfast-rules-'))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+  return exitCode === 0 ? [] : [`alerts/rules:1 — pint: ${oneLine(`${stdout}${stderr}`)} — mend the rule`]
 }

@@ -1,16 +1,17 @@
 /** The gate over the chart and the manifests: what helm says of it, whether the API server would take it, and the policies of its environments. */
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseAllDocuments } from 'yaml'
+import { objectsOf } from '#core'
 import { exec } from '#kit/exec'
 import { type Check, type Gate, goVersionOf, have, type Look, npmVersion, ownVersion } from '#kit/gate/gate'
 import type { KubeObject } from '#kit/kube'
+import { createOnce } from '#kit/limit'
 import { createSchemas } from '#kit/schemas'
+import { temporaryFolder } from '#kit/temporary'
 import { oneLine } from '#kit/text'
 import { tool } from '#kit/tools'
-import { judgeObject, readPolicies } from './policy.ts'
+import { readPolicies } from './policies.ts'
 
 const HELM = 'local/tools/helm'
 const KUBECONFORM = 'local/tools/kubeconform'
@@ -18,6 +19,10 @@ const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`
 
 /** @param cloudObjects what Git would hold for a cluster in the cloud, the definitions of the kinds among it. */
 export function chartGate(cloudObjects: () => Promise<readonly KubeObject[]>): Gate {
+  // Two checks look at each, and run side by side.
+  const cloud = createOnce<readonly KubeObject[]>()
+  const rendered = createOnce<Rendering[]>()
+  const renderedIn = (look: Look) => rendered(look.root, () => renderings(look))
   const kubeconform: Check = {
     tool: 'kubeconform',
     source: 'Go module',
@@ -26,8 +31,8 @@ export function chartGate(cloudObjects: () => Promise<readonly KubeObject[]>): G
     version: () => goVersionOf(KUBECONFORM, 'github.com/yannh/kubeconform'),
     async run(look) {
       const program = await have(() => tool('kubeconform'), look.signal)
-      const definitions = (await cloudObjects()).filter(({ kind }) => kind === 'CustomResourceDefinition')
-      return runKubeconform(program, { definitions, ...look })
+      const definitions = (await cloud('', cloudObjects)).filter(({ kind }) => kind === 'CustomResourceDefinition')
+      return runKubeconform(program, { definitions, rendered: await renderedIn(look), ...look })
     },
   }
   const digests: Check = {
@@ -36,9 +41,9 @@ export function chartGate(cloudObjects: () => Promise<readonly KubeObject[]>): G
     pin: 'chart/check.ts',
     about: 'every image that the cloud would run is named by its digest',
     version: ownVersion,
-    run: async () => taggedImages(await cloudObjects()),
+    run: async () => taggedImages(await cloud('', cloudObjects)),
   }
-  return { name: 'chart', checks: [helmLint, kubeconform, policyCheck, digests] }
+  return { name: 'chart', checks: [helmLint, kubeconform, policyCheck(renderedIn), digests] }
 }
 
 const helmLint: Check = {
@@ -61,7 +66,7 @@ const helmLint: Check = {
   },
 }
 
-const policyCheck: Check = {
+const policyCheck = (renderedIn: (look: Look) => Promise<Rendering[]>): Check => ({
   tool: 'policies',
   source: 'ours',
   pin: 'package.json',
@@ -70,7 +75,8 @@ const policyCheck: Check = {
   async run(look) {
     const policies = await readPolicies(look.root)
     if (policies.length === 0) return ['chart/policies:1 — holds no policy — put one back']
-    return (await renderings(look)).flatMap(({ file, objects }) =>
+    const { judgeObject } = await import('./policy.ts') // a twentieth of a second that only this check waits for
+    return (await renderedIn(look)).flatMap(({ file, objects }) =>
       objects.flatMap((object) =>
         judgeObject(object, policies).map(
           ({ policy, message }) => `chart/${file}:1 — ${object.kind} ${object.metadata.name} is refused by ${policy} — ${message}`,
@@ -78,7 +84,7 @@ const policyCheck: Check = {
       ),
     )
   },
-}
+})
 
 interface HelmOptions {
   readonly accept?: readonly number[]
@@ -117,7 +123,7 @@ async function renderings({ root, signal }: Look): Promise<Rendering[]> {
       `workload.kind=${kind}`,
     ]
     const { stdout } = await helm(args, { signal })
-    return parseAllDocuments(stdout).flatMap((document) => (document.toJS() as KubeObject | null) ?? [])
+    return objectsOf(stdout)
   }
   return eachValuesFile(root, async (file) => {
     const objects = (await Promise.all(['Deployment', 'Rollout'].map((kind) => render(file, kind)))).flat()
@@ -128,6 +134,7 @@ async function renderings({ root, signal }: Look): Promise<Rendering[]> {
 
 interface KubeconformOptions extends Look {
   readonly definitions: readonly KubeObject[]
+  readonly rendered: readonly Rendering[]
 }
 
 interface KubeconformReport {
@@ -140,10 +147,10 @@ interface KubeconformReport {
   }[]
 }
 
-async function runKubeconform(program: string, { definitions, ...look }: KubeconformOptions): Promise<string[]> {
-  await using folder = await temporaryFolder()
+async function runKubeconform(program: string, { definitions, rendered, ...look }: KubeconformOptions): Promise<string[]> {
+  await using folder = await temporaryFolder('chart')
   const policies = { file: 'policies', objects: (await readPolicies(look.root)).flatMap(({ objects }) => objects) }
-  const all = [...(await renderings(look)), policies]
+  const all = [...rendered, policies]
   await writeSchemas(folder.path, { definitions, objects: all.flatMap(({ objects }) => objects) })
   const files = all.map(async ({ file, objects }) => {
     const path = join(folder.path, `${file}.json`)
@@ -156,7 +163,7 @@ async function runKubeconform(program: string, { definitions, ...look }: Kubecon
   const { resources } = JSON.parse(stdout) as KubeconformReport
   return resources.map(({ filename, kind, name, msg }) => {
     const file = filename.slice(folder.path.length + 1, -'.json'.length)
-    return `chart/${file}:1 — ${kind} ${name}: ${msg.replaceAll(/\s+/g, ' ')} — mend the template`
+    return `chart/${file}:1 — ${kind} ${name}: ${oneLine(msg)} — mend the template`
   })
 }
 
@@ -188,9 +195,4 @@ function taggedImages(objects: readonly KubeObject[]): string[] {
       ({ object, image }) =>
         `holdfast.config.ts:1 — ${object.kind} ${object.metadata.name} runs '${image}' in the cloud — name it by its digest`,
     )
-}
-
-async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await mkdtemp(join(tmpdir(), 'holdfast-chart-'))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
 }

@@ -1,15 +1,7 @@
 /** The policies of the environments on objects that no API server has seen yet: the same CEL, evaluated here. */
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { Environment } from '@marcbachmann/cel-js'
-import { parseAllDocuments } from 'yaml'
 import type { KubeObject } from '#kit/kube'
-
-export interface Policy {
-  readonly name: string
-  /** As its file has them: the policy and its binding. */
-  readonly objects: readonly KubeObject[]
-}
+import type { Policy } from './policies.ts'
 
 export interface Refusal {
   readonly policy: string
@@ -20,18 +12,6 @@ interface Spec {
   readonly matchConstraints: { readonly resourceRules: readonly { readonly resources: readonly string[] }[] }
   readonly variables?: readonly { readonly name: string; readonly expression: string }[]
   readonly validations: readonly { readonly expression: string; readonly messageExpression?: string; readonly message: string }[]
-}
-
-/** Those in `chart/policies` of a copy of this repository. */
-export async function readPolicies(root: string): Promise<Policy[]> {
-  const folder = join(root, 'chart', 'policies')
-  const files = (await readdir(folder)).filter((name) => name.endsWith('.yaml')).sort()
-  return Promise.all(
-    files.map(async (file) => {
-      const documents = parseAllDocuments(await readFile(join(folder, file), 'utf8'))
-      return { name: file.replace(/\.yaml$/, ''), objects: documents.map((document) => document.toJS() as KubeObject) }
-    }),
-  )
 }
 
 /**

@@ -1,13 +1,13 @@
 /** The gate over the Terraform code: its form, whether it holds together, and what two readers who know nothing of ours say of it. */
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf } from '#kit/errors'
 import { exec } from '#kit/exec'
 import { type Gate, goVersionOf, have, type Look, pypiVersion } from '#kit/gate/gate'
 import { root as ownRoot } from '#kit/paths'
 import { pythonProgram } from '#kit/python'
+import { temporaryFolder } from '#kit/temporary'
 import { tool } from '#kit/tools'
 import { Terraform } from './terraform.ts'
 import { findToolchain } from './toolchain.ts'
@@ -73,7 +73,7 @@ async function validate({ root, signal }: Look): Promise<string[]> {
   const names = await readdir(join(root, 'cloud'))
   const roots = names.filter((name) => existsSync(join(root, 'cloud', name, '.terraform.lock.hcl')))
   if (roots.length === 0) return ['cloud:1 — no folder has a .terraform.lock.hcl — run terraform init in each root']
-  await using data = await temporaryFolder()
+  await using data = await temporaryFolder('terraform')
   const problems = []
   for (const name of roots) {
     await using terraform = await Terraform.open({ folder: join(root, 'cloud', name), dataDir: join(data.path, name), ...given(signal) })
@@ -146,7 +146,7 @@ export interface CheckovReport {
 /** Checkov's own report on a folder that looks like `cloud/`, with production's values. @throws Unavailable where it cannot be had */
 export async function scanWithCheckov(cloud: string, signal?: AbortSignal): Promise<CheckovReport> {
   const checkov = await have(() => pythonProgram(CHECKOV, 'checkov', signal), signal)
-  await using folder = await temporaryFolder()
+  await using folder = await temporaryFolder('terraform')
   const values = join(folder.path, 'given.tfvars')
   await writeFile(values, VALUES)
   const files = [join(cloud, 'environments', 'prod.tfvars'), values].flatMap((file) => ['--var-file', file])
@@ -169,9 +169,4 @@ async function runCheckov({ root, signal }: Look): Promise<string[]> {
       (each) => `${place(each)} — ${each.check_id} is left out without a reason — write it behind checkov:skip=${each.check_id}:`,
     ),
   ]
-}
-
-async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await mkdtemp(join(tmpdir(), 'holdfast-terraform-'))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
 }

@@ -20,8 +20,13 @@ const USER_CHAIN = 'DOCKER-USER'
 const USER_RULE = /^-A DOCKER-USER (?!-j RETURN$)/
 
 export async function lookAtKernel(): Promise<KernelBefore> {
-  const found = await Promise.all(PROGRAMS.map(async (program) => [program, policyIn(await rulesOf(program)) ?? ''] as const))
-  return { forward: Object.fromEntries(found.filter(([, policy]) => policy !== '')), bridges: await engineBridges() }
+  const found = await Promise.all(
+    PROGRAMS.map(async (program) => {
+      const filter = tablesIn(await rulesOf(program)).find(({ name }) => name === 'filter')
+      return filter?.policy === undefined ? [] : [[program, filter.policy] as const]
+    }),
+  )
+  return { forward: Object.fromEntries(found.flat()), bridges: await engineBridges() }
 }
 
 /** Rules, chains and bridges of an engine that are there, a line for each. */
@@ -51,8 +56,6 @@ async function rulesOf(program: string): Promise<string> {
   if (!(await hasProgram(`${program}-save`))) return ''
   return (await exec(`${program}-save`, [], { accept: [0, 1, 2, 3, 4, 111] })).stdout
 }
-
-const policyIn = (saved: string) => /^\*filter\n(?:.*\n)*?:FORWARD (\w+)/m.exec(saved)?.[1]
 
 interface Table {
   readonly name: string

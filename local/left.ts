@@ -16,7 +16,7 @@ export async function listLeftOf(cluster: string): Promise<string[]> {
   const files = await readdir(join(ownDir(), cluster)).catch(() => [])
   const locks = (await readdir(machineDir).catch(() => [])).filter((name) => name.startsWith(`${cluster}.lock`))
   return [
-    ...(await labelled(`${CLUSTER_LABEL}=${cluster}`)),
+    ...((await engineRuns()) ? await labelled(`${CLUSTER_LABEL}=${cluster}`) : []),
     ...files.map((name) => `file ${join(ownDir(), cluster, name)}`),
     ...locks.map((name) => `lock ${name}`),
     ...(await temporary()),
@@ -25,10 +25,10 @@ export async function listLeftOf(cluster: string): Promise<string[]> {
 
 /** Of everything: also the registry, images, folders; an engine of ours, or the rules and bridges that one left when it ended. */
 export async function listAllLeft(): Promise<string[]> {
-  const kernel = (await engineRuns()) ? await engineOfOurs() : await engineTraces()
+  const ofEngine = (await engineRuns()) ? [labelled(CLUSTER_LABEL), labelled(ROLE_LABEL), engineOfOurs()] : [engineTraces()]
   const own = [snapshotsDir(), join(ownDir(), 'reports')]
   const folders = [...own, cacheDir, machineDir].filter((each) => existsSync(each))
-  const found = [...(await labelled(CLUSTER_LABEL)), ...(await labelled(ROLE_LABEL)), ...kernel, ...(await temporary())]
+  const found = (await Promise.all([...ofEngine, temporary()])).flat()
   return [...new Set([...found, ...folders.map((each) => `folder ${each}`)])].toSorted()
 }
 
@@ -38,7 +38,6 @@ async function engineOfOurs(): Promise<string[]> {
 }
 
 async function labelled(label: string): Promise<string[]> {
-  if (!(await engineRuns())) return []
   const found = await Promise.all(TYPES.map(async (type) => (await listByLabel(type, label)).map((name) => `${type} ${name}`)))
   return found.flat()
 }

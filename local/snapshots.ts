@@ -3,7 +3,7 @@
  * has no volumes. Root's files, whiteouts and attributes are the engine's to read, so tar runs in a container.
  */
 import { existsSync } from 'node:fs'
-import { rename, rm, statfs, writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import {
   type Cluster,
@@ -19,6 +19,8 @@ import { UserError } from '#kit/errors'
 import { type Images, localRefs } from '#kit/images'
 import { clusterDir } from '#kit/paths'
 import { labelledConfig } from './config.ts'
+import { formatGb } from './doctor/numbers.ts'
+import { freeGb } from './doctor/resources.ts'
 import { containerName } from './node-container.ts'
 import { removeCluster } from './remove.ts'
 import { pause } from './rest.ts'
@@ -138,10 +140,9 @@ async function sizeOf(packer: Packer, volumes: readonly string[]): Promise<numbe
 const mounts = (volumes: readonly string[], mode: 'ro' | 'rw') => volumes.map((volume) => `${volume}:${VOLUMES}/${volume}:${mode}`)
 
 async function checkRoom(folder: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder)
-  const [neededGb, freeGb] = [(bytes + SPARE_BYTES) / 1e9, (bavail * bsize) / 1e9]
-  if (freeGb >= neededGb) return
-  const why = `only ${freeGb.toFixed(1)} GB of disk are free and ${neededGb.toFixed(1)} GB are needed`
+  const [neededGb, free] = [(bytes + SPARE_BYTES) / 1e9, await freeGb(folder)]
+  if (free >= neededGb) return
+  const why = `only ${formatGb(free)} of disk are free and ${formatGb(neededGb)} are needed`
   throw new UserError({ what: 'Cannot take a snapshot', why, next: 'Free some space, or remove one with --remove' })
 }
 

@@ -9,14 +9,12 @@ import {
   type Mutant,
   neverEnds,
   podRefs,
-  type RecordedEvent,
   readyPods,
   type Scenario,
   type Step,
   steadyLoad,
 } from '#core'
-import { conditionOf } from '#kit/kube'
-import { atRest, HPA, hpaOf, METRICS, MIN, replicasOf, sawHighCpu, scaleByHand, scaledOutByCpu, WATCHES } from './cluster.ts'
+import { atRest, HPA, isActive, METRICS, MIN, replicasOf, sawHighCpu, scaleByHand, scaledOutByCpu, WATCHES } from './cluster.ts'
 import { targetOutOfReach } from './hpa.ts'
 
 const RATE_PER_S = 10
@@ -27,8 +25,6 @@ const METRICS_API = 'the metrics API'
 const STOPS_MS = 15_000
 const STARTS_MS = 30_000
 const HOLD_MS = 15_000
-
-const isActive = (status: 'True' | 'False') => (event: RecordedEvent) => conditionOf(hpaOf(event), 'ScalingActive')?.status === status
 
 const replicasStay: Step = {
   kind: 'always',

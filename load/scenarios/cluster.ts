@@ -73,6 +73,10 @@ export function scaledOutByCpu(event: RecordedEvent, before: readonly KubeObject
   return names && status.desiredReplicas > MIN && status.lastScaleTime !== scaledBefore
 }
 
+/** The HPA has its metric, or says that it has none. */
+export const isActive = (status: 'True' | 'False') => (event: RecordedEvent) =>
+  conditionOf(hpaOf(event), 'ScalingActive')?.status === status
+
 /** Nothing rolls out, and the HPA has its metric, and needs no more than its least. */
 export const atRest: Signal = {
   name: `the service runs ${MIN} pods, and the HPA sees their CPU`,

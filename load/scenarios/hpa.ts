@@ -22,12 +22,11 @@ import {
   UNTOLD,
   WORKLOAD_NAME,
 } from '#core'
-import { conditionOf } from '#kit/kube'
 import { saturating } from '../profiles.ts'
 import {
   atRest,
   HPA,
-  hpaOf,
+  isActive,
   MAX,
   METRICS,
   MIN,
@@ -201,7 +200,7 @@ export const hpaBlind: Scenario = {
       kind: 'until',
       name: 'the HPA says that it has no metrics',
       timeoutMs: 60_000,
-      matches: (event) => conditionOf(hpaOf(event), 'ScalingActive')?.status === 'False',
+      matches: isActive('False'),
     },
     loadEnds,
     {

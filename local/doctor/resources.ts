@@ -108,7 +108,8 @@ export const engineDisk: Entry<{ readonly path: string; readonly gb: number }> =
   judge: ({ path, gb }) => (gb < MIN_FREE_GB ? bad : fine)(`${formatGb(gb)} free below ${path}`),
 }
 
-async function freeGb(path: string): Promise<number> {
+/** What is free on the file system of a path, in GB. */
+export async function freeGb(path: string): Promise<number> {
   const { bavail, bsize } = await statfs(path)
   return (bavail * bsize) / 1e9
 }

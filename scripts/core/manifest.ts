@@ -66,7 +66,8 @@ async function fromRelease({ of, url }: PinnedManifest): Promise<string> {
   return response.text()
 }
 
-function objectsOf(text: string): KubeObject[] {
+/** The objects of a YAML text; a document that holds none is left out. */
+export function objectsOf(text: string): KubeObject[] {
   return parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? [])
 }
 

@@ -332,7 +332,7 @@ export function conditionOf(object: KubeObject | undefined, type: string): Statu
   return (object?.status?.conditions as readonly StatusCondition[] | undefined)?.find((each) => each.type === type)
 }
 
-/** Whether a pod or a node is ready, by its own conditions. */
+/** Whether a pod, a node or another object is ready, by its own conditions. */
 export function saysReady(object: KubeObject): boolean {
   return conditionOf(object, 'Ready')?.status === 'True'
 }

@@ -3,7 +3,8 @@
 import { refuseElsewhere } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { root } from '#kit/paths'
-import { judgeObject, readPolicies } from '../../chart/policy.ts'
+import { readPolicies } from '../../chart/policies.ts'
+import { judgeObject } from '../../chart/policy.ts'
 import { assert, suite } from '../suite.ts'
 import { at, BUILD, objects, WITH_DIGEST } from './chart-fixture.ts'
 

@@ -1,12 +1,12 @@
 /** An image on disk, as the image gate reads it: what `docker save` writes, or an OCI layout. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ImageSpec } from '../../core/types.ts'
 import { docker } from '../docker.ts'
 import { exec } from '../exec.ts'
 import { Images } from '../images.ts'
 import type { Progress } from '../progress.ts'
+import { temporaryFolder } from '../temporary.ts'
 import { have } from './gate.ts'
 
 export interface ImageArchive {
@@ -31,8 +31,7 @@ const silent: Progress = {
 /** The image as the engine has it; built where it has it not. @returns a way that throws Unavailable where there is no engine */
 export function savedImage(spec: ImageSpec): ObtainImage {
   return async (signal = new AbortController().signal) => {
-    const folder = await mkdtemp(join(tmpdir(), 'holdfast-image-'))
-    const dispose = () => rm(folder, { recursive: true, force: true })
+    const { path: folder, [Symbol.asyncDispose]: dispose } = await temporaryFolder('image')
     try {
       await have(() => docker(['version', '--format', '{{.Server.Version}}'], { signal }), signal)
       const { ref } = await new Images({ progress: silent, signal }).local(spec)
