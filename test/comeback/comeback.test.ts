@@ -4,6 +4,8 @@ import { Images } from '#kit/images'
 import { createProgress } from '#kit/progress'
 import { stack } from '../../holdfast.config.ts'
 import { ownEngine, restartEngine } from '../../local/engine.ts'
+import { containerName } from '../../local/node-container.ts'
+import { REGISTRY_CONTAINER } from '../../local/registry/registry.ts'
 import { giveAnotherAddress } from '../live/another-address.ts'
 import { clusterName, runningCluster } from '../live/stack.ts'
 import { assert, suite } from '../suite.ts'
@@ -11,8 +13,7 @@ import { comesBack } from './place.ts'
 
 const test = suite('comeback')
 const LONG = { timeoutMs: 420_000 }
-const NODE = `holdfast-${clusterName}`
-const REGISTRY = 'holdfast-registry'
+const NODE = containerName(clusterName)
 
 /** As `local:start` does, or the engine of a machine that boots. */
 async function start(signal: AbortSignal): Promise<void> {
@@ -42,7 +43,7 @@ test(
   'all containers killed, as by a cut of the power',
   async ({ signal }) => {
     const cut = async () => {
-      await docker(['kill', NODE, REGISTRY])
+      await docker(['kill', NODE, REGISTRY_CONTAINER])
       await start(signal)
     }
     await comesBack('all containers killed', cut, { signal })

@@ -6,13 +6,13 @@ import { Images } from '#kit/images'
 import { createProgress } from '#kit/progress'
 import { overdue, pending, ready, waitFor } from '#kit/wait'
 import { stack } from '../../holdfast.config.ts'
-import { volumeNames } from '../../local/node-container.ts'
+import { containerName, volumeNames } from '../../local/node-container.ts'
 import { clusterName, runningCluster } from '../live/stack.ts'
 import { assert, suite } from '../suite.ts'
 import { comesBack } from './place.ts'
 
 const test = suite('full disk')
-const NODE = `holdfast-${clusterName}`
+const NODE = containerName(clusterName)
 /** Images unpacked, etcd, Git, metrics: 2.0 GB at rest. In memory, so that it has an end. */
 const SIZE = '4g'
 const [DATA = ''] = volumeNames(clusterName)

@@ -2,19 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import {
-  aboutImage,
-  attest,
-  type Context,
-  type Environment,
-  type InToto,
-  PREDICATES,
-  type ProvenProof,
-  type StoredImage,
-  stackOn,
-  statementOf,
-  type Target,
-} from '#core'
+import { attest, type Context, type Environment, type ProvenProof, type StoredImage, stackOn, statementOf, type Target } from '#core'
 import { exec } from '#kit/exec'
 import { goBuild } from '#kit/go'
 import type { KubeObject } from '#kit/kube'
@@ -26,7 +14,7 @@ import { serviceImage } from '../../chart/part.ts'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { createValidator } from './openapi.ts'
-import { pushImage, registryOf } from './registry-fixture.ts'
+import { pushImage, registryOf, saying } from './registry-fixture.ts'
 
 const test = suite('admission')
 
@@ -176,9 +164,7 @@ interface Shown {
 /** All that is asked for, but for what is changed. */
 async function vouched(label: string, { by = signing, shown = {} }: { by?: Signing; shown?: Shown } = {}): Promise<Image> {
   const image = await pushImage({ registry: registry.address, name: serviceImage.name }, label)
-  const others = (['provenance', 'sbom'] as const).map(
-    (name): InToto => ({ ...aboutImage(image), predicateType: PREDICATES[name], predicate: {} }),
-  )
+  const others = (['provenance', 'sbom'] as const).map((name) => saying(image, name))
   for (const statement of [...others, proven(image, shown)]) await attest({ image, signing: by }, statement)
   return image
 }

@@ -5,16 +5,15 @@
 import { rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
-  aboutImage,
   attachSbom,
   attest,
   type Digest,
   deliver,
   evidencePath,
   type ImageSpec,
-  type InToto,
   lacks,
   PREDICATES,
+  type PredicateName,
   type ProvenProof,
   promote,
   readAttestations,
@@ -28,7 +27,7 @@ import { BUNDLE_MEDIA_TYPE, keySigning } from '#kit/signing'
 import { service } from '../../chart/part.ts'
 import { assert, suite } from '../suite.ts'
 import { createPlatform } from '../unit/platform-fixture.ts'
-import { BUILD, pushImage, registryOf } from './registry-fixture.ts'
+import { BUILD, pushImage, registryOf, saying } from './registry-fixture.ts'
 
 const test = suite('chain')
 
@@ -50,12 +49,6 @@ const stack = {
 
 const held: ProvenProof = { name: 'smoke', verdict: 'held', startedAt: '2026-01-01T00:00:00Z', record: 'ab' }
 const proven = (image: Image) => statementOf({ environment: 'staging', image, proofs: [held], deploy: 'c'.repeat(40) })
-const saying = (image: Image, name: keyof typeof PREDICATES): InToto => ({
-  ...aboutImage(image),
-  predicateType: PREDICATES[name],
-  predicate: {},
-})
-
 interface Staged {
   readonly image: Image
   readonly promote: () => Promise<unknown>
@@ -85,12 +78,12 @@ async function vouchAll({ image, point }: Staged, signing = ours): Promise<void>
   await attest({ image, signing }, saying(image, 'sbom'))
 }
 
-const attachBundle = (image: Image, content: string) =>
+const attachBundle = (image: Image, content: string, name: PredicateName = 'test-result') =>
   attachArtifact(image, {
     artifactType: BUNDLE_MEDIA_TYPE,
     mediaType: BUNDLE_MEDIA_TYPE,
     content,
-    annotations: { 'dev.sigstore.bundle.predicateType': PREDICATES['test-result'] },
+    annotations: { 'dev.sigstore.bundle.predicateType': PREDICATES[name] },
   })
 
 /** Each round forges in its own way, and says with what reason that must be refused. */
@@ -170,11 +163,7 @@ refused('a statement about another digest, with a true signature,', async (one, 
 refused('provenance and SBOM of another digest', async ({ image, point }, n) => {
   const other = await pushImage(image, `vouched ${n}`)
   await point(await attest({ image, signing: ours }, proven(image)))
-  for (const name of ['provenance', 'sbom'] as const) {
-    const annotations = { 'dev.sigstore.bundle.predicateType': PREDICATES[name] }
-    const content = await ours.sign(JSON.stringify(saying(other, name)))
-    await attachArtifact(image, { artifactType: BUNDLE_MEDIA_TYPE, mediaType: BUNDLE_MEDIA_TYPE, content, annotations })
-  }
+  for (const name of ['provenance', 'sbom'] as const) await attachBundle(image, await ours.sign(JSON.stringify(saying(other, name))), name)
   return /its provenance is refused: it is about /
 })
 

@@ -8,7 +8,7 @@ import { openRelay } from '../../cloud/relay.ts'
 import { CREDENTIALS, type Double, startDouble } from '../rehearsal/double.ts'
 import type { Behind } from '../rehearsal/eks-types.ts'
 import { assert, suite } from '../suite.ts'
-import { BUILD, pushImage, startRegistry, type TestRegistry } from './registry-fixture.ts'
+import { BUILD, pushImage, registryOf } from './registry-fixture.ts'
 
 const test = suite('cloud relay')
 
@@ -18,13 +18,12 @@ const REPOSITORY = 'holdfast-dev/holdfast/service'
 const repositories = { [NAME]: `123456789012.dkr.ecr.${REGION}.amazonaws.com/${REPOSITORY}` }
 const { signal } = new AbortController()
 
-let registry: TestRegistry
+const { registry } = await registryOf(test, 'relay')
 let double: Double
 let relay: string
 const before = { ...process.env }
 
 test.before(async () => {
-  registry = await startRegistry()
   const options = { region: REGION, motoUrl: 'http://127.0.0.1:1', registry: registry.address, behind: {} as Behind }
   double = await startDouble(options)
   const { accessKeyId, secretAccessKey } = CREDENTIALS
@@ -34,7 +33,6 @@ test.before(async () => {
 test.after(async () => {
   process.env = before
   await double[Symbol.asyncDispose]()
-  await registry[Symbol.asyncDispose]()
 })
 
 /** In the store on this machine, with a layer of its own. */

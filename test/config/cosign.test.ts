@@ -1,13 +1,13 @@
 /** A second reader: cosign 3 believes what we sign and refuses what we refuse, and we believe what it signs. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { aboutImage, attest, lacks, PREDICATES, readAttestations } from '#core'
+import { attest, lacks, PREDICATES, readAttestations } from '#core'
 import { exec } from '#kit/exec'
 import { type ImageRef, listReferrers } from '#kit/registry'
 import { keySigning, type Signing } from '#kit/signing'
 import { tool } from '#kit/tools'
 import { assert, suite } from '../suite.ts'
-import { pushImage, registryOf } from './registry-fixture.ts'
+import { pushImage, registryOf, saying } from './registry-fixture.ts'
 
 const test = suite('cosign')
 
@@ -43,7 +43,7 @@ for (const isBundle of [true, false]) {
       const image = await pushImage({ registry: registry.address, name: 'holdfast/service' }, `cosign ${isBundle}`)
       const none = await verify(image, { by: signing, isBundle })
       assert.is(none.exitCode, 1, 'nothing is attached yet')
-      await attest({ image, signing }, { ...aboutImage(image), predicateType: PREDICATES.provenance, predicate: {} })
+      await attest({ image, signing }, saying(image, 'provenance'))
       const good = await verify(image, { by: signing, isBundle })
       assert.is(good.exitCode, 0, good.stderr)
       const bad = await verify(image, { by: keySigning(join(folder, 'other')), isBundle })

@@ -2,7 +2,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
-  aboutImage,
   askForCommit,
   attest,
   type CloudProvider,
@@ -15,7 +14,6 @@ import {
   keepEvidence,
   type OpenRun,
   openOrigin,
-  PREDICATES,
   type Promotion,
   type ProvenProof,
   promote,
@@ -35,7 +33,7 @@ import { keySigning } from '#kit/signing'
 import { copyPromoted } from '../../cloud/copy.ts'
 import { assert, suite } from '../suite.ts'
 import { createPlatform, KEPT, type Platform } from '../unit/platform-fixture.ts'
-import { lyingRegistry, pushImage, registryOf, startRegistry } from './registry-fixture.ts'
+import { lyingRegistry, pushImage, registryOf, saying, startRegistry } from './registry-fixture.ts'
 
 const test = suite('promotion')
 
@@ -119,7 +117,7 @@ test('a digest goes from dev to staging to prod on the evidence of each', async 
   assert.is(await refusedWith(platform, toProd), `${what} provenance. ${deploy}`)
   for (const name of ['provenance', 'sbom'] as const) {
     assert.match(await refusedWith(platform, toProd), `${what} ${name}. `)
-    await say(image, { ...aboutImage(image), predicateType: PREDICATES[name], predicate: {} })
+    await say(image, saying(image, name))
   }
   await promote(delivery, toProd, { revert: true })
   assert.is(platform.digestOf('prod'), image.digest)

@@ -1,10 +1,9 @@
 /** An image on its way to a registry elsewhere, and a pull request for it: with real registries, a real remote, and once more. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { aboutImage, attest, findDestination, openDestination, PREDICATES, publish, publishedDigest, readAttestations } from '#core'
+import { attest, findDestination, openDestination, type PREDICATES, publish, publishedDigest, readAttestations } from '#core'
 import { passageTo } from '#kit/docker-login'
 import { digestOf } from '#kit/images'
 import { createProgress } from '#kit/progress'
@@ -12,37 +11,31 @@ import type { Repository } from '#kit/registry'
 import { openRegistryRelay } from '#kit/registry-relay'
 import { keySigning } from '#kit/signing'
 import { assert, suite } from '../suite.ts'
-import { BUILD, pushImage, startRegistry, type TestRegistry } from './registry-fixture.ts'
+import { pushImage, registryOf, saying } from './registry-fixture.ts'
 
 const test = suite('publish')
 
 const SHA = 'ab'.repeat(20)
 const NAME = 'holdfast/service'
-const folder = await mkdtemp(join(tmpdir(), 'holdfast-publish-'))
+const { folder, registry: here } = await registryOf(test, 'publish')
+const { registry: there } = await registryOf(test, 'published')
 const signing = keySigning(folder)
 const progress = createProgress()
 const { signal } = new AbortController()
-let here: TestRegistry
-let there: TestRegistry
 const before = { ...process.env }
 test.before(async () => {
-  here = await startRegistry()
-  there = await startRegistry()
   process.env.DOCKER_CONFIG = folder
   const auth = Buffer.from('user:password').toString('base64')
   await writeFile(join(folder, 'config.json'), JSON.stringify({ auths: { [there.address]: { auth } } }))
-}, BUILD)
-test.after(async () => {
+})
+test.after(() => {
   process.env = before
   progress[Symbol.dispose]()
-  await here[Symbol.asyncDispose]()
-  await there[Symbol.asyncDispose]()
-  await rm(folder, { recursive: true, force: true })
 })
 
 async function said(label: string, names: readonly (keyof typeof PREDICATES)[]) {
   const image = await pushImage({ registry: here.address, name: NAME }, label)
-  for (const name of names) await attest({ image, signing }, { ...aboutImage(image), predicateType: PREDICATES[name], predicate: {} })
+  for (const name of names) await attest({ image, signing }, saying(image, name))
   return image
 }
 

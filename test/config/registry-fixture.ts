@@ -6,7 +6,7 @@ import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Digest } from '#core'
+import { aboutImage, type Digest, type InToto, PREDICATES, type PredicateName } from '#core'
 import { goBuild } from '#kit/go'
 import { root } from '#kit/paths'
 import { askRegistry, digestOfText, type ImageRef, pushBlob, type Repository } from '#kit/registry'
@@ -69,6 +69,11 @@ export async function registryOf(
       },
     },
   }
+}
+
+/** A statement that says nothing more of an image. */
+export function saying(image: { readonly name: string; readonly digest: Digest }, name: PredicateName): InToto {
+  return { ...aboutImage(image), predicateType: PREDICATES[name], predicate: {} }
 }
 
 function binary() {

@@ -1,5 +1,7 @@
 /** Another address for a node of ours, as happens when a machine restarts its containers in another order. */
 import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
+import { networkName } from '../../local/node-container.ts'
+import { REGISTRY_CONTAINER } from '../../local/registry/registry.ts'
 import { assert } from '../suite.ts'
 
 /** Of two nodes, the registry, and what was freed. */
@@ -13,7 +15,7 @@ export interface Addressed {
 
 /** Gives a node's address to another container while it is down, and starts it again; disposal takes the other one away. */
 export async function giveAnotherAddress({ cluster, container }: Addressed): Promise<AsyncDisposable> {
-  const network = `holdfast-${cluster}`
+  const network = networkName(cluster)
   const taken = await addressOf(container, network)
   await docker(['stop', '--time', '20', container])
   await using squatters = new AsyncDisposableStack()
@@ -35,9 +37,9 @@ async function holderOf(taken: string, network: string): Promise<string | undefi
 }
 
 async function squat(cluster: string, number: number): Promise<AsyncDisposable> {
-  const { Image } = (await inspect<ContainerInfo>('container', 'holdfast-registry')) ?? { Image: '' }
+  const { Image } = (await inspect<ContainerInfo>('container', REGISTRY_CONTAINER)) ?? { Image: '' }
   const name = `holdfast-${cluster}-squatter-${number}`
   await docker(['rm', '--force', name])
-  await docker(['run', '--detach', '--name', name, '--label', `${CLUSTER_LABEL}=${cluster}`, '--network', `holdfast-${cluster}`, Image])
+  await docker(['run', '--detach', '--name', name, '--label', `${CLUSTER_LABEL}=${cluster}`, '--network', networkName(cluster), Image])
   return { [Symbol.asyncDispose]: async () => void (await docker(['rm', '--force', '--volumes', name])) }
 }
