@@ -8,6 +8,7 @@ import { type Gate, goVersionOf, have, type Look, pypiVersion } from '#kit/gate/
 import { root as ownRoot } from '#kit/paths'
 import { pythonProgram } from '#kit/python'
 import { temporaryFolder } from '#kit/temporary'
+import { oneLine } from '#kit/text'
 import { tool } from '#kit/tools'
 import { Terraform } from './terraform.ts'
 import { findToolchain } from './toolchain.ts'
@@ -97,12 +98,12 @@ async function initialised(terraform: Terraform): Promise<string | undefined> {
   } catch (thrown) {
     const said = messageOf(thrown)
     if (/Failed to (query available provider packages|install provider)/.test(said)) await have(() => Promise.reject(thrown))
-    return said.replaceAll(/\s+/g, ' ')
+    return oneLine(said)
   }
 }
 
 function problemOf(name: string, { summary, detail = '', range }: Diagnostic): string {
-  return `${join('cloud', name, range?.filename ?? '.')}:${range?.start.line ?? 1} — ${summary} — ${detail.replaceAll(/\s+/g, ' ')}`
+  return `${join('cloud', name, range?.filename ?? '.')}:${range?.start.line ?? 1} — ${summary} — ${oneLine(detail)}`
 }
 
 interface TflintReport {
@@ -120,7 +121,7 @@ async function runTflint({ root, signal }: Look): Promise<string[]> {
   const { stdout } = await exec(program, args, { cwd: join(root, 'cloud'), accept: [0, 1, 2], ...given(signal) })
   const { issues, errors } = JSON.parse(stdout) as TflintReport
   return [
-    ...errors.map(({ message }) => `cloud:1 — ${message.replaceAll(/\s+/g, ' ')} — mend what it says`),
+    ...errors.map(({ message }) => `cloud:1 — ${oneLine(message)} — mend what it says`),
     ...issues.map(({ rule, message, range }) => `cloud/${range.filename}:${range.start.line} — ${message} — see ${rule.link || rule.name}`),
   ]
 }

@@ -2,6 +2,7 @@
 import { messageOf } from '#kit/errors'
 import { type KubeObject, saysReady } from '#kit/kube'
 import { promAlerts, promTargets } from '#kit/prom'
+import { table } from '#kit/text'
 import { ARGOCD_NAMESPACE } from './gitops.ts'
 import { type ApplicationState, applicationState, podProblem } from './health.ts'
 import { type Cluster, SERVICE_NAMES, type Stack } from './types.ts'
@@ -214,14 +215,3 @@ function monitoringLines({ monitoring }: Status): string[] {
 }
 
 const yes = (value: boolean) => (value ? 'yes' : 'no')
-
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const all = [header, ...rows]
-  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
-  return all.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
-}

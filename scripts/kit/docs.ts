@@ -1,9 +1,8 @@
-/** Whether the documentation is true of the tree that it stands in: links, anchors, paths and commands. A gate can call it. */
-import { readFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path/posix'
 import { projectFiles, readTexts } from './files.ts'
 import { type Page, type Place, readPage } from './markdown.ts'
 import { nearest } from './nearest.ts'
+import { scriptsIn } from './workflow.ts'
 
 /** What the site is made of. It has nothing else, so no page of it may lead out. */
 const SITE = 'docs/'
@@ -22,7 +21,7 @@ export async function readPages(root: string): Promise<readonly Page[]> {
 export async function checkDocs(root: string): Promise<string[]> {
   const [pages, files] = await Promise.all([readPages(root), projectFiles(root)])
   if (pages.length === 0) return [`${root}:1 — holds no page — run this in a clone`]
-  const scripts = await npmScripts(root)
+  const scripts = await scriptsIn(root)
   const tree: Tree = { pages: new Map(pages.map((page) => [page.path, page])), files: new Set(files), scripts }
   return pages.flatMap((page) => [
     ...page.links.flatMap((link) => problemIn(page, link, linkProblem(page, link.text, tree))),
@@ -77,9 +76,4 @@ function languageProblem(language: string): string | undefined {
 
 function isThere(path: string, { files }: Tree): boolean {
   return files.has(path) || [...files].some((file) => file.startsWith(`${path}/`))
-}
-
-async function npmScripts(root: string): Promise<readonly string[]> {
-  const { scripts = {} } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { scripts?: Record<string, string> }
-  return Object.keys(scripts)
 }

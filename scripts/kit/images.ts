@@ -84,8 +84,7 @@ export class Images {
    */
   async lacks(spec: ImageSpec, registry?: string): Promise<readonly string[]> {
     if (registry !== undefined && (await this.found(spec, registry)) !== undefined) return []
-    const refs = [builtRef(spec, await imageKey(spec, this.#codeFrom)), ...[upstreamRef(spec) ?? []].flat()]
-    const there = await Promise.all(refs.map((ref) => inspect('image', ref)))
+    const there = await Promise.all((await localRefs(spec, this.#codeFrom)).map((ref) => inspect('image', ref)))
     if (there.some((each) => each !== undefined)) return []
     const { build } = spec
     if (build === undefined || (await fetches(build))) return [`the image ${spec.name}`]
@@ -365,9 +364,9 @@ export async function bundled(entry: string, from = root): Promise<string> {
 }
 
 /** Every name that `Images.local` may give an image, without making it. */
-export async function localRefs(spec: ImageSpec): Promise<readonly string[]> {
+export async function localRefs(spec: ImageSpec, codeFrom = root): Promise<readonly string[]> {
   const pulled = upstreamRef(spec)
-  return [builtRef(spec, await imageKey(spec)), ...(pulled === undefined ? [] : [pulled])]
+  return [builtRef(spec, await imageKey(spec, codeFrom)), ...(pulled === undefined ? [] : [pulled])]
 }
 
 const builtRef = ({ name }: ImageSpec, key: string) => `holdfast.local/${name}:${key}`

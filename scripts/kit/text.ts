@@ -10,3 +10,15 @@ const isC1 = (char: string) => char >= '\u007f' && char <= '\u009f'
 export function oneLine(text: string): string {
   return printable(text).replaceAll(/\s+/g, ' ').trim()
 }
+
+/** Lines of a table, its columns as wide as their widest cell. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const all = [header, ...rows]
+  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
+  return all.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
+}

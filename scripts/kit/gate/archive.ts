@@ -5,6 +5,7 @@ import type { ImageSpec } from '../../core/types.ts'
 import { docker } from '../docker.ts'
 import { exec } from '../exec.ts'
 import { Images } from '../images.ts'
+import { createOnce } from '../limit.ts'
 import type { Progress } from '../progress.ts'
 import { temporaryFolder } from '../temporary.ts'
 import { have } from './gate.ts'
@@ -28,13 +29,14 @@ const silent: Progress = {
   [Symbol.dispose]: () => {},
 }
 
-/** The image as the engine has it; built where it has it not. @returns a way that throws Unavailable where there is no engine */
+/** The image as the engine has it; built where it has it not, once for all who ask. @returns a way that throws Unavailable where there is no engine */
 export function savedImage(spec: ImageSpec): ObtainImage {
+  const once = createOnce<string>()
   return async (signal = new AbortController().signal) => {
     const { path: folder, [Symbol.asyncDispose]: dispose } = await temporaryFolder('image')
     try {
       await have(() => docker(['version', '--format', '{{.Server.Version}}'], { signal }), signal)
-      const { ref } = await new Images({ progress: silent, signal }).local(spec)
+      const ref = await once('ref', async () => (await new Images({ progress: silent, signal }).local(spec)).ref)
       const path = join(folder, 'image.tar')
       await docker(['save', '--output', path, ref], { signal })
       return { kind: 'docker-archive', path, [Symbol.asyncDispose]: dispose }

@@ -1,6 +1,7 @@
 /** What a gate is: checks, each with one tool, that must find nothing before anything is run or pushed. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { messageOf } from '../errors.ts'
 import { root as ownRoot } from '../paths.ts'
 import { pickNamed } from '../pick.ts'
 
@@ -47,7 +48,7 @@ export async function have<T>(obtain: () => Promise<T>, signal?: AbortSignal): P
     return await obtain()
   } catch (thrown) {
     signal?.throwIfAborted()
-    const [line = ''] = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n')
+    const [line = ''] = messageOf(thrown).split('\n')
     throw new Unavailable(line, { cause: thrown })
   }
 }

@@ -1,6 +1,5 @@
 /**
- * The image gate: what is in the service's image (SBOM by syft), whom it runs as, and which known vulnerabilities it carries. It is made
- * once for all checks.
+ * The image gate: what is in the service's image (SBOM by syft), whom it runs as, and which known vulnerabilities it carries.
  */
 import { mkdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'

@@ -19,14 +19,12 @@ export interface PulledOptions {
   readonly network?: 'bridge'
   /** Folders of this machine that it may write, by their paths in the container: its database, for one. */
   readonly writes?: Readonly<Record<string, string>>
-  /** @default [0] */
-  readonly accept?: readonly number[]
   readonly signal?: AbortSignal
 }
 
 /** @throws Unavailable where no registry answers or there is no engine; ExecError where the tool breaks. */
 export async function runPulled({ ref, digest }: PulledTool, args: readonly string[], options: PulledOptions): Promise<ExecResult> {
-  const { root, network = 'none', writes = {}, accept = [0], signal } = options
+  const { root, network = 'none', writes = {}, signal } = options
   const image = digest === undefined ? ref : `${ref}@${digest}`
   const given = signal === undefined ? {} : { signal }
   await have(async () => {
@@ -35,7 +33,7 @@ export async function runPulled({ ref, digest }: PulledTool, args: readonly stri
   }, signal)
   const volumes = [`${root}:/src:ro`, ...Object.entries(writes).map(([inside, outside]) => `${outside}:${inside}`)]
   const run = ['run', '--rm', '--network', network, ...volumes.flatMap((each) => ['--volume', each]), '--workdir', '/src', image]
-  return docker([...run, ...args], { accept, ...given })
+  return docker([...run, ...args], given)
 }
 
 /** The version that its tag names. */

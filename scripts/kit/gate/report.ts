@@ -1,7 +1,7 @@
 /** What the gates found, for a person, for a CI's list of tests (JUnit) and for a forge's list of findings (SARIF). */
 import type { Counts } from '../counts.ts'
 import { formatMs } from '../progress.ts'
-import { oneLine, printable } from '../text.ts'
+import { oneLine, printable, table } from '../text.ts'
 import { readProblem } from './gate.ts'
 import { type CheckResult, isRed } from './run.ts'
 
@@ -14,16 +14,7 @@ export function countsOf(results: readonly CheckResult[]): Counts {
 /** A line for each check. */
 export function renderTable(results: readonly CheckResult[]): string {
   const rows = results.map((result) => [result.gate, result.tool, result.version, outcomeOf(result), formatMs(result.ms)])
-  const cells = [['gate', 'tool', 'version', 'result', 'time'], ...rows]
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
-  return cells
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
+  return table(['gate', 'tool', 'version', 'result', 'time'], rows).join('\n')
 }
 
 function outcomeOf({ problems, skipped }: CheckResult): string {
