@@ -1,6 +1,6 @@
 /** `npm run alert`: fires one alert, shows it arriving, resolves it, shows that too. */
 
-import { checkAnswering, findCluster, noCluster, type Receipt } from '#core'
+import { checkAnswering, needCluster, type Receipt } from '#core'
 import { UserError } from '#kit/errors'
 import { type ClusterFlags, type JsonFlags, withJson, withName } from '#kit/flags'
 import { main } from '#kit/main'
@@ -19,8 +19,7 @@ await main<Flags>({
   example: 'npm run alert -- HighErrorRate',
   declare: (command) => withJson(withName(command)).argument('[name]', 'which alert').option('--list', 'list the alerts'),
   async run({ flags: { name, list, json }, args: [alert], progress, signal }) {
-    const cluster = await findCluster(stack, name)
-    if (cluster === undefined) throw new UserError(noCluster(stack, { what: 'Cannot fire an alert', name }))
+    const cluster = await needCluster(stack, { what: 'Cannot fire an alert', name })
     await checkAnswering(cluster, ['prometheus', 'alertmanager', 'sink'])
     const known = list || alert === undefined ? await stack.alerting.list(cluster) : []
     if (list) {

@@ -3,7 +3,7 @@ import { type Explanation, UserError } from '#kit/errors'
 import type { ObjectRef } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
 import type { Environment } from './environments.ts'
-import { settleAll, takeLease } from './journal.ts'
+import { settleAll, takeLease, undoneLine } from './journal.ts'
 import { checkNeeds, fittingScenarios, type OpenRun, openContext, openRun, type Place } from './run.ts'
 import type { Context, Scenario } from './scenario.ts'
 import { readStatus, unhealthy } from './status.ts'
@@ -126,7 +126,5 @@ export async function undoLeftovers(stack: Stack, place: Omit<Run, 'progress'> &
 }
 
 export function renderUndone(reasons: readonly string[]): string {
-  return reasons.length === 0
-    ? 'There is nothing to undo'
-    : reasons.map((reason) => `Undid what an interrupted run had left: ${reason}`).join('\n')
+  return reasons.length === 0 ? 'There is nothing to undo' : reasons.map(undoneLine).join('\n')
 }

@@ -3,17 +3,17 @@
  * that moves it watches it and reverts: on EKS `deploy` is a branch of the user's own remote, which the cluster may read and never
  * write, so that no controller there could.
  */
-import { Failure, messageOf, UserError } from '#kit/errors'
+import { Failure, messageOf } from '#kit/errors'
 import { type Condition, ready, waitFor } from '#kit/wait'
 import { commitDeploy, pathsOf, withValues } from './delivery.ts'
 import { type Environment, FIRST_ENVIRONMENT } from './environments.ts'
 import { filesWithDigest, filesWithoutDigest, type ValuesOf } from './gitops.ts'
 import { type Deployed, type DeployFacts, lastHealthy, readHistory, shortDigest, withFacts } from './history.ts'
 import { type Installed, type InstallRequest, install } from './install.ts'
-import { settleAll, takeLease } from './journal.ts'
+import { settleLeft, takeLease } from './journal.ts'
 import { type LoadProfile, startLoad } from './load.ts'
 import { digestRun, lookAtRollout, type RolloutWanted, readHealthy, rolloutCondition } from './rollout.ts'
-import { findCluster, noCluster } from './run.ts'
+import { needCluster } from './run.ts'
 import type { Cluster, Digest, GitRemote, ImageSpec, Part, Pushed, Run, Stack, Target } from './types.ts'
 import { rolloutIn, WORKLOAD_NAME, workloadIn } from './workload.ts'
 
@@ -39,8 +39,7 @@ export interface Delivery extends Run, AsyncDisposable {
 
 /** @throws UserError where no cluster of that name runs, or another run holds it; `what` says what could not be done. */
 export async function openDelivery(stack: Stack, { name, what, ...run }: Run & { name: string; what: string }): Promise<Delivery> {
-  const cluster = await findCluster(stack, name)
-  if (cluster === undefined) throw new UserError(noCluster(stack, { what, name }))
+  const cluster = await needCluster(stack, { what, name })
   return takeDelivery(stack, cluster, run)
 }
 
@@ -49,7 +48,7 @@ async function takeDelivery(stack: Stack, cluster: Cluster, { progress, signal }
   begun.use(await takeLease(cluster.kube))
   let git: Promise<GitRemote> | undefined
   const opened = { cluster, signal, git: () => (git ??= stack.git(cluster, signal)) }
-  for (const reason of await settleAll(opened)) progress.say(`Undid what an interrupted run had left: ${reason}`)
+  await settleLeft(opened, progress)
   const held = begun.move()
   return { ...opened, stack, part: releasePart(stack), progress, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }

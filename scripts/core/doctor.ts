@@ -1,5 +1,5 @@
 /** What a machine must have for a cluster: each thing is looked at by itself, judged, and said with its way out. */
-import { messageOf, UserError } from '#kit/errors'
+import { isBug, messageOf, UserError } from '#kit/errors'
 import { formatMs, type Paint } from '#kit/progress'
 import { within } from '#kit/wait'
 import type { Run } from './types.ts'
@@ -73,9 +73,6 @@ async function lookOnce(check: Check): Promise<Finding> {
     return unknown(isBug(thrown) ? `a bug of this entry, please report it: ${reason}` : reason)
   }
 }
-
-/** `fetch` reports an unreachable host as a TypeError with a cause. */
-const isBug = (thrown: unknown) => thrown instanceof TypeError && thrown.cause === undefined
 
 export const isBad = ({ finding }: Examined) => finding.level === 'bad'
 

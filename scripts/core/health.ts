@@ -1,6 +1,6 @@
 /** What the cluster's objects say about the stack: ready, not yet, or never without a change. Pure. */
 import { isDeepStrictEqual } from 'node:util'
-import type { KubeObject } from '#kit/kube'
+import { conditionOf, type KubeObject } from '#kit/kube'
 import { type Condition, pending, ready, terminal } from '#kit/wait'
 import { OWN_REFS } from './gitops.ts'
 import type { Refs } from './types.ts'
@@ -89,7 +89,7 @@ function problemOf({ status }: KubeObject): string | undefined {
     ({ type, message }) =>
       (type === 'InvalidSpecError' && !PROJECT_TO_COME.test(message)) || (type === 'ComparisonError' && !PASSING.test(message)),
   )
-  if (found !== undefined) return shorten(found.message)
+  if (found !== undefined) return shorten(found.message ?? '')
   return failedAgain(status)
 }
 
@@ -120,6 +120,11 @@ const PROJECT_TO_COME = /referencing project \S+ which does not exist|not permit
 /** What comes and goes while pods start. */
 const PASSING = /connection refused|connection reset|Unavailable|no such host|i\/o timeout|deadline exceeded|EOF|unable to resolve/i
 
+/** The first of these pods' that no waiting mends. */
+export function firstProblem(pods: readonly KubeObject[], nowMs = Date.now()): string | undefined {
+  return pods.map((pod) => podProblem(pod, nowMs)).find((problem) => problem !== undefined)
+}
+
 /** Why a pod will not become ready by waiting; undefined while it may. */
 export function podProblem(pod: KubeObject, nowMs: number): string | undefined {
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])] as ContainerStatus[]
@@ -146,10 +151,9 @@ function containerProblem({ name, image, restartCount, state, lastState }: Conta
 }
 
 function unschedulable(pod: KubeObject, nowMs: number): string | undefined {
-  const conditions = (pod.status?.conditions ?? []) as (Conditioned & { reason?: string })[]
-  const found = conditions.find(({ type, reason }) => type === 'PodScheduled' && reason === 'Unschedulable')
-  if (found === undefined || nowMs - Date.parse(found.lastTransitionTime ?? '') < UNSCHEDULABLE_MS) return undefined
-  return `fits on no node: ${shorten(found.message)}`
+  const found = conditionOf(pod, 'PodScheduled')
+  if (found?.reason !== 'Unschedulable' || nowMs - Date.parse(found.lastTransitionTime ?? '') < UNSCHEDULABLE_MS) return undefined
+  return `fits on no node: ${shorten(found.message ?? '')}`
 }
 
 /** Kubernetes keeps no parts of a second. */
@@ -190,7 +194,7 @@ export function stackCondition({ applications, pods, expected }: StackSeen, want
   const impossible = conditions.find(({ state }) => state === 'terminal')
   if (impossible !== undefined) return impossible
   const synced = applications.every((application) => isCompared(application, wanted) && applicationState(application).sync === 'Synced')
-  const problem = synced ? pods.map((pod) => podProblem(pod, nowMs)).find((each) => each !== undefined) : undefined
+  const problem = synced ? firstProblem(pods, nowMs) : undefined
   if (problem !== undefined) return terminal(problem, 'npm run local:status shows the whole stack')
   return conditions.find(({ state }) => state === 'pending') ?? ready(undefined)
 }

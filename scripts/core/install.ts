@@ -19,9 +19,9 @@ import {
   renderPart,
   rootObjects,
 } from './gitops.ts'
-import { currentPods, isCompared, pastPods, podProblem, type Revisions, type StackSeen, stackCondition } from './health.ts'
+import { currentPods, firstProblem, isCompared, pastPods, type Revisions, type StackSeen, stackCondition } from './health.ts'
 import { type DeployFacts, withFacts } from './history.ts'
-import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
+import { HOLDFAST_NAMESPACE, settleLeft, takeLease } from './journal.ts'
 import { vouched } from './provenance.ts'
 import { readHealthy, stalled, stoppedCanary } from './rollout.ts'
 import type { Cluster, GitRemote, ImageSpec, Part, Run, SourceHead, Stack, StoredImage, Target } from './types.ts'
@@ -104,8 +104,7 @@ export async function install(whole: Stack, request: InstallRequest): Promise<In
   })
   await bootstrap(stack, target({ url: '', refs: OWN_REFS }), { progress, signal })
   await using _lease = await takeLease(cluster.kube)
-  for (const reason of await settleAll({ cluster, git: (own = signal) => stack.git(cluster, own) }))
-    progress.say(`Undid what an interrupted run had left: ${reason}`)
+  await settleLeft({ cluster, git: (own = signal) => stack.git(cluster, own) }, progress)
   const git = await stack.git(cluster, signal)
   const facts = await factsNow(stack, target(git))
   const installed = await progress.step('Push the working tree', () => push(stack, target(git), { git, facts }))
@@ -206,7 +205,7 @@ async function waitForWorkloads(kube: Kube, workloads: readonly ObjectRef[], { s
     const waiting = found.filter((each) => (each?.status?.readyReplicas ?? 0) < (each?.spec.replicas ?? 1))
     if (waiting.length === 0) return ready(undefined)
     const { pods } = await listPods(kube, namespaces)
-    const problem = pods.map((pod) => podProblem(pod, Date.now())).find((each) => each !== undefined)
+    const problem = firstProblem(pods)
     return problem === undefined ? pending(`not ready: ${waiting.map((each) => each?.metadata.name).join(', ')}`) : terminal(problem)
   }
   const changes = (wake: () => void) => watchAll(kube, [PODS], wake)

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { UserError } from '#kit/errors'
 import { type Kube, KubeError, type KubeObject, refOf } from '#kit/kube'
 import { isAlive } from '#kit/process'
+import type { Progress } from '#kit/progress'
 import { pending, ready, waitFor } from '#kit/wait'
 import { commitDeploy } from './delivery.ts'
 import type { Context, Undo, UndoStep } from './scenario.ts'
@@ -99,7 +100,18 @@ export async function settleAll(undoer: Undoer): Promise<string[]> {
   return entries.map((entry) => entry.data.reason as string)
 }
 
-async function openEntries(kube: Kube): Promise<KubeObject[]> {
+/** What is said of an undo that an interrupted run had left to do. */
+export const undoneLine = (reason: string) => `Undid what an interrupted run had left: ${reason}`
+
+/** As `settleAll`, and says each. */
+export async function settleLeft(undoer: Undoer, progress: Pick<Progress, 'say'>): Promise<readonly string[]> {
+  const reasons = await settleAll(undoer)
+  for (const reason of reasons) progress.say(undoneLine(reason))
+  return reasons
+}
+
+/** Undos that wait, newest first. */
+export async function openEntries(kube: Kube): Promise<KubeObject[]> {
   const entries = await kube.list({
     apiVersion: 'v1',
     kind: 'ConfigMap',

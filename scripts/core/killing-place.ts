@@ -11,7 +11,7 @@ import { processesWith } from '#kit/process'
 import type { Progress } from '#kit/progress'
 import { temporaryFolder } from '#kit/temporary'
 import { overdue, pending, ready, waitFor } from '#kit/wait'
-import { HOLDFAST_NAMESPACE } from './journal.ts'
+import { HOLDFAST_NAMESPACE, openEntries } from './journal.ts'
 import { differencesOf, type EndedRun, type KillingPlace, type RunningVictim, type Victim, type Way } from './kills.ts'
 import type { Stack } from './types.ts'
 
@@ -203,7 +203,7 @@ class Place implements KillingPlace {
     if (cluster === undefined) return []
     const { kube } = cluster
     const found = await Promise.all([
-      kube.list({ apiVersion: 'v1', kind: 'ConfigMap', namespace: HOLDFAST_NAMESPACE, labelSelector: 'holdfast.dev/journal=open' }),
+      openEntries(kube),
       kube.list({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', namespace: HOLDFAST_NAMESPACE }),
     ])
     return found.flat().map(({ kind, metadata }) => `${kind} ${metadata.name}`)

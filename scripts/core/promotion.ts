@@ -10,7 +10,7 @@ import { ENVIRONMENTS, type Environment, environmentBefore, parseEnvironment } f
 import { digestIn } from './gitops.ts'
 import { shortDigest } from './history.ts'
 import type { Result } from './render.ts'
-import { findCluster, noCluster, type OpenRun } from './run.ts'
+import { needCluster, type OpenRun } from './run.ts'
 import { missingProofs, openStatement, provenProof, type Statement, shownBy, statementOf } from './statement.ts'
 import type { Digest, Stack } from './types.ts'
 
@@ -65,8 +65,7 @@ export async function openOrigin(delivery: Delivery, { from, to }: Promotion): P
   if (cluster.environment !== to)
     throw new UserError({ what, why: `'${cluster.name}' is the cluster of ${cluster.environment}`, next: `Add --name ${eks.nameOf(to)}` })
   const name = eks.nameOf(from)
-  const found = await findCluster(stack, name)
-  if (found === undefined) throw new UserError(noCluster(stack, { what, name }))
+  const found = await needCluster(stack, { what, name })
   const [theirs, ours] = await Promise.all([stack.git(found, signal), delivery.git()])
   if (theirs.url === ours.url) return { cluster: found, git: async () => theirs }
   throw new UserError({

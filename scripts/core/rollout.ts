@@ -4,7 +4,7 @@ import { conditionOf, type Kube, type KubeObject } from '#kit/kube'
 import { type Condition, pending, ready, terminal } from '#kit/wait'
 import { refOfApplication } from './applications.ts'
 import { ENVIRONMENTS, type Environment, nameIn } from './environments.ts'
-import { applicationState, currentPods, isObserved, podProblem } from './health.ts'
+import { applicationState, currentPods, firstProblem, isObserved } from './health.ts'
 import type { Digest } from './types.ts'
 import { imageOf, isRolledOut, rolloutIn, WORKLOAD_NAME, workloadIn } from './workload.ts'
 
@@ -113,7 +113,7 @@ function unsynced({ spec, status }: KubeObject): Condition<never> | undefined {
 }
 
 function brokenPod({ pods }: RolloutSeen, nowMs: number): string | undefined {
-  return pods.map((pod) => podProblem(pod, nowMs)).find((problem) => problem !== undefined)
+  return firstProblem(pods, nowMs)
 }
 
 /** A Deployment whose new pods do not become ready; one that merely scales keeps the reason of its last rollout. */

@@ -2,7 +2,7 @@
 import { type Explanation, UserError } from '#kit/errors'
 import { nearest } from '#kit/nearest'
 import { ENVIRONMENTS, type Environment, FIRST_ENVIRONMENT } from './environments.ts'
-import { HOLDFAST_NAMESPACE, settleAll, takeLease } from './journal.ts'
+import { HOLDFAST_NAMESPACE, settleLeft, takeLease } from './journal.ts'
 import { judge } from './judge.ts'
 import { createLive } from './live.ts'
 import { record, save } from './record.ts'
@@ -25,6 +25,13 @@ export function noCluster({ clusters }: Stack, { what, name }: { readonly what: 
 export async function findCluster({ clusters }: Stack, name: string): Promise<Cluster | undefined> {
   const isInCloud = ENVIRONMENTS.some((environment) => clusters.eks.nameOf(environment) === name)
   return isInCloud ? clusters.eks.find(name) : clusters.local.find(name)
+}
+
+/** The same. @throws UserError where none runs; `what` says what could not be done. */
+export async function needCluster(stack: Stack, { what, name }: { readonly what: string; readonly name: string }): Promise<Cluster> {
+  const found = await findCluster(stack, name)
+  if (found === undefined) throw new UserError(noCluster(stack, { what, name }))
+  return found
 }
 
 /** A cluster taken for a run; disposing gives it back. */
@@ -124,8 +131,7 @@ export async function openContext(
   stack: Stack,
   { name, environment = FIRST_ENVIRONMENT, signal }: Omit<Run, 'progress'> & Place,
 ): Promise<Context> {
-  const cluster = await findCluster(stack, name)
-  if (cluster === undefined) throw new UserError(noCluster(stack, { what: 'Cannot start a run', name }))
+  const cluster = await needCluster(stack, { what: 'Cannot start a run', name })
   await checkOurs(cluster)
   await checkInhabited(cluster, environment)
   const { load, faults, network, timing } = stack
@@ -146,8 +152,7 @@ export async function openRun(stack: Stack, { progress, signal, ...place }: Run 
   const context = await openContext(stack, { ...place, signal })
   const lease = await takeLease(context.cluster.kube)
   try {
-    const undone = await settleAll(context)
-    for (const reason of undone) progress.say(`Undid what an interrupted run had left: ${reason}`)
+    const undone = await settleLeft(context, progress)
     const { nodes } = await readStatus(stack, context.cluster)
     const versions = { kubernetes: nodes[0]?.version ?? 'unknown', holdfast: stack.name }
     return { context, versions, undone, progress, signal, [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]() }

@@ -8,7 +8,7 @@ import type { Environment } from './environments.ts'
 import { digestIn } from './gitops.ts'
 import { shortDigest } from './history.ts'
 import type { Material, Provenance } from './provenance.ts'
-import { findCluster, noCluster } from './run.ts'
+import { needCluster } from './run.ts'
 import type { Digest, Run, Stack } from './types.ts'
 
 export interface Sbom {
@@ -20,8 +20,7 @@ export interface Sbom {
 /** The image that an environment runs. @throws UserError where it runs nothing */
 export async function imageIn(stack: Stack, { name, environment }: { name: string; environment: Environment }, { signal }: Run) {
   const what = `Cannot look at the image of '${environment}'`
-  const cluster = await findCluster(stack, name)
-  if (cluster === undefined) throw new UserError(noCluster(stack, { what, name }))
+  const cluster = await needCluster(stack, { what, name })
   const { files } = await (await stack.git(cluster, signal)).readDeploy()
   const part = releasePart(stack)
   const digest = digestIn(files, { part: part.name, environment })

@@ -6,7 +6,7 @@ import { type Images, imageKey } from '#kit/images'
 import { root } from '#kit/paths'
 import { formatMs } from '#kit/progress'
 import { stackOn } from './install.ts'
-import { settleAll, takeLease } from './journal.ts'
+import { settleLeft, takeLease } from './journal.ts'
 import type { SnapshotInfo, SnapshotKey } from './snapshot-types.ts'
 import { readStatus } from './status.ts'
 import type { Cluster, DeployTree, Run, Stack } from './types.ts'
@@ -30,8 +30,7 @@ export async function snapshotKey(stack: Stack): Promise<SnapshotKey> {
  */
 export async function checkPackable(stack: Stack, cluster: Cluster, { images, progress, signal }: Run & { images: Images }): Promise<void> {
   await using _lease = await takeLease(cluster.kube)
-  for (const reason of await settleAll({ cluster, git: (own = signal) => stack.git(cluster, own) }))
-    progress.say(`Undid what an interrupted run had left: ${reason}`)
+  await settleLeft({ cluster, git: (own = signal) => stack.git(cluster, own) }, progress)
   const why = (await readStatus(stack, cluster)).healthy
     ? await missingIn(await (await stack.git(cluster, signal)).readDeploy(), stack, { images, registry: cluster.registry })
     : `not everything on '${cluster.name}' is Healthy`

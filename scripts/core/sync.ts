@@ -10,7 +10,7 @@ import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import { type Delivery, openDelivery, releasePart } from './deliver.ts'
 import { commitDeploy, valuesFiles, withValues } from './delivery.ts'
 import { FIRST_ENVIRONMENT } from './environments.ts'
-import { podProblem } from './health.ts'
+import { firstProblem } from './health.ts'
 import { journal, settle } from './journal.ts'
 import type { Undo } from './scenario.ts'
 import type { Cluster, Run, Stack } from './types.ts'
@@ -117,7 +117,7 @@ async function untilPods({ kube }: Cluster, { synced, ...options }: WantedPods):
     const [workload, pods] = await Promise.all([kube.get(WORKLOAD), kube.list(WORKLOAD_PODS)])
     if ((syncPort(workload?.spec.template.spec) !== undefined) !== synced) return pending('Argo CD has not synced it')
     if (isRolledOut(workload)) return ready(undefined)
-    const problem = pods.filter((pod) => takesCode(pod) === synced).flatMap((pod) => podProblem(pod, Date.now()) ?? [])[0]
+    const problem = firstProblem(pods.filter((pod) => takesCode(pod) === synced))
     return problem === undefined ? pending('its pods are being replaced') : terminal(problem)
   }
   await waitFor(`the pods of ${FIRST_ENVIRONMENT}`, look, { timeoutMs: ROLLOUT_TIMEOUT_MS, everyMs: 200, ...options })

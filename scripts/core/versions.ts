@@ -3,7 +3,7 @@ import { type Kube, type KubeObject, refOf } from '#kit/kube'
 import { type Condition, pending, ready, terminal } from '#kit/wait'
 import { podsOf, workloadsIn } from './direct.ts'
 import { folderOf } from './gitops.ts'
-import { podProblem } from './health.ts'
+import { firstProblem } from './health.ts'
 import { imageName } from './manifest.ts'
 import type { Part, Upgrades } from './types.ts'
 import { isRolledOut } from './workload.ts'
@@ -81,7 +81,7 @@ const SKEW_MS = 5_000
 export async function lookForBroken(kube: Kube, workloads: readonly KubeObject[], sinceMs: number): Promise<Condition<never> | undefined> {
   const pods = (await Promise.all(workloads.map((workload) => kube.list(podsOf(workload))))).flat()
   const made = pods.filter(({ metadata }) => Date.parse(metadata.creationTimestamp ?? '') > sinceMs - SKEW_MS)
-  const problem = made.map((pod) => podProblem(pod, Date.now())).find((each) => each !== undefined)
+  const problem = firstProblem(made)
   return problem === undefined ? undefined : terminal(problem)
 }
 

@@ -42,6 +42,11 @@ export function hasExitCode(thrown: unknown): thrown is Error & { exitCode: numb
   return thrown instanceof Error && 'exitCode' in thrown && typeof thrown.exitCode === 'number'
 }
 
+/** A mistake in a program; `fetch` reports an unreachable host as a TypeError too, with a cause. */
+export function isBug(thrown: unknown): boolean {
+  return thrown instanceof TypeError && thrown.cause === undefined
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)

@@ -1,6 +1,6 @@
 /** The one wait. Its error says what was awaited, for how long, and what was seen last. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Failure, messageOf } from './errors.ts'
+import { Failure, isBug, messageOf } from './errors.ts'
 import { formatMs } from './progress.ts'
 
 /** Three states, so that what waiting cannot mend ends the wait at once, with its cause. */
@@ -69,14 +69,9 @@ async function look<T>(probe: () => Promise<Condition<T>>): Promise<Condition<T>
   try {
     return await probe()
   } catch (thrown) {
-    if (thrown instanceof TypeError && !isNetworkError(thrown)) throw thrown
+    if (isBug(thrown)) throw thrown
     return pending(`error: ${messageOf(thrown)}`)
   }
-}
-
-/** `fetch` reports an unreachable host as a TypeError with a cause. */
-function isNetworkError(error: TypeError): boolean {
-  return error.cause !== undefined
 }
 
 /** What `work` gives, or undefined when the time is over or the signal aborts first: a probe that hangs must not stop either. */

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { type Cluster, containerOf, HOLDFAST_NAMESPACE, lookAll, openContext, openRun, rolledOut, runOne, WORKLOAD_PODS } from '#core'
+import { type Cluster, containerOf, lookAll, openContext, openEntries, openRun, rolledOut, runOne, WORKLOAD_PODS } from '#core'
 import { exec } from '#kit/exec'
 import { root } from '#kit/paths'
 import { createProgress } from '#kit/progress'
@@ -50,8 +50,7 @@ async function untilBroken({ child, printed }: Running, signal: AbortSignal): Pr
   await waitFor('the fault', look, { timeoutMs: 90_000, signal })
 }
 
-const journal = () =>
-  cluster.kube.list({ apiVersion: 'v1', kind: 'ConfigMap', namespace: HOLDFAST_NAMESPACE, labelSelector: 'holdfast.dev/journal=open' })
+const journal = () => openEntries(cluster.kube)
 const deployed = async (signal: AbortSignal) =>
   (await (await stack.git(cluster, signal)).readDeploy()).files.get('environments/dev/service.yaml')
 

@@ -9,7 +9,7 @@ import { commitDeploy, pathsOf } from '../delivery.ts'
 import { applyAll } from '../direct.ts'
 import { FIRST_ENVIRONMENT } from '../environments.ts'
 import { ARGOCD_NAMESPACE, applicationPath, namespaceObjects, toYaml } from '../gitops.ts'
-import { applicationCondition, applicationState, podProblem } from '../health.ts'
+import { applicationCondition, applicationState, firstProblem } from '../health.ts'
 import type { Cluster, GitRemote } from '../types.ts'
 import { WORKLOAD_NAME } from '../workload.ts'
 import { COPIES, type Copies } from './figures.ts'
@@ -131,7 +131,7 @@ const isCopy = ({ spec }: KubeObject) => spec.project === NAME
 async function untilHealthy({ on: { kube }, signal, progress }: Means, copies: number): Promise<void> {
   const look = async () => {
     const [all, pods] = await Promise.all([kube.list(APPLICATIONS), kube.list({ apiVersion: 'v1', kind: 'Pod', namespace: NAME })])
-    const problem = pods.map((pod) => podProblem(pod, Date.now())).find((each) => each !== undefined)
+    const problem = firstProblem(pods)
     if (problem !== undefined) return terminal(problem)
     const done = all.filter(isCopy).filter((each) => isHealthy(each))
     return done.length === copies ? ready(undefined) : pending(`${done.length} of ${copies} are Healthy`)
