@@ -1,8 +1,19 @@
 /** Digests that somebody could want to run in prod, and what the API server answers. Nothing runs: all of admission is asked, and no more. */
-import { aboutImage, type Context, type InToto, imageRunning, marked, PREDICATES, type RunningImage, storeVariant, workloadIn } from '#core'
+import {
+  aboutImage,
+  type Context,
+  type InToto,
+  imageRunning,
+  marked,
+  PREDICATES,
+  type RunningImage,
+  readAttestations,
+  storeVariant,
+  workloadIn,
+} from '#core'
 import { Failure, messageOf } from '#kit/errors'
 import { KubeError, type KubeObject } from '#kit/kube'
-import { type Envelope, readEnvelopes, replaceEnvelopes } from '#kit/registry'
+import { type Envelope, replaceEnvelopes } from '#kit/registry'
 import { envelopeOf, type Signing } from '#kit/signing'
 
 export const PROMOTED = 'promoted'
@@ -28,34 +39,34 @@ export interface Answer {
 /** Puts the refused ones into the registry, beside the promoted one. Made again, they have the same digests. */
 export async function putCandidates(context: Context, signing: Signing): Promise<Digests> {
   const promoted = await imageRunning(context, context.environment)
-  const good = await readEnvelopes(promoted)
-  if (good.length === 0)
-    throw new Failure({ what: 'Cannot make digests that are to be refused', why: 'nothing is attached to the one that runs' })
+  // Only what is believed of it: what a key of before has signed would be refused for its signature, whatever else is made of it.
+  const attestations = await readAttestations({ image: promoted, signing })
+  const statements = attestations.flatMap(({ believed }) => ('statement' in believed ? [believed.statement] : []))
+  if (statements.length === 0)
+    throw new Failure({ what: 'Cannot make digests that are to be refused', why: 'nothing believed is attached to the one that runs' })
   const digests: Record<string, string> = { [PROMOTED]: promoted.digest }
   for (const name of ALL_REFUSED) {
     const mark = `admission-${name.replaceAll(' ', '-')}`
     const image = { ...promoted, digest: await storeVariant(context, context.environment, { name: mark, change: marked(mark) }) }
-    if (name !== 'unsigned') await replaceEnvelopes(image, await envelopesFor(name, image, { good, signing }))
+    if (name !== 'unsigned') {
+      const forge = async (statement: InToto) => FORGERIES[name](statement, image, signing)
+      await replaceEnvelopes(image, await Promise.all(statements.map(forge)))
+    }
     digests[name] = image.digest
   }
   return digests as Digests
 }
 
-async function envelopesFor(
-  name: Exclude<Refused, 'unsigned'>,
-  image: RunningImage,
-  { good, signing }: { readonly good: readonly Envelope[]; readonly signing: Signing },
-): Promise<readonly Envelope[]> {
-  switch (name) {
-    case 'of another digest':
-      return good
-    case 'tampered':
-      return good.map((each) => withStatement(each, (statement) => ({ ...statement, ...aboutImage(image) })))
-    case 'unproven': {
-      const said = good.map((each) => ({ ...statementIn(each), ...aboutImage(image) })).map(withoutProofs)
-      return Promise.all(said.map(async (each) => signed(each, signing)))
-    }
-  }
+type Forgery = (statement: InToto, image: RunningImage, signing: Signing) => Promise<Envelope>
+
+const FORGERIES: Readonly<Record<Exclude<Refused, 'unsigned'>, Forgery>> = {
+  'of another digest': async (statement, _image, signing) => signed(statement, signing),
+  async tampered(statement, image, signing) {
+    const envelope = await signed(statement, signing)
+    const payload = Buffer.from(JSON.stringify({ ...statement, ...aboutImage(image) })).toString('base64')
+    return { ...envelope, content: JSON.stringify({ ...JSON.parse(envelope.content), payload }) }
+  },
+  unproven: async (statement, image, signing) => signed(withoutProofs({ ...statement, ...aboutImage(image) }), signing),
 }
 
 async function signed(statement: InToto, signing: Signing): Promise<Envelope> {
@@ -66,18 +77,6 @@ async function signed(statement: InToto, signing: Signing): Promise<Envelope> {
 function withoutProofs(statement: InToto): InToto {
   if (statement.predicateType !== PREDICATES['test-result']) return statement
   return { ...statement, predicate: { ...(statement.predicate as object), passedTests: [] } }
-}
-
-const parsed = ({ content }: Envelope) => JSON.parse(content) as { readonly payload: string }
-
-function statementIn(envelope: Envelope): InToto {
-  return JSON.parse(Buffer.from(parsed(envelope).payload, 'base64').toString()) as InToto
-}
-
-/** Under the signature of before. */
-function withStatement(envelope: Envelope, change: (statement: InToto) => InToto): Envelope {
-  const payload = Buffer.from(JSON.stringify(change(statementIn(envelope)))).toString('base64')
-  return { ...envelope, content: JSON.stringify({ ...parsed(envelope), payload }) }
 }
 
 /** Asks for a pod as the workload's own are, with this digest. @throws Failure where there is no workload */

@@ -209,15 +209,6 @@ export async function replaceEnvelopes(image: ImageRef, envelopes: readonly Enve
   await putEnvelopes(image, await Promise.all(envelopes.map((each) => envelopeLayer(image, each))))
 }
 
-/** All that are under that tag, in the order in which they were attached; what the registry has lost is left out. */
-export async function readEnvelopes(image: ImageRef): Promise<readonly Envelope[]> {
-  const read = async ({ digest, annotations }: Descriptor) => {
-    const content = await readBlob(image, digest)
-    return content === undefined ? [] : [{ content, predicateType: annotations?.predicateType ?? '' }]
-  }
-  return (await Promise.all((await envelopeLayers(image)).map(read))).flat()
-}
-
 async function envelopeLayers(image: ImageRef): Promise<readonly Descriptor[]> {
   const what = `Cannot read what is attached to ${image.name}`
   const url = `${urlOf(image)}/manifests/${envelopeTag(image)}`

@@ -28,6 +28,7 @@ const DIGEST = `sha256:${'a'.repeat(64)}` as const
 
 const { folder, registry } = await registryOf(test, 'admission')
 const signing = keySigning(join(folder, 'ours'))
+const otherSigning = keySigning(join(folder, 'others'))
 const part = admission({
   image: serviceImage,
   signing,
@@ -196,18 +197,26 @@ async function candidatesOf(image: Image): Promise<Readonly<Record<Candidate, st
   return putCandidates({ cluster, environment: 'prod' } as unknown as Context, signing)
 }
 
+/** Both the promoted one and all the others, each for its own reason. */
+async function expectGuarded(promoted: Image): Promise<void> {
+  const candidates = await candidatesOf(promoted)
+  assert.is(await refusal(candidates[PROMOTED]), undefined)
+  for (const [name, reason] of Object.entries(REFUSED))
+    assert.match((await refusal(candidates[name as Candidate])) ?? `${name} is let in`, reason)
+}
+
 test(
   `what is promoted is let in, and nothing else beside it, ${ROUNDS} of ${ROUNDS} each`,
   async () => {
-    for (let round = 0; round < ROUNDS; round++) {
-      const candidates = await candidatesOf(await vouched(`round ${round}`))
-      assert.is(await refusal(candidates[PROMOTED]), undefined)
-      for (const [name, reason] of Object.entries(REFUSED))
-        assert.match((await refusal(candidates[name as Candidate])) ?? `${name} is let in`, reason)
-    }
+    for (let round = 0; round < ROUNDS; round++) await expectGuarded(await vouched(`round ${round}`))
   },
   ROUNDS_TIMEOUT,
 )
+
+test('so it is where another key signed for the same digest before, as after a key was replaced', async () => {
+  await vouched('two keys', { by: otherSigning })
+  await expectGuarded(await vouched('two keys'))
+})
 
 const violated: ProvenProof = { ...held('smoke'), verdict: 'violated' }
 const UNPROVEN: readonly { readonly what: string; readonly shown: Shown }[] = [
@@ -222,7 +231,7 @@ for (const { what, shown } of UNPROVEN)
   })
 
 test('what another key has signed is refused, and an image of another name whatever is attached', async () => {
-  const foreign = await vouched('by others', { by: keySigning(join(folder, 'others')) })
+  const foreign = await vouched('by others', { by: otherSigning })
   assert.match((await refusal(foreign.digest)) ?? 'let in', REFUSED.tampered)
   const { digest } = await vouched('ours')
   assert.match((await refusal(digest, policyHere(), 'docker.io/library/redis')) ?? 'let in', /uncovered by policy/)
