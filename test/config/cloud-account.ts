@@ -14,7 +14,7 @@ import { command, type Ended } from '../rehearsal/commands.ts'
 import { CREDENTIALS, type Double, OPERATOR, startDouble } from '../rehearsal/double.ts'
 import type { Behind } from '../rehearsal/eks-types.ts'
 import { REGION } from '../rehearsal/rehearsal.ts'
-import { CLOUD, Tester } from './cloud-fixture.ts'
+import { CLOUD, whyNoTerraform } from './cloud-fixture.ts'
 import { type Moto, startMoto } from './moto-fixture.ts'
 
 /** The commands' own, as they name it. */
@@ -34,9 +34,8 @@ const NOTHING: Omit<Behind, 'create'> = {
 
 /** @returns why there is none, where Terraform or moto cannot be had. */
 export async function openAccount(): Promise<Account | string> {
-  const tester = await Tester.open()
-  if (typeof tester === 'string') return tester
-  await tester[Symbol.asyncDispose]()
+  const why = await whyNoTerraform()
+  if (why !== undefined) return why
   return startMoto().then(
     (moto) => Account.open(moto),
     (thrown) => `moto: ${messageOf(thrown)}`,

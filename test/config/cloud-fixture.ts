@@ -56,6 +56,14 @@ export interface Facts {
 
 const CANNOT_BE_HAD = /^Cannot use Terraform|Failed to (query available provider packages|install provider)/
 
+/** Why neither Terraform nor its provider can be had here; undefined where they can. A tree that is broken is thrown. */
+export async function whyNoTerraform(): Promise<string | undefined> {
+  const tester = await Tester.open()
+  if (typeof tester === 'string') return tester
+  await tester[Symbol.asyncDispose]()
+  return undefined
+}
+
 /** Terraform on the roots of a folder that looks like `cloud/`. The settings are made once and serve every copy: their paths are relative. */
 export class Tester implements AsyncDisposable {
   readonly #dataDir: string

@@ -5,11 +5,10 @@ import { join } from 'node:path'
 import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import { messageOf } from '#kit/errors'
 import { Images } from '#kit/images'
-import { root } from '#kit/paths'
 import type { Progress } from '#kit/progress'
 import { pythonProgram } from '#kit/python'
-import { Terraform } from '../../cloud/terraform.ts'
 import { imageStore } from '../../local/local.ts'
+import { whyNoTerraform } from '../config/cloud-fixture.ts'
 import { MOTO } from '../config/moto-fixture.ts'
 import { gateway, NAME, NETWORK } from './behind.ts'
 import { CREDENTIALS } from './double.ts'
@@ -63,15 +62,12 @@ async function giveKey({ motoUrl }: Rehearsal): Promise<void> {
 
 /** Why Terraform, its provider or moto cannot be had here; undefined where they can. */
 export async function unavailable(): Promise<string | undefined> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-terraform-'))
-  try {
-    await using terraform = await Terraform.open({ folder: join(root, 'cloud', 'platform'), dataDir })
-    await terraform.init('none')
-    await Promise.all([pythonProgram(MOTO, 'moto_server'), pythonProgram(AWS_CLI, 'aws')])
-    return undefined
-  } catch (thrown) {
-    return `terraform, moto: ${messageOf(thrown)}`
-  } finally {
-    await rm(dataDir, { recursive: true, force: true })
-  }
+  const programs = () => Promise.all([pythonProgram(MOTO, 'moto_server'), pythonProgram(AWS_CLI, 'aws')])
+  return (
+    (await whyNoTerraform()) ??
+    programs().then(
+      () => undefined,
+      (thrown) => `moto: ${messageOf(thrown)}`,
+    )
+  )
 }
