@@ -5,6 +5,7 @@ import {
   type Context,
   ENVIRONMENT,
   isPresent,
+  isRolledOut,
   type RecordedEvent,
   refOfApplication,
   type Signal,
@@ -82,11 +83,10 @@ export const atRest: Signal = {
   name: `the service runs ${MIN} pods, and the HPA sees their CPU`,
   async look({ cluster: { kube } }: Context) {
     const [deployment, hpa, application] = await Promise.all([kube.get(WORKLOAD), kube.get(HPA), kube.get(refOfApplication(WORKLOAD_NAME))])
-    const { replicas, readyReplicas, updatedReplicas } = deployment?.status ?? {}
+    const { replicas, readyReplicas } = deployment?.status ?? {}
     const cpu = cpuOf(hpa)
     const state = `${application?.status?.sync?.status}/${application?.status?.health?.status}`
-    const calm =
-      replicas === MIN && readyReplicas === MIN && updatedReplicas === MIN && conditionOf(hpa, 'ScalingActive')?.status === 'True'
+    const calm = isRolledOut(deployment) && replicas === MIN && conditionOf(hpa, 'ScalingActive')?.status === 'True'
     const seen = `${readyReplicas ?? 0} of ${replicas ?? 0} ready, CPU ${cpu?.percent ?? 'unknown'} %, ${state}`
     return { ok: calm && cpu !== undefined && cpu.percent < cpu.targetPercent && state === 'Synced/Healthy', seen }
   },
