@@ -97,7 +97,7 @@ async function installEngine(progress: Progress, signal: AbortSignal): Promise<v
 }
 
 /** dockerd in a session of its own, so that neither the end of this command nor its Ctrl-C reaches it. */
-async function startEngine(signal: AbortSignal): Promise<void> {
+async function startEngine(signal?: AbortSignal): Promise<void> {
   ensureDir(machineDir)
   await removeStalePids()
   if (!existsSync(kernelFile)) await writeFile(kernelFile, JSON.stringify(await lookAtKernel())) // an engine that was killed left its own
@@ -116,7 +116,7 @@ async function startEngine(signal: AbortSignal): Promise<void> {
       const answer = await engineAnswer()
       return answer.running ? ready(undefined) : pending(answer.why)
     },
-    { timeoutMs: 60_000, everyMs: 200, signal },
+    { timeoutMs: 60_000, everyMs: 200, ...(signal === undefined ? {} : { signal }) },
   )
 }
 
@@ -155,12 +155,17 @@ export async function stopEngine(): Promise<boolean> {
   return true
 }
 
-/** Stops the engine and starts it again, as after an update of it. @throws Failure where it is none of ours */
-export async function restartEngine(signal: AbortSignal): Promise<void> {
+/** Stops the engine until disposal, which starts it again. @throws Failure where it is none of ours */
+export async function pauseEngine(): Promise<AsyncDisposable> {
   const pid = await ownEngine()
-  if (pid === undefined) throw new Failure({ what: 'Cannot restart the engine', why: 'local:up has not started it' })
+  if (pid === undefined) throw new Failure({ what: 'Cannot stop the engine for a while', why: 'local:up has not started it' })
   await endEngine(pid)
-  await startEngine(signal)
+  return { [Symbol.asyncDispose]: () => startEngine() } // also where we were interrupted meanwhile
+}
+
+/** As after an update of it. */
+export async function restartEngine(): Promise<void> {
+  await using _ = await pauseEngine()
 }
 
 async function endEngine(pid: number): Promise<void> {

@@ -44,6 +44,7 @@ const STAGES: readonly Stage[] = [
   { ...folder('live'), onStack: true },
   { ...folder('series'), onStack: true, isExtra: true },
   { ...folder('rehearsal'), isAlone: true },
+  { ...folder('parity'), isAlone: true, isExtra: true },
 ]
 /** A stack takes minutes: it is not brought up for code that is known to be broken. */
 const BEFORE_STACK = ['lint', 'types', 'unit', 'secrets']

@@ -19,7 +19,9 @@ const FOLDERS = {
   live: { timeoutMs: 30 * MINUTE_MS, atOnce: 1 },
   series: { timeoutMs: 30 * MINUTE_MS, atOnce: 1 },
   rehearsal: { timeoutMs: 20 * MINUTE_MS, atOnce: 1 },
+  parity: { timeoutMs: 120 * MINUTE_MS, atOnce: 1 },
   comeback: { timeoutMs: 45 * MINUTE_MS, atOnce: 1 },
+  offline: { timeoutMs: 15 * MINUTE_MS, atOnce: 1 },
 }
 
 interface Flags {

@@ -8,7 +8,7 @@ import { importLaw, importsOf } from './imports.ts'
 export type Rule = (root: string) => Promise<string[]>
 
 const MOST_LINES = 400
-const TEST_FOLDERS = ['unit', 'config', 'gates', 'contract', 'live', 'series', 'rehearsal', 'comeback']
+const TEST_FOLDERS = ['unit', 'config', 'gates', 'contract', 'live', 'series', 'rehearsal', 'parity', 'comeback', 'offline']
 const SOURCE = /\.(ts|mts|mjs|js|go|sh|tf|tpl)$/
 
 /** Versions in every package.json are exact: a range lets two clones of one commit install different code. */

@@ -85,7 +85,7 @@ async function killParts(): Promise<void> {
 
 const ENGINE = 'the engine stopped and started again'
 const engine = await ownEngine()
-if (engine !== undefined) test(ENGINE, async ({ signal }) => comesBack('engine restarted', () => restartEngine(signal), { signal }), LONG)
+if (engine !== undefined) test(ENGINE, async ({ signal }) => comesBack('engine restarted', restartEngine, { signal }), LONG)
 else test.skip(ENGINE, 'the engine is not one that local:up started')
 
 const CRASH = 'the engine killed, with all that it ran'

@@ -141,7 +141,7 @@ test('a test file imports the guarded suite, runs, and stands where a runner loo
   })
   assert.equal(problems, [
     'local/helper.ts:1 — imports uvu — import test/suite.ts, which guards it',
-    'test/lost.test.ts:1 — no runner looks here — move it to test/{unit,config,gates,contract,live,series,rehearsal,comeback}/',
+    'test/lost.test.ts:1 — no runner looks here — move it to test/{unit,config,gates,contract,live,series,rehearsal,parity,comeback,offline}/',
     'test/unit/bare.test.ts:1 — imports uvu — import test/suite.ts, which guards it',
     "test/unit/bare.test.ts:1 — does not import '../suite.ts' — its failures would not count",
     'test/unit/silent.test.ts:1 — never calls .run() — its tests would not run',
