@@ -111,19 +111,15 @@ export async function openEks(aws: Aws, { name, kube, settings }: EksParts): Pro
     timing,
     environment,
     ...(domain !== undefined && hasBalancer ? { ingress: domain } : {}),
-    can: {
-      tuneControlPlane: false,
-      restartNode: false,
-      secondNode: nodes.length > 1,
-      networkPolicy: hasPolicies,
-      apiServerProcess: false,
-      ownSources: false,
-    },
+    can: { ...NOT_OURS, secondNode: nodes.length > 1, networkPolicy: hasPolicies },
     brings: { metricsServer: hasMetrics },
     address: (service) => `${kube.server}${path(service)}`,
     fetch: (service, rest, init = {}) => kube.fetch(`${path(service)}${rest}`, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS), ...init }),
   }
 }
+
+/** What nobody but AWS, or the user's Git server, may do to one of these. */
+export const NOT_OURS = { tuneControlPlane: false, restartNode: false, apiServerProcess: false, ownSources: false } as const
 
 async function isThere(kube: Kube, ref: { apiVersion: string; kind: string; name: string }): Promise<boolean> {
   return (await kube.get({ ...ref, namespace: 'kube-system' })) !== undefined
