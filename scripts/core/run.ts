@@ -12,6 +12,7 @@ import type { Context, Mutant, Scenario, SeriesMark } from './scenario.ts'
 import { continueSeries, readRecords, type Series } from './series.ts'
 import { readStatus } from './status.ts'
 import type { Capability, Cluster, Digest, Run, ServiceName, Stack } from './types.ts'
+import { runningVersions } from './versions.ts'
 import { workloadIn } from './workload.ts'
 
 /** What a command says that needs a cluster and finds none. */
@@ -37,7 +38,8 @@ export async function needCluster(stack: Stack, { what, name }: { readonly what:
 /** A cluster taken for a run; disposing gives it back. */
 export interface OpenRun extends Run, AsyncDisposable {
   readonly context: Context
-  readonly versions: Readonly<Record<string, string>>
+  /** What runs now: an upgrade may have come between two runs. */
+  readonly versions: () => Promise<Readonly<Record<string, string>>>
   /** What an interrupted run had left, and is undone. */
   readonly undone: readonly string[]
 }
@@ -153,13 +155,21 @@ export async function openRun(stack: Stack, { progress, signal, ...place }: Run 
   const lease = await takeLease(context.cluster.kube)
   try {
     const undone = await settleLeft(context, progress)
-    const { nodes } = await readStatus(stack, context.cluster)
-    const versions = { kubernetes: nodes[0]?.version ?? 'unknown', holdfast: stack.name }
+    const versions = () => versionsOf(stack, context.cluster)
     return { context, versions, undone, progress, signal, [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]() }
   } catch (thrown) {
     await lease[Symbol.asyncDispose]()
     throw thrown
   }
+}
+
+/** None where the cluster does not answer: whether it is well is for the steady state to say, which is patient. */
+async function versionsOf(stack: Stack, cluster: Cluster): Promise<Readonly<Record<string, string>>> {
+  const looks = Promise.all([readStatus(stack, cluster), runningVersions(cluster.kube, stack.parts)])
+  return looks.then(
+    ([{ nodes }, ofParts]) => ({ kubernetes: nodes[0]?.version ?? 'unknown', ...ofParts }),
+    () => ({}),
+  )
 }
 
 /** Whatever a kubeconfig leads to: nothing is acted on that was not brought up by us. */
@@ -306,9 +316,9 @@ export async function runOne(run: OpenRun, scenario: Scenario, mutant?: Mutant):
 const titleOf = ({ name }: Scenario, mutant: Mutant | undefined) => (mutant === undefined ? name : `${name} with ${mutant.name}`)
 
 async function runIn(run: OpenRun, { scenario, mutant, series }: OneOf): Promise<Result> {
-  const { context, progress, versions } = run
+  const { context, progress } = run
   return progress.step(titleOf(scenario, mutant), async (note) => {
-    const before = await runningDigest(context)
+    const [before, versions] = await Promise.all([runningDigest(context), run.versions()])
     const live = createLive()
     const onStep = (text: string) => note(text, live.lines)
     const facts = await record(scenario, context, { versions, onStep, onEvent: live.see, ...(mutant === undefined ? {} : { mutant }) })

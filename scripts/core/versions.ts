@@ -31,6 +31,18 @@ export function versionedIn(files: Files, part: Part, { image }: Upgrades): Kube
   return workloadsOf(files, part).filter(({ spec }) => containersOf(spec.template.spec, image).length > 0)
 }
 
+/** The version of each part that can be upgraded, as the workloads that run carry it; a part none of whose run is left out. */
+export async function runningVersions(kube: Kube, parts: readonly Part[]): Promise<Readonly<Record<string, string>>> {
+  const lists = ['Deployment', 'StatefulSet'].map((kind) => kube.list({ apiVersion: 'apps/v1', kind, labelSelector: VERSION_LABEL }))
+  const workloads = (await Promise.all(lists)).flat()
+  const versionOf = ({ name, upgrades }: Part) => {
+    const own = workloads.find(({ spec }) => upgrades !== undefined && containersOf(spec.template.spec, upgrades.image).length > 0)
+    const version: string | undefined = own?.metadata.labels?.[VERSION_LABEL]
+    return version === undefined ? [] : [[name, version] as const]
+  }
+  return Object.fromEntries(parts.flatMap(versionOf))
+}
+
 interface Container {
   readonly name: string
   readonly image: string

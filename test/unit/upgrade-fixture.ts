@@ -107,7 +107,7 @@ export async function createWorld(): Promise<World> {
   const fake = { name: 'fake', kind: 'k3s', timing: 'local', registry: '127.0.0.1:1', kube: kubeOf(cluster) } as unknown as Cluster
   const context = { cluster: fake, environment: 'dev', timing: {}, signal, load, git } as unknown as Context
   const progress = { ...createProgress(new PassThrough() as unknown as NodeJS.WriteStream), say: (text: string) => void said.push(text) }
-  const run: OpenRun = { context, versions: {}, undone: [], signal, progress, async [Symbol.asyncDispose]() {} }
+  const run: OpenRun = { context, versions: async () => ({}), undone: [], signal, progress, async [Symbol.asyncDispose]() {} }
   await remote.updateDeploy('Install', (files) => fill(files, stack))
   cluster.compare()
   const open = () => [...cluster.journal.values()].map(({ data }) => data.reason as string)

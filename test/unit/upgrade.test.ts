@@ -10,6 +10,7 @@ import {
   type Relayed,
   renderPlan,
   renderUpgrade,
+  runningVersions,
   settleAll,
   type UpgradeReport,
   unlessDown,
@@ -19,7 +20,7 @@ import {
   versionIn,
 } from '#core'
 import { Failure, Interrupted, UserError } from '#kit/errors'
-import type { Kube } from '#kit/kube'
+import type { Kube, KubeObject } from '#kit/kube'
 import { reportsDir } from '#kit/paths'
 import { pending, ready, terminal } from '#kit/wait'
 import { assert, suite } from '../suite.ts'
@@ -258,5 +259,19 @@ test('programs count once all of them run what Git names, and say so', async () 
   const stray = { ...pod, spec: { containers: [{ name: 'tool', image }] } }
   assert.equal(await look('1.0.0', { list: async () => [stray] }), pending(`tool-0 runs ${image}`))
 })
+
+test('the version of a part that runs is what its workload carries; what names none, or does not run, is left out', async () => {
+  const { stack, commits, run } = await createWorld()
+  const [set] = versionedIn(commits.at(-1)?.files ?? new Map(), ...partsOf(stack))
+  const having = (...all: readonly (KubeObject | undefined)[]) =>
+    ({ ...run.context.cluster.kube, list: async () => all }) as unknown as Kube
+  assert.equal(await runningVersions(having(set), stack.parts), { tool: '1.0.0' })
+  assert.equal(await runningVersions(having(), stack.parts), {})
+})
+
+function partsOf(stack: World['stack']) {
+  const { part, upgrades } = parseUpgrade(stack, { part: 'tool', to: '1.1.0' })
+  return [part, upgrades] as const
+}
 
 test.run()
