@@ -10,7 +10,6 @@ import type { Result } from './render.ts'
 import { digestRun } from './rollout.ts'
 import type { Context, Mutant, Scenario, SeriesMark } from './scenario.ts'
 import { continueSeries, readRecords, type Series } from './series.ts'
-import { readStatus } from './status.ts'
 import type { Capability, Cluster, Digest, Run, ServiceName, Stack } from './types.ts'
 import { runningVersions } from './versions.ts'
 import { workloadIn } from './workload.ts'
@@ -165,9 +164,9 @@ export async function openRun(stack: Stack, { progress, signal, ...place }: Run 
 
 /** None where the cluster does not answer: whether it is well is for the steady state to say, which is patient. */
 async function versionsOf(stack: Stack, cluster: Cluster): Promise<Readonly<Record<string, string>>> {
-  const looks = Promise.all([readStatus(stack, cluster), runningVersions(cluster.kube, stack.parts)])
+  const looks = Promise.all([cluster.kube.list({ apiVersion: 'v1', kind: 'Node' }), runningVersions(cluster.kube, stack.parts)])
   return looks.then(
-    ([{ nodes }, ofParts]) => ({ kubernetes: nodes[0]?.version ?? 'unknown', ...ofParts }),
+    ([[node], ofParts]) => ({ kubernetes: node?.status?.nodeInfo?.kubeletVersion ?? 'unknown', ...ofParts }),
     () => ({}),
   )
 }
@@ -202,7 +201,9 @@ const LACKS: Readonly<Record<Capability, readonly [why: string, next?: string]>>
   ownSources: ['its Git server and its registry are not ours to take away'],
 }
 
-const lackOf = ({ can }: Cluster, { needs = [] }: Scenario) => needs.filter((need) => !can[need]).map((need) => LACKS[need])[0]
+/** Why a cluster cannot run a scenario, and the next step where there is one; undefined where it has all for it. */
+export const lackOf = ({ can }: Pick<Cluster, 'can'>, { needs = [] }: Scenario) =>
+  needs.filter((need) => !can[need]).map((need) => LACKS[need])[0]
 
 /** @throws UserError for the first scenario that needs what the cluster lacks. */
 export function checkNeeds(cluster: Cluster, scenarios: readonly Scenario[]): void {
