@@ -11,12 +11,13 @@ import {
   type RecordedEvent,
   type Scenario,
   type Signal,
+  untils,
 } from '#core'
 import { type ObjectRef, saysReady } from '#kit/kube'
 import { type Condition, pending, ready, waitFor } from '#kit/wait'
 import { MONITORING_NAMESPACE } from '../operator/part.ts'
 import { errorRate, errorsFor } from './error-rate.ts'
-import { fireAndResolve, observesOf, oneOfEach, steadyOf, untilArrived, untilResolved } from './lifecycle.ts'
+import { arrives, fireAndResolve, LOAD, observesOf, oneOfEach, steadyOf, untilResolved } from './lifecycle.ts'
 
 export const POD: ObjectRef = { apiVersion: 'v1', kind: 'Pod', name: 'alertmanager-alertmanager-0', namespace: MONITORING_NAMESPACE }
 export const ALERTMANAGER: ObjectRef = {
@@ -78,18 +79,16 @@ export const alertmanagerRestarted: Scenario = {
   steady: [...steadyOf(errorRate), answering],
   watches: [{ apiVersion: 'v1', kind: 'Pod', namespace: MONITORING_NAMESPACE }],
   observes: observesOf(errorRate),
-  steps: (timing) => {
-    // Here the pod's end is what bites. That the value is above its limit shows in the evaluation that finds the alert pending, and an event
-    // serves one step only.
-    const arrived = untilArrived(errorRate, timing, restartLoad).filter((step) => step.kind !== 'until' || step.isBite !== true)
-    return [
-      ...arrived,
-      { kind: 'act', name: RESTART, run: async ({ cluster }) => void (await cluster.kube.delete(POD)) },
-      { kind: 'until', isBite: true, name: 'its pod is gone', timeoutMs: 60_000, matches: isGone },
-      { kind: 'until', name: READY_AGAIN, timeoutMs: 60_000, matches: isReady },
-      ...untilResolved(errorRate, timing),
-    ]
-  },
+  // Not `untilArrived`: here the pod's end is what bites, and the evaluation that shows the value above its limit is the one that finds the
+  // alert pending. An event that is no bite serves one step only.
+  steps: (timing) => [
+    { kind: 'load', name: LOAD, profile: restartLoad },
+    ...untils(arrives(errorRate), timing),
+    { kind: 'act', name: RESTART, run: async ({ cluster }) => void (await cluster.kube.delete(POD)) },
+    { kind: 'until', isBite: true, name: 'its pod is gone', timeoutMs: 60_000, matches: isGone },
+    { kind: 'until', name: READY_AGAIN, timeoutMs: 60_000, matches: isReady },
+    ...untilResolved(errorRate, timing),
+  ],
   claims: () => [loadMeasured(restartLoad), noRequestFailed(600), oneOfEach],
   bounds: (timing) => [
     ...fireAndResolve(errorRate, timing),
