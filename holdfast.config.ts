@@ -38,8 +38,8 @@ import { nodes } from './local/part.ts'
 import { REGISTRY_IN_CLUSTER } from './local/registry/hosting.ts'
 import { REGISTRY_ALIAS } from './local/registry/registry.ts'
 
-export { pauseEngine } from './local/engine.ts'
 /** What commands need of a part without a cluster. */
+export { pauseEngine } from './local/engine.ts'
 export { proposeDeploy } from './local/git-server/propose.ts'
 export { loadStore, saveStore } from './local/registry/store.ts'
 export { imageStore }

@@ -163,7 +163,7 @@ export async function pauseEngine(): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: () => startEngine() } // also where we were interrupted meanwhile
 }
 
-/** As after an update of it. */
+/** Stops the engine and starts it again, as after an update of it. @throws Failure where it is none of ours */
 export async function restartEngine(): Promise<void> {
   await using _ = await pauseEngine()
 }

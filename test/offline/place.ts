@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { type ExecOptions, type ExecResult, exec } from '#kit/exec'
+import { exitOf } from '#kit/group'
 import { root } from '#kit/paths'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
 
@@ -28,22 +29,26 @@ export function whyNotHere(): string | undefined {
 }
 
 export async function openCutOff(signal: AbortSignal): Promise<CutOff> {
-  await using undo = new AsyncDisposableStack()
+  await using begun = new AsyncDisposableStack()
   // All that runs there ends with its first process, and that one with this process, however it ends.
   const holder = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...NAMESPACES, 'sleep', 'infinity'], { stdio: 'ignore' })
-  undo.defer(() => end(holder))
+  const ended = exitOf(holder)
+  begun.defer(async () => {
+    holder.kill('SIGKILL')
+    await ended
+  })
   const pid = await firstProcess(holder, signal)
   const run: CutOff['run'] = (program, args, options = {}) =>
     exec('nsenter', ['--target', pid, '--net', '--mount', '--pid', `--wd=${root}`, '--', program, ...args], { signal, ...options })
   await run('ip', ['link', 'set', 'lo', 'up'])
   await run('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']) // where the sockets of this machine's services are
-  undo.use(await startEngine(run, signal))
-  const owned = undo.move()
+  begun.use(await startEngine(run, signal))
+  const held = begun.move()
   const onLine = (line: string) => console.log(`    ${line}`)
   return {
     run,
     command: (name, ...args) => run(process.execPath, ['scripts/bootstrap.mjs', name, ...args], { onLine }),
-    [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
   }
 }
 
@@ -76,9 +81,4 @@ async function firstProcess(holder: ChildProcess, signal: AbortSignal): Promise<
     return isThere ? ready(child) : pending('not there')
   }
   return waitFor('a network namespace', look, { timeoutMs: 10_000, everyMs: 50, signal })
-}
-
-async function end(holder: ChildProcess): Promise<void> {
-  const ended = new Promise((done) => holder.once('exit', done))
-  if (holder.exitCode === null && holder.signalCode === null && holder.kill('SIGKILL')) await ended
 }

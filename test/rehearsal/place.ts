@@ -62,12 +62,10 @@ async function giveKey({ motoUrl }: Rehearsal): Promise<void> {
 
 /** Why Terraform, its provider or moto cannot be had here; undefined where they can. */
 export async function unavailable(): Promise<string | undefined> {
-  const programs = () => Promise.all([pythonProgram(MOTO, 'moto_server'), pythonProgram(AWS_CLI, 'aws')])
-  return (
-    (await whyNoTerraform()) ??
-    programs().then(
-      () => undefined,
-      (thrown) => `moto: ${messageOf(thrown)}`,
-    )
+  const why = await whyNoTerraform()
+  if (why !== undefined) return why
+  return Promise.all([pythonProgram(MOTO, 'moto_server'), pythonProgram(AWS_CLI, 'aws')]).then(
+    () => undefined,
+    (thrown) => `moto: ${messageOf(thrown)}`,
   )
 }
