@@ -14,6 +14,7 @@ import {
 } from '#core'
 import { type JsonFlags, wholeNumber, withJson } from '#kit/flags'
 import { type Invocation, main } from '#kit/main'
+import { namesIn } from '#kit/pick'
 import { stack } from '../holdfast.config.ts'
 
 interface Flags extends JsonFlags {
@@ -32,7 +33,7 @@ await main<Flags>({
   example: 'npm run bench -- --only warm,rerun --runs 3',
   declare: (command) =>
     withJson(command)
-      .option('--only <measures>', 'these alone, separated by commas', (text: string) => text.split(',').filter(Boolean))
+      .option('--only <measures>', 'these alone, separated by commas', namesIn)
       .option('--runs <n>', 'how often each (default as --list says)', wholeNumber(1, 100))
       .option('--cold', 'also what removes the image store and makes every image anew: half an hour', false)
       .option('--table', 'write README’s table from docs/bench.json, and measure nothing')

@@ -75,6 +75,7 @@ test('what the issue promises of the reference machine is what the figures say',
     restore: { p95: 30_000 },
     'manifest-live': { p50: 5_000, p95: 8_000 },
     'code-live': { p95: 15_000 },
+    'sync-live': { p95: 2_000 },
     drift: { p95: 1_500 },
   })
 })

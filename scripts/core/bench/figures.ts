@@ -33,6 +33,7 @@ export const FIGURES: readonly Figure[] = [
   ms('manifest-done', 'and `local:deploy` has ended'),
   ms('code-live', 'changed code gives its first answer, by image, after `local:deploy` began', { p95: 15_000 }),
   ms('code-done', 'and all its pods run, and `local:deploy` has ended'),
+  ms('sync-live', 'changed code gives the answers of every pod, by `local:deploy -- --sync`', { p95: 2_000 }),
   ms('drift', 'a hand edit is reverted', { p95: 1_500 }),
   ...COPIES.flatMap((copies) => [
     ms(`growth-${copies}`, `${ofCopies(copies)} (one pod each) Healthy after their commit`),

@@ -1,15 +1,19 @@
 /** Measures of every day: a change of a manifest and of code made live, and a hand edit reverted. */
+import { spawn } from 'node:child_process'
 import { copyFile, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '#kit/errors'
 import { exec } from '#kit/exec'
+import { exitOf, feedLines } from '#kit/group'
+import type { Kube, KubeObject } from '#kit/kube'
 import { ownDir, root } from '#kit/paths'
 import { temporaryFolder } from '#kit/temporary'
+import { pending, ready, waitFor } from '#kit/wait'
 import { openRun, runOne, selectScenarios } from '../run.ts'
 import type { Cluster } from '../types.ts'
-import { isWorkload, WORKLOAD } from '../workload.ts'
-import { BENCH_CLUSTER, type Bench, type Bout, type Measure } from './measure.ts'
+import { isWorkload, WORKLOAD, WORKLOAD_PODS } from '../workload.ts'
+import { BENCH_CLUSTER, type Bench, type Bout, type Measure, nothingToUndo } from './measure.ts'
 
 /** Without effect on pods, so that nothing but the delivery is measured. */
 const FIELD = 'revisionHistoryLimit'
@@ -49,6 +53,26 @@ export const code: Measure = {
     }),
 }
 
+export const sync: Measure = {
+  name: 'sync',
+  about: 'Changes the service’s code in a copy of the working tree while local:deploy --sync watches it, until every pod answers by it.',
+  runs: 20,
+  onStack: true,
+  open: (bench) =>
+    openLoop(
+      bench,
+      async (copy, number) => {
+        const { kube } = await bench.cluster()
+        const version = `bench-${Date.now()}-${number}`
+        const started = performance.now()
+        await copy.change(CODE_FILE, (text) => `process.env.VERSION = '${version}'\n${text}`)
+        await untilEveryPod(kube, version, bench.signal)
+        return { values: { 'sync-live': [Math.round(performance.now() - started)] } }
+      },
+      startSync,
+    ),
+}
+
 export const drift: Measure = {
   name: 'drift',
   about: 'The proof hand-edit: 20 edits by hand, each reverted.',
@@ -79,20 +103,24 @@ interface Copy extends AsyncDisposable {
 
 type Loop = (copy: Copy, number: number) => ReturnType<Bout['run']>
 
-/** Delivers the copy as it is, so that each run differs from the one before in one thing; at the end the working tree runs again. */
-async function openLoop(bench: Bench, loop: Loop): Promise<Bout> {
-  const copy = await copyOfTree()
-  const dispose = () => copy[Symbol.asyncDispose]()
-  try {
-    await deploy(bench, copy)
-  } catch (thrown) {
-    await dispose()
-    throw thrown
-  }
+/** What the runs begin from, so that each differs from the one before in one thing; what it opens is disposed before the copy. */
+type Begin = (bench: Bench, copy: Copy) => Promise<AsyncDisposable>
+
+const asItIs: Begin = async (bench, copy) => {
+  await deploy(bench, copy)
+  return nothingToUndo
+}
+
+/** At the end the working tree runs again. */
+async function openLoop(bench: Bench, loop: Loop, begin = asItIs): Promise<Bout> {
+  await using opened = new AsyncDisposableStack()
+  const copy = opened.use(await copyOfTree())
+  opened.use(await begin(bench, copy))
+  const held = opened.move()
   return {
     run: (number) => loop(copy, number),
     async [Symbol.asyncDispose]() {
-      await dispose()
+      await held.disposeAsync()
       if (!bench.signal.aborted) await bench.npm('local:deploy') // else the cluster goes as a whole
     },
   }
@@ -122,8 +150,34 @@ async function copyOfTree(): Promise<Copy> {
   }
 }
 
-/** With our own folder, where the kubeconfig is. */
-const deploy = ({ npm }: Bench, { folder }: Copy) => npm('local:deploy', [], { cwd: folder, env: { HOLDFAST_DIR: resolve(ownDir()) } })
+/** Our own folder, where the kubeconfig is. */
+const ownFolder = () => ({ HOLDFAST_DIR: resolve(ownDir()) })
+
+const deploy = ({ npm }: Bench, { folder }: Copy) => npm('local:deploy', [], { cwd: folder, env: ownFolder() })
+
+/** Until disposal, which ends it as Ctrl-C does. */
+async function startSync({ signal }: Bench, { folder }: Copy): Promise<AsyncDisposable> {
+  // By itself: an interrupt of the bootstrap would not reach it.
+  const args = ['--import', import.meta.resolve('tsx'), join(folder, 'scripts', 'local-deploy.ts'), '--name', BENCH_CLUSTER, '--sync']
+  const child = spawn(process.execPath, args, { cwd: folder, env: { ...process.env, ...ownFolder() }, stdio: ['ignore', 'ignore', 'pipe'] })
+  const ended = exitOf(child)
+  await using begun = new AsyncDisposableStack()
+  begun.defer(async () => {
+    child.kill('SIGINT')
+    await ended
+  })
+  const watches = Promise.withResolvers<void>()
+  let last = ''
+  const lines = feedLines(child.stderr, (line) => {
+    last = line
+    if (line.includes('Watching the code')) watches.resolve()
+  })
+  void lines.then(() => watches.reject(new Failure({ what: 'Cannot measure', why: `local:deploy --sync ended: ${last}` })))
+  signal.addEventListener('abort', () => watches.reject(signal.reason), { once: true })
+  await watches.promise
+  const held = begun.move()
+  return { [Symbol.asyncDispose]: () => held.disposeAsync() }
+}
 
 /** How long until `seen`, and the whole command. What was never seen ends with the command, as an error. */
 async function measureLive(
@@ -162,6 +216,7 @@ async function untilValue({ kube }: Cluster, value: number, signal: AbortSignal)
 
 const LOOK_MS = 100
 const ANSWER_MS = 2_000
+const SYNC_TIMEOUT_MS = 30_000
 
 async function versionOf(cluster: Cluster): Promise<string> {
   const response = await cluster.fetch('service', '/health', { signal: AbortSignal.timeout(ANSWER_MS) })
@@ -169,6 +224,23 @@ async function versionOf(cluster: Cluster): Promise<string> {
   await response.body?.cancel()
   if (version === null) throw new Failure({ what: 'Cannot measure', why: 'the service does not say its version' })
   return version
+}
+
+/** Each by itself: the Service would show only the one that answered. */
+async function untilEveryPod(kube: Kube, version: string, signal: AbortSignal): Promise<void> {
+  const look = async () => {
+    const pods = (await kube.list(WORKLOAD_PODS)).filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    const said = await Promise.all(pods.map((pod) => versionIn(kube, pod)))
+    return said.length > 0 && said.every((each) => each === version) ? ready(undefined) : pending(said.join(', '))
+  }
+  await waitFor(`every pod to answer by version '${version}'`, look, { timeoutMs: SYNC_TIMEOUT_MS, everyMs: 50, signal })
+}
+
+async function versionIn(kube: Kube, { metadata }: KubeObject): Promise<string> {
+  const path = `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}:8080/proxy/health`
+  const response = await kube.fetch(path, { signal: AbortSignal.timeout(ANSWER_MS) })
+  await response.body?.cancel()
+  return response.headers.get('x-version') ?? `HTTP ${response.status}`
 }
 
 async function untilOtherVersion(cluster: Cluster, before: string, signal: AbortSignal): Promise<void> {

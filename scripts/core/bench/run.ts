@@ -2,11 +2,11 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure, UserError } from '#kit/errors'
-import { nearest } from '#kit/nearest'
 import { root } from '#kit/paths'
+import { pickNamed } from '#kit/pick'
 import type { Run, Stack } from '../types.ts'
 import { growth } from './growth.ts'
-import { code, drift, manifest } from './inner-loop.ts'
+import { code, drift, manifest, sync } from './inner-loop.ts'
 import { codeKey, machineClass, machineFacts } from './machine.ts'
 import { BENCH_CLUSTER, type Bench, type Bout, createNpm, type Measure } from './measure.ts'
 import {
@@ -23,7 +23,7 @@ import {
 import { cold, rerun, restore, warm } from './start.ts'
 
 /** In the order in which they run: what makes the cluster anew comes first. */
-export const MEASURES: readonly Measure[] = [cold, warm, rerun, restore, manifest, code, drift, growth]
+export const MEASURES: readonly Measure[] = [cold, warm, rerun, restore, manifest, code, sync, drift, growth]
 
 /** What rests meanwhile: two stacks on one machine would measure each other. */
 const USERS_CLUSTER = 'local'
@@ -35,16 +35,10 @@ export interface BenchChoice {
 }
 
 /** @throws UserError with the nearest name for one that is not known, and for a cold one without the flag that allows it. */
-export function chooseMeasures({ only, cold: allowed }: BenchChoice): Measure[] {
-  const known = MEASURES.map(({ name }) => name)
-  for (const name of only ?? []) {
-    if (known.includes(name)) continue
-    const next = `Did you mean '${nearest(name, known)}'? Known: ${known.join(', ')}`
-    throw new UserError({ what: `Cannot measure '${name}'`, why: 'there is no such measure', next })
-  }
-  const chosen = MEASURES.filter(({ name }) => only === undefined || only.includes(name))
+export function chooseMeasures({ only = [], cold: allowed }: BenchChoice): readonly Measure[] {
+  const chosen = pickNamed(MEASURES, only, 'measure')
   const forbidden = chosen.find(({ isCold = false }) => isCold && !allowed)
-  if (only !== undefined && forbidden !== undefined) {
+  if (only.length > 0 && forbidden !== undefined) {
     const why = 'it removes the image store and takes half an hour'
     throw new UserError({ what: `Cannot measure '${forbidden.name}'`, why, next: 'Add --cold' })
   }
