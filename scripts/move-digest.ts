@@ -54,7 +54,7 @@ async function run({ flags: { env, from }, progress, signal }: Invocation<Flags>
     })
   const [base, branch] = [`deploy-${environment}`, `move/${environment}`]
   const title = `Move ${environment} to ${shortDigest(digest)}`
-  const body = `${place.host}/${place.name}@${digest}\n\nof commit ${tag}. Its provenance and its SBOM are attached to it, and signed.`
+  const body = `${place.host}/${place.name}@${digest}\n\nof commit ${tag}. Its provenance, its SBOM and its test results are attached to it, and signed.`
   let isMoved = false
   const edit = (files: Map<string, string>) => {
     isMoved = moveDigestIn(files, { part: WORKLOAD_NAME, environment }, digest)

@@ -16,6 +16,7 @@ export function sourceTree(folder: string): SourceTree {
   return {
     head: () => head(folder),
     find: (abbreviation) => find(folder, abbreviation),
+    precedes: (sha, later) => precedes(folder, sha, later),
     checkout: (sha) => checkout(folder, sha),
     watch: () => watchTree(folder),
   }
@@ -35,6 +36,12 @@ async function find(folder: string, abbreviation: string): Promise<string[]> {
   if (found === '') return []
   const kinds = await gitLine([...at, 'cat-file', '--batch-check=%(objectname) %(objecttype)'], { input: `${found}\n` })
   return kinds.split('\n').flatMap((line) => (line.endsWith(' commit') ? [line.slice(0, line.indexOf(' '))] : []))
+}
+
+async function precedes(folder: string, sha: string, later: string): Promise<boolean> {
+  if (sha === later) return false
+  const { exitCode } = await git(['-C', folder, 'merge-base', '--is-ancestor', sha, later], { accept: [0, 1, 128] })
+  return exitCode === 0
 }
 
 /** Through an index of its own: no other index, and no worktree that Git would remember, is made or changed. */

@@ -50,6 +50,12 @@ export interface Provenance extends InToto {
   }
 }
 
+/** What an image was made of, by a statement about it; nothing where that is no provenance, or says nothing of it. */
+export function materialsIn({ predicateType, predicate }: InToto): readonly Material[] {
+  if (predicateType !== PREDICATES.provenance) return []
+  return (predicate as Partial<Provenance['predicate']>).buildDefinition?.resolvedDependencies ?? []
+}
+
 /** Says no more than is known: a tree with changes names its commit as what it stands on, and says that it is not clean. */
 export function provenanceOf({ image: { spec, key, way, digest }, source, builder, packages }: Built): Provenance {
   const { id, invocation } = builder

@@ -7,6 +7,7 @@ import type { ImageRef, Repository } from '#kit/registry'
 import { openRegistryRelay } from '#kit/registry-relay'
 import { lacks, type PredicateName, readAttestations } from './attestation.ts'
 import { shortDigest } from './history.ts'
+import { materialsIn } from './provenance.ts'
 import type { Digest, Run, SourceHead, Stack } from './types.ts'
 
 /** A repository elsewhere, and what a commit's image is called in it. */
@@ -17,8 +18,11 @@ export interface Destination {
 }
 
 /** All that an image must have attached before it leaves this machine. */
-const PUBLISHED_WITH: readonly PredicateName[] = ['provenance', 'sbom']
+const PUBLISHED_WITH: readonly PredicateName[] = ['provenance', 'sbom', 'test-result']
 const LATEST = 'latest'
+
+/** Whom to believe, and the history that says which of two commits is the later one. */
+type Publishing = Pick<Stack, 'signing' | 'source'>
 
 /**
  * `ghcr` and `ecr` on GitHub, else a repository as `registry.example.com/team/service`. Tags of ECR never move, so only there is no
@@ -73,9 +77,12 @@ export async function publishedDigest(
   return PUBLISHED_WITH.some((each) => lacks(attestations, each) !== undefined) ? undefined : digest
 }
 
-/** Copies an image with all that is attached to it. The tags come last: who finds one finds all of it. */
+/**
+ * Copies an image with all that is attached to it. The tags come last: who finds one finds all of it.
+ * @throws UserError where something is not attached that must be
+ */
 export async function publish(
-  stack: Pick<Stack, 'signing'>,
+  stack: Publishing,
   image: ImageRef & { readonly digest: Digest },
   { place, to, progress, signal }: Run & { readonly place: Destination; readonly to: Repository },
 ): Promise<void> {
@@ -83,13 +90,25 @@ export async function publish(
   const what = `Cannot publish ${shortDigest(image.digest)}`
   for (const name of PUBLISHED_WITH) {
     const why = lacks(attestations, name)
-    if (why !== undefined) throw new UserError({ what, why })
+    if (why !== undefined) throw new UserError({ what, why, ...(name === 'test-result' ? { next: 'Run npm run prove' } : {}) })
   }
   await progress.step(`Copy ${shortDigest(image.digest)} to ${place.host}/${place.name}`, async (note) => {
     await copyImage(image, { to, reference: image.digest, signal })
     note(`${await copyAttached(image, { to, signal })} statements`)
-    for (const reference of place.tags) {
+    for (const reference of await dueTags(stack, place, to)) {
       if ((await digestOf(to.registry, to.name, reference)) !== image.digest) await copyImage(image, { to, reference, signal })
     }
   })
+}
+
+/** `latest` goes forward only: a rerun of an older commit leaves it where it is. */
+async function dueTags({ signing, source }: Publishing, { tags }: Destination, to: Repository): Promise<readonly string[]> {
+  const [sha = ''] = tags
+  const digest = tags.includes(LATEST) ? await digestOf(to.registry, to.name, LATEST) : undefined
+  if (digest === undefined) return tags
+  const attestations = await readAttestations({ image: { ...to, digest }, signing })
+  const materials = attestations.flatMap(({ believed }) => ('statement' in believed ? materialsIn(believed.statement) : []))
+  const commits = materials.flatMap(({ digest: { gitCommit } }) => gitCommit ?? [])
+  const isOlder = (await Promise.all(commits.map((commit) => source.precedes(sha, commit)))).includes(true)
+  return isOlder ? tags.filter((tag) => tag !== LATEST) : tags
 }

@@ -7,7 +7,7 @@ import { releasePart } from './deliver.ts'
 import type { Environment } from './environments.ts'
 import { digestIn } from './gitops.ts'
 import { shortDigest } from './history.ts'
-import type { Material, Provenance } from './provenance.ts'
+import { type Material, materialsIn } from './provenance.ts'
 import { needCluster } from './run.ts'
 import type { Digest, Run, Stack } from './types.ts'
 
@@ -41,14 +41,10 @@ export async function attachSbom(stack: Pick<Stack, 'signing'>, image: ImageRef 
     throw new UserError({ what: `Cannot tell what is in ${shortDigest(digest)}`, why, next: 'Run npm run local:deploy, and begin again' })
   const { progress, signal } = run
   const found = await progress.step(`Look into ${shortDigest(digest)}`, () => scanImage(image, signal))
-  const bundled = attestations.flatMap(({ believed }) => ('statement' in believed ? materialsIn(believed.statement as Provenance) : []))
+  const bundled = attestations.flatMap(({ believed }) => ('statement' in believed ? materialsIn(believed.statement) : []))
   const predicate = withPackages(found, bundled)
   await attest({ image, signing: stack.signing }, { ...aboutImage({ name, digest }), predicateType: PREDICATES.sbom, predicate })
   return { digest, packages: predicate.packages.length }
-}
-
-function materialsIn({ predicateType, predicate }: Provenance): readonly Material[] {
-  return predicateType === PREDICATES.provenance ? predicate.buildDefinition.resolvedDependencies : []
 }
 
 /** The document with each package of npm that is not in it already, as contained in what it describes. */

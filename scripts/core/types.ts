@@ -228,6 +228,8 @@ export interface SourceTree {
   head(): Promise<SourceHead | undefined>
   /** Full ids of all commits that begin so; at least four letters. */
   find(abbreviation: string): Promise<readonly string[]>
+  /** Whether a commit comes before another one in its history; false where Git does not know both here. */
+  precedes(sha: string, later: string): Promise<boolean>
   /** The project's files at a commit, in a folder of their own that is gone after disposal. @throws UserError where Git lacks some. */
   checkout(sha: string): Promise<AsyncDisposable & { readonly path: string }>
   /** Watches the files that would be pushed, from now on. @throws Failure where the system cannot watch so many folders */

@@ -10,7 +10,9 @@ import { createProgress } from '#kit/progress'
 import type { Repository } from '#kit/registry'
 import { openRegistryRelay } from '#kit/registry-relay'
 import { keySigning } from '#kit/signing'
+import { sourceTree } from '../../local/git-server/source.ts'
 import { assert, suite } from '../suite.ts'
+import { createRepository, run } from '../unit/git-fixture.ts'
 import { pushImage, registryOf, saying } from './registry-fixture.ts'
 
 const test = suite('publish')
@@ -20,6 +22,8 @@ const NAME = 'holdfast/service'
 const { folder, registry: here } = await registryOf(test, 'publish')
 const { registry: there } = await registryOf(test, 'published')
 const signing = keySigning(folder)
+const history = createRepository(join(folder, 'history'))
+const stack = { signing, source: sourceTree(history) }
 const progress = createProgress()
 const { signal } = new AbortController()
 const before = { ...process.env }
@@ -39,6 +43,14 @@ async function said(label: string, names: readonly (keyof typeof PREDICATES)[]) 
   return image
 }
 
+/** An image that is made of a commit, with all that it must have. */
+async function madeOf(sha: string) {
+  const image = await said(sha, ['sbom', 'test-result'])
+  const resolvedDependencies = [{ digest: { gitCommit: sha } }]
+  await attest({ image, signing }, { ...saying(image, 'provenance'), predicate: { buildDefinition: { resolvedDependencies } } })
+  return image
+}
+
 const place = (sha = SHA) => findDestination(`${there.address}/team/service`, NAME, { sha, clean: true })
 
 test('an image goes with all that is attached to it, under the commit and as latest, and is believed there', async () => {
@@ -46,7 +58,7 @@ test('an image goes with all that is attached to it, under the commit and as lat
   const at = await place()
   const to = await openDestination(at)
   assert.is(await publishedDigest({ signing }, to, SHA), undefined)
-  await publish({ signing }, image, { place: at, to, progress, signal })
+  await publish(stack, image, { place: at, to, progress, signal })
   for (const tag of [SHA, 'latest']) assert.is(await digestOf(there.address, 'team/service', tag), image.digest)
   assert.is(await publishedDigest({ signing }, to, SHA), image.digest)
   const attestations = await readAttestations({ image: { registry: there.address, name: 'team/service', digest: image.digest }, signing })
@@ -54,8 +66,29 @@ test('an image goes with all that is attached to it, under the commit and as lat
     attestations.map(({ believed }) => 'statement' in believed),
     [true, true, true],
   )
-  await publish({ signing }, image, { place: at, to, progress, signal })
+  await publish(stack, image, { place: at, to, progress, signal })
   assert.is((await readAttestations({ image: { ...to, digest: image.digest }, signing })).length, 3, 'once more changes nothing')
+})
+
+test('latest goes forward only: a commit that comes before the one that it names is published under its own name alone', async () => {
+  const commit = () => {
+    run(history, ['commit', '--quiet', '--allow-empty', '--message', 'next'])
+    return run(history, ['rev-parse', 'HEAD']).trim()
+  }
+  const [older, newer] = [commit(), commit()]
+  run(history, ['checkout', '--quiet', older]) // as a rerun stands on it
+  for (const [sha, latest] of [
+    ['ef'.repeat(20), 'ef'.repeat(20)], // of another history
+    [newer, newer],
+    [older, newer],
+    [newer, newer],
+  ] as const) {
+    const image = await madeOf(sha)
+    const at = await place(sha)
+    await publish(stack, image, { place: at, to: await openDestination(at), progress, signal })
+    assert.is(await digestOf(there.address, 'team/service', sha), image.digest)
+    assert.is(await digestOf(there.address, 'team/service', 'latest'), (await madeOf(latest)).digest)
+  }
 })
 
 test('what is not signed is neither published nor taken for published', async () => {
@@ -63,7 +96,9 @@ test('what is not signed is neither published nor taken for published', async ()
   const sha = 'cd'.repeat(20)
   const at = await place(sha)
   const to = await openDestination(at)
-  await assert.rejects(publish({ signing }, image, { place: at, to, progress, signal }), 'it has no signed sbom')
+  await assert.rejects(publish(stack, image, { place: at, to, progress, signal }), 'it has no signed sbom')
+  const unproven = await said('unproven', ['provenance', 'sbom'])
+  await assert.rejects(publish(stack, unproven, { place: at, to, progress, signal }), 'it has no signed test-result. Run npm run prove')
   assert.is(await digestOf(there.address, 'team/service', sha), undefined)
   const foreign = await pushImage({ registry: there.address, name: 'team/service' }, 'foreign')
   await fetch(`http://${there.address}/v2/team/service/manifests/${sha}`, {

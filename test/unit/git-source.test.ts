@@ -57,6 +57,19 @@ test(
 )
 
 test(
+  'precedes() tells the earlier of two commits of one history, and nothing of one that is not here',
+  async () => {
+    using folder = temporaryFolder()
+    const { path, shas } = repositoryOf(folder.path, 'one', 'two')
+    const [one = '', two = ''] = shas
+    const { precedes } = sourceTree(path)
+    assert.equal(await Promise.all([precedes(one, two), precedes(two, one), precedes(one, one)]), [true, false, false])
+    assert.equal(await Promise.all([precedes(one, 'ab'.repeat(20)), precedes('ab'.repeat(20), two)]), [false, false])
+  },
+  SLOW,
+)
+
+test(
   'find() gives every commit that begins so, and no other object',
   async () => {
     using folder = temporaryFolder()
