@@ -11,13 +11,14 @@ await main({
   example: 'npm run store -- save',
   declare: (command) => command.argument('<what>', 'save or load'),
   async run({ args: [what], progress, signal }) {
+    const images = new Images({ progress, signal })
     if (what === 'save') {
-      await progress.step('Save the image store', () => saveStore(signal))
+      await progress.step('Save the image store', () => saveStore(images, signal))
       return 0
     }
     if (what !== 'load')
       throw new UserError({ what: `Cannot '${what}' the store`, why: 'it is saved or loaded', next: 'Write save or load' })
-    await imageStore({ images: new Images({ progress, signal }), progress, signal })
+    await imageStore({ images, progress, signal })
     const loaded = await progress.step('Load the image store', () => loadStore(signal))
     progress.say(loaded ? 'The registry has what was saved' : 'Nothing was saved: the registry begins as it is')
     return 0

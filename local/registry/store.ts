@@ -2,19 +2,18 @@
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type ContainerInfo, docker, inspect } from '#kit/docker'
-import { UserError } from '#kit/errors'
+import { docker } from '#kit/docker'
+import type { Images } from '#kit/images'
 import { cacheDir } from '#kit/paths'
-import { REGISTRY_CONTAINER } from './registry.ts'
+import { ensureRegistry, REGISTRY_CONTAINER } from './registry.ts'
 
-/** Beside the compiled programs, so that one path holds all that a cache should keep. */
+/** Beside the compiled programs. On GitHub it is a cache of its own, since it changes with each run. */
 export const STORE_FOLDER = join(cacheDir, 'store')
 const DATA = '/var/lib/registry'
 
-/** @throws UserError where no registry runs */
-export async function saveStore(signal: AbortSignal): Promise<void> {
-  if ((await inspect<ContainerInfo>('container', REGISTRY_CONTAINER)) === undefined)
-    throw new UserError({ what: 'Cannot save the image store', why: 'there is none', next: 'Run npm run local:up first' })
+/** @param images for the registry, which goes with the last cluster, as after `npm test`; its volume stays */
+export async function saveStore(images: Images, signal: AbortSignal): Promise<void> {
+  await ensureRegistry(images, signal)
   const part = `${STORE_FOLDER}.part`
   await rm(part, { recursive: true, force: true })
   await mkdir(dirname(STORE_FOLDER), { recursive: true })
