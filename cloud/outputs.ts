@@ -91,7 +91,7 @@ const PLATFORM = {
 const BOOTSTRAP = { account_id: text, region: text, state_bucket: text } satisfies Shape
 
 /** The outputs of `cloud/github`. */
-const GITHUB = { plan_role_arn: text, apply_role_arns: mapOf(text), boundary_arn: text } satisfies Shape
+const GITHUB = { plan_role_arn: text, push_role_arn: text, apply_role_arns: mapOf(text), boundary_arn: text } satisfies Shape
 
 export type PlatformOutputs = ObjectOf<typeof PLATFORM>
 export type BootstrapOutputs = ObjectOf<typeof BOOTSTRAP>

@@ -8,7 +8,7 @@ locals {
 
   # Each role hears exactly one kind of run of exactly one repository. A run bears its environment only once GitHub has let it in.
   subjects = merge(
-    { plan = "repo:${var.repository}:pull_request" },
+    { plan = "repo:${var.repository}:pull_request", push = "repo:${var.repository}:ref:refs/heads/main" },
     { for environment in var.environments : environment => "repo:${var.repository}:environment:${environment}" },
   )
   trust = { for role, subject in local.subjects : role => jsonencode({
@@ -102,4 +102,39 @@ resource "aws_iam_role_policy_attachment" "apply" {
 
   role       = aws_iam_role.apply[each.value].name
   policy_arn = aws_iam_policy.apply[each.value].arn
+}
+
+# ── Push: what main has built, to dev's repositories alone; the digest goes on from there by a promotion ────────────
+
+resource "aws_iam_role" "push" {
+  name                 = "${var.project}-github-push"
+  path                 = "/${var.project}/"
+  max_session_duration = 3600
+  assume_role_policy   = local.trust.push
+}
+
+resource "aws_iam_role_policy" "push" {
+  name = "push"
+  role = aws_iam_role.push.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "LogIn"
+        Effect   = "Allow"
+        Action   = "ecr:GetAuthorizationToken"
+        Resource = "*"
+      },
+      {
+        # To look as well: what is there already is not sent again.
+        Sid    = "Push"
+        Effect = "Allow"
+        Action = [
+          "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetDownloadUrlForLayer",
+          "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+        ]
+        Resource = "arn:aws:ecr:${local.here}:repository/${var.project}-dev/*"
+      },
+    ]
+  })
 }

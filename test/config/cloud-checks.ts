@@ -330,7 +330,7 @@ const bucket: Check = (facts) => {
 
 /** Each role hears exactly one kind of run of one repository, for AWS alone. */
 const subjects: Check = (facts) => {
-  const runs = ['environment:dev', 'environment:prod', 'environment:staging', 'pull_request']
+  const runs = ['environment:dev', 'environment:prod', 'environment:staging', 'pull_request', 'ref:refs/heads/main']
   const trusts = of<{ assume_role_policy: string }>(facts, 'aws_iam_role').map(({ values }) => values.assume_role_policy)
   return [
     ...compare(
@@ -354,5 +354,19 @@ const boundary: Check = (facts) =>
       }),
     )
 
-export const GITHUB_CHECKS = { subjects, boundary } satisfies Record<string, Check>
+/** A digest comes to the environments after dev by a promotion alone. */
+const pushes: Check = (facts) => {
+  const own = of<{ policy: string }>(facts, 'aws_iam_role_policy').filter(({ name }) => name === 'push')
+  const places = own.flatMap(({ values }) =>
+    statementsIn(values.policy).flatMap((statement) =>
+      [statement.Action].flat().includes('ecr:PutImage') ? [statement.Resource].flat() : [],
+    ),
+  )
+  return compare(
+    places.map((place) => `a workflow pushes to ${place}`),
+    ['a workflow pushes to arn:aws:ecr:us-east-2:111122223333:repository/holdfast-dev/*'],
+  )
+}
+
+export const GITHUB_CHECKS = { subjects, pushes, boundary } satisfies Record<string, Check>
 export const BUCKET_CHECKS = { bucket } satisfies Record<string, Check>

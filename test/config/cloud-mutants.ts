@@ -294,6 +294,22 @@ export const MUTANTS: readonly Mutant[] = [
     says: /not allowed: repo:example\/shop:\*/,
   },
   {
+    name: 'any branch pushes images',
+    file: 'github/main.tf',
+    from: `"repo:\${var.repository}:ref:refs/heads/main"`,
+    to: `"repo:\${var.repository}:ref:refs/heads/*"`,
+    red: { facts: 'github/roles', check: 'subjects' },
+    says: /not allowed: repo:example\/shop:ref:refs\/heads\/\*/,
+  },
+  {
+    name: 'main pushes images of every environment',
+    file: 'github/main.tf',
+    from: `repository/\${var.project}-dev/*`,
+    to: 'repository/*',
+    red: { facts: 'github/roles', check: 'pushes' },
+    says: /not allowed: a workflow pushes to arn:aws:ecr:us-east-2:111122223333:repository\/\*/,
+  },
+  {
     name: 'a workflow makes roles without a bound',
     file: 'github/apply.tf',
     from: '{ StringEquals = { "iam:PermissionsBoundary" = aws_iam_policy.boundary.arn } }',
