@@ -29,7 +29,7 @@ await main<Flags>({
     withJson(command)
       .option('--job <name>', 'only this job, also where it has a condition')
       .option('--list', 'show the jobs, and what becomes of each step here')
-      .option('--dry-run', 'check the workflows, and run nothing')
+      .option('--dry-run', 'check the workflows, show every job as --list does, and run nothing')
       .addOption(
         new Option('--root <folder>', 'the repository whose workflows are meant')
           .argParser((folder) => resolve(folder))
@@ -63,7 +63,7 @@ async function findWorkflows(root: string): Promise<TextFile[]> {
 }
 
 /** The named job; else those that every trigger runs, or all where they are only shown. */
-function pickJobs(files: readonly TextFile[], { flags: { job: name, list }, progress }: Invocation<Flags>): readonly Job[] {
+function pickJobs(files: readonly TextFile[], { flags: { job: name, list, dryRun }, progress }: Invocation<Flags>): readonly Job[] {
   const all = files.flatMap(readJobs)
   const known = all.map((job) => job.name)
   if (name !== undefined && !known.includes(name)) {
@@ -71,7 +71,7 @@ function pickJobs(files: readonly TextFile[], { flags: { job: name, list }, prog
     throw new UserError({ what: `Cannot run the job '${name}'`, why: 'no workflow has one of that name', next })
   }
   if (name !== undefined) return all.filter((job) => job.name === name)
-  if (list) return all
+  if (list || dryRun) return all
   const left = all.filter((job) => job.if !== undefined)
   if (left.length === all.length)
     throw new UserError({ what: WHAT, why: 'every job has a condition', next: `Name one: --job ${known.join(', ')}` })

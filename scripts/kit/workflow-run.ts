@@ -67,6 +67,7 @@ const STAND_INS: Readonly<Record<string, StandIn>> = {
   'actions/checkout': { outcome: 'replaced', what: 'a fresh git clone of HEAD', work: checkOut },
   'actions/setup-node': { outcome: 'replaced', what: 'the Node of this machine', work: useOwn('node', ['--version']) },
   'actions/setup-go': { outcome: 'replaced', what: 'the Go of this machine', work: useOwn('go', ['version']) },
+  'hashicorp/setup-terraform': { outcome: 'replaced', what: 'the Terraform of this machine', work: useOwn('terraform', ['version']) },
   'actions/upload-artifact': { outcome: 'checked', what: 'that its paths hold something; nothing is uploaded', work: checkUpload },
 }
 const NO_STAND_IN: StandIn = {
@@ -271,11 +272,11 @@ async function checkOut(inputs: ActionStep['inputs'], { root, workspace, signal 
   return `git clone of HEAD, ${head.slice(0, 12)}, ${depth === 0 ? 'with its whole history' : `${depth} deep`}; ${left}`
 }
 
-function useOwn(program: 'node' | 'go', args: readonly string[]): StandIn['work'] {
+function useOwn(program: 'node' | 'go' | 'terraform', args: readonly string[]): StandIn['work'] {
   return async (inputs, { workspace, signal }) => {
     const { stdout } = await exec(program, args, { cwd: workspace, env: stepEnv({}), signal })
     const found = /\d+(\.\d+)*/.exec(stdout)?.[0] ?? stdout.trim()
-    const asked = inputs[`${program}-version`]
+    const asked = inputs[`${program}-version`] ?? inputs[`${program}_version`]
     if (asked === undefined) return `${program} ${found} of this machine`
     const isAsked = found === asked || found.startsWith(`${asked}.`)
     return `${program} ${found} of this machine, ${isAsked ? 'as asked for' : `not the ${asked} that is asked for`}`

@@ -163,6 +163,26 @@ test('the Node that is there is used, and said to be another where it is', async
   )
 })
 
+test('the Terraform that is there is used', async () => {
+  using tree = createTree()
+  tree.write('terraform', '#!/bin/sh\necho Terraform v1.2.3\necho on linux_amd64\n', 0o755)
+  const before = process.env.PATH
+  try {
+    process.env.PATH = `${tree.path}${delimiter}${before}`
+    const setUp = (version: string) => ({ ...action('', { terraform_version: version }), action: 'hashicorp/setup-terraform' })
+    const { steps } = await runSteps([setUp('1.2.3'), setUp('1.11.4')])
+    assert.equal(
+      steps.map(({ outcome, detail }) => [outcome, detail]),
+      [
+        ['replaced', 'terraform 1.2.3 of this machine, as asked for'],
+        ['replaced', 'terraform 1.2.3 of this machine, not the 1.11.4 that is asked for'],
+      ],
+    )
+  } finally {
+    process.env.PATH = before
+  }
+})
+
 test('an action that nothing stands in for is left out, and said to be', async () => {
   const ran = await runSteps([action('cache'), step('true')])
   assert.equal(outcomes(ran), ['left out ok', 'ran ok'])
