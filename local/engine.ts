@@ -8,15 +8,17 @@ import { docker } from '#kit/docker'
 import { Failure, messageOf, UserError } from '#kit/errors'
 import { ExecError } from '#kit/exec'
 import { ensureDir, machineDir } from '#kit/paths'
+import { programOf } from '#kit/process'
 import type { Progress } from '#kit/progress'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
 import { type KernelBefore, lookAtKernel, removeTraces } from './firewall.ts'
+import { waitForLock } from './lock.ts'
 
 const ENGINE_PACKAGES = ['docker.io', 'iptables']
 /** As the user set it: later it is also set for testcontainers, which then would pass for the user's wish. */
 export const givenHost = process.env.DOCKER_HOST
 const engineFile = join(machineDir, 'engine.pid')
-/** What the kernel was like before it. */
+/** What the kernel was like before it. There from before its start until it was stopped in order. */
 const kernelFile = join(machineDir, 'kernel.json')
 const engineLog = join(machineDir, 'dockerd.log')
 
@@ -38,6 +40,18 @@ export async function mustAnswer(): Promise<boolean> {
   const answer = await engineAnswer()
   if (!answer.running && !(isOursToStart() && isDown(answer.why))) throw noEngine(answer.why)
   return answer.running
+}
+
+/**
+ * As `mustAnswer`, for what is to be removed: an engine of ours that ended with its machine, or was killed, is started again, for what it
+ * held is still on the disk.
+ * @param isKnown whether something else says that it holds something of ours
+ */
+export async function mustAnswerForRemoval(isKnown: boolean, progress: Progress): Promise<boolean> {
+  if (await mustAnswer()) return true
+  if (!(isKnown || existsSync(kernelFile)) || !(await hasProgram('dockerd'))) return false
+  await progress.step('Start Docker Engine, which holds what is to be removed', () => startEngine())
+  return true
 }
 
 /** An address that somebody has set names an engine of theirs: starting another one would not answer there. */
@@ -96,8 +110,30 @@ async function installEngine(progress: Progress, signal: AbortSignal): Promise<v
   if (!(await hasProgram('docker'))) await aptInstall(['docker-cli'], { progress, signal }) // a package of its own since Debian 13
 }
 
-/** dockerd in a session of its own, so that neither the end of this command nor its Ctrl-C reaches it. */
+/** One command at a time: two engines would fight for the same files, and only the number of one is kept. */
 async function startEngine(signal?: AbortSignal): Promise<void> {
+  await using _lock = await waitForLock('_engine', 'start of Docker Engine', signal)
+  if ((await engineAnswer()).running) return
+  const hasEnded = (await ownEngine()) === undefined ? await spawnEngine() : isGone // one whose starter was killed
+  await waitFor(
+    'Docker Engine to answer',
+    async () => {
+      const ended = await hasEnded()
+      if (ended !== undefined) return terminal(`${ended}: ${await lastLogLine()}`, `Its log is ${engineLog}`)
+      const answer = await engineAnswer()
+      return answer.running ? ready(undefined) : pending(answer.why)
+    },
+    { timeoutMs: 60_000, everyMs: 200, ...(signal === undefined ? {} : { signal }) },
+  )
+}
+
+/** What is said of an engine that has ended; undefined while it runs. */
+type HasEnded = () => Promise<string | undefined>
+
+const isGone: HasEnded = async () => ((await ownEngine()) === undefined ? 'dockerd ended' : undefined)
+
+/** dockerd in a session of its own, so that neither the end of this command nor its Ctrl-C reaches it. */
+async function spawnEngine(): Promise<HasEnded> {
   ensureDir(machineDir)
   await removeStalePids()
   if (!existsSync(kernelFile)) await writeFile(kernelFile, JSON.stringify(await lookAtKernel())) // an engine that was killed left its own
@@ -109,15 +145,7 @@ async function startEngine(signal?: AbortSignal): Promise<void> {
   engine.on('exit', (code) => (ended = `dockerd ended with exit code ${code}`))
   engine.unref()
   writeFileSync(engineFile, String(engine.pid)) // at once: an engine that nobody knows is stopped by nobody
-  await waitFor(
-    'Docker Engine to answer',
-    async () => {
-      if (ended !== undefined) return terminal(`${ended}: ${await lastLogLine()}`, `Its log is ${engineLog}`)
-      const answer = await engineAnswer()
-      return answer.running ? ready(undefined) : pending(answer.why)
-    },
-    { timeoutMs: 60_000, everyMs: 200, ...(signal === undefined ? {} : { signal }) },
-  )
+  return async () => ended
 }
 
 /** An engine that was killed leaves its number behind; once another process has that number, dockerd believes that it runs already. */
@@ -144,13 +172,17 @@ export async function engineRuns(): Promise<boolean> {
   return (await hasProgram('docker')) && (await engineAnswer()).running
 }
 
-/** Stops the engine if it is one that we started, and what it leaves in the kernel goes. @returns whether it was. */
+/**
+ * Stops the engine if it is one that we started. What it left in the kernel goes, also where it was killed, or we were, before that;
+ * where another engine runs by now, that is the other one's.
+ * @returns whether there was one of ours
+ */
 export async function stopEngine(): Promise<boolean> {
-  const pid = await ownEngine()
-  if (pid === undefined) return false
-  await endEngine(pid)
   const before = await readFile(kernelFile, 'utf8').catch(() => undefined)
-  if (before !== undefined) await removeTraces(JSON.parse(before) as KernelBefore)
+  if (before === undefined) return false
+  const pid = await ownEngine()
+  if (pid !== undefined) await endEngine(pid)
+  if (pid !== undefined || !(await engineRuns())) await removeTraces(JSON.parse(before) as KernelBefore)
   for (const file of [engineFile, engineLog, kernelFile]) await rm(file, { force: true })
   return true
 }
@@ -177,7 +209,4 @@ async function endEngine(pid: number): Promise<void> {
 }
 
 /** A process number is used again: only its program's name tells whether it is still the same. */
-async function isProcess(pid: number, program: string): Promise<boolean> {
-  const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')
-  return name.trim() === program
-}
+const isProcess = async (pid: number, program: string) => (await programOf(pid)) === program

@@ -1,4 +1,5 @@
 /** The local cluster as a provider: machine, engine, registry, node. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Cluster, ClusterProvider, DownRequest, ImageSpec, Snapshots, StartRequest, UpRequest } from '#core'
 import { hasProgram } from '#kit/debian'
@@ -6,7 +7,7 @@ import { CLUSTER_LABEL, type ContainerInfo, docker, inspect, listByLabel, ROLE_L
 import { Failure } from '#kit/errors'
 import { cacheDir, machineDir, ownDir } from '#kit/paths'
 import { checksOf, readyMachine } from './doctor/catalogue.ts'
-import { mustAnswer, stopEngine } from './engine.ts'
+import { mustAnswer, mustAnswerForRemoval, stopEngine } from './engine.ts'
 import { type ClusterSettings, ensureCluster, findCluster, startCluster } from './k3s.ts'
 import { listAllLeft, listLeftOf } from './left.ts'
 import { takeLock } from './lock.ts'
@@ -78,7 +79,7 @@ function startRegistry({ images, progress, signal }: Pick<UpRequest, 'images' | 
 async function down({ name, all, progress }: DownRequest): Promise<string[]> {
   const removed: string[] = []
   const others: string[] = []
-  if (await mustAnswer()) {
+  if (await mustAnswerForRemoval(existsSync(join(ownDir(), name)), progress)) {
     removed.push(...(await progress.step(`Remove the cluster '${name}'`, () => removeCluster(name))))
     others.push(...(await listByLabel('container', CLUSTER_LABEL)))
     if (others.length === 0) removed.push(...(await removeRegistry({ withImages: all })), ...(all ? await removeImages() : []))

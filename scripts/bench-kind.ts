@@ -40,12 +40,11 @@ async function run({ progress, signal }: Invocation<unknown>): Promise<number> {
 
 async function measureOurs({ progress, signal }: Pick<Invocation<unknown>, 'progress' | 'signal'>): Promise<PlatformStart> {
   const { local } = stack.clusters
-  const request = { name: CLUSTER, progress, signal }
   const began = performance.now()
   try {
-    await bringUp(stack, { ...request, images: new Images({ progress, signal }) })
+    await bringUp(stack, { name: CLUSTER, images: new Images({ progress, signal }), progress, signal })
     return { name: 'holdfast', readyMs: Math.round(performance.now() - began), versions: [`Kubernetes ${local.kubernetes.pinned}`] }
   } finally {
-    await local.down({ ...request, all: false, signal: new AbortController().signal })
+    await local.down({ name: CLUSTER, all: false, progress })
   }
 }

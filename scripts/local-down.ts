@@ -14,10 +14,10 @@ await main<ClusterFlags & TimingsFlags & { readonly all?: boolean }>({
       '--all',
       'also snapshots, the image store, compiled programs, and the Docker Engine if local:up started it',
     ),
-  async run({ flags: { name, all = false, timings }, progress, signal }) {
+  async run({ flags: { name, all = false, timings }, progress }) {
     const started = performance.now()
     await using _lock = await stack.clusters.local.lock(name, 'local:down')
-    const removed = await stack.clusters.local.down({ name, all, progress, signal })
+    const removed = await stack.clusters.local.down({ name, all, progress })
     if (removed.length === 0) progress.say(`There is no cluster '${name}': nothing to remove`)
     for (const line of removed) progress.say(`Removed ${line}`)
     if (timings === 'json') process.stdout.write(timingsJson(progress, performance.now() - started))

@@ -69,11 +69,10 @@ function countOf(results: readonly KillResult[]): Counts {
 }
 
 async function comeBack({ progress, signal }: Invocation<Flags>): Promise<Counts> {
-  const cluster = { name: KILLS_CLUSTER, progress, signal }
   try {
-    await bringUp(stack, { ...cluster, images: new Images({ progress, signal }) })
+    await bringUp(stack, { name: KILLS_CLUSTER, images: new Images({ progress, signal }), progress, signal })
     return await runTestFolder('comeback', { env: { HOLDFAST_CLUSTER: KILLS_CLUSTER }, progress, signal })
   } finally {
-    await local.down({ ...cluster, all: false })
+    await local.down({ name: KILLS_CLUSTER, all: false, progress })
   }
 }

@@ -28,6 +28,6 @@ async function cutOff({ progress, signal }: Invocation<unknown>): Promise<Counts
     await using _engine = await pauseEngine()
     return await runTestFolder('offline', { env: { HOLDFAST_CLUSTER: CLUSTER }, progress, signal })
   } finally {
-    await local.down({ name: CLUSTER, all: false, progress, signal: new AbortController().signal })
+    await local.down({ name: CLUSTER, all: false, progress })
   }
 }

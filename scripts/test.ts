@@ -137,7 +137,7 @@ async function withStack({ progress, signal }: Invocation<Flags>, work: () => Pr
     await bringUp(stack, { name: CLUSTER, images: new Images({ progress, signal }), progress, signal })
     await work()
   } finally {
-    if (!wasThere) await local.down({ name: CLUSTER, all: false, progress, signal })
+    if (!wasThere) await local.down({ name: CLUSTER, all: false, progress })
   }
 }
 

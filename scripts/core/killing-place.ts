@@ -211,8 +211,7 @@ class Place implements KillingPlace {
 
   async remove(): Promise<void> {
     const { progress } = this.#options
-    const { signal } = new AbortController() // also after an interrupt
-    await this.#stack.clusters.local.down({ name: KILLS_CLUSTER, all: false, progress, signal })
+    await this.#stack.clusters.local.down({ name: KILLS_CLUSTER, all: false, progress })
     const made = (await listByLabel('image', IMAGES)).filter((image) => !this.#images.includes(image))
     if (made.length > 0) await docker(['rmi', '--force', ...made])
   }

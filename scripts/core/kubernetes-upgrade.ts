@@ -95,8 +95,7 @@ async function checkAbsent({ clusters }: Stack, { part, cluster }: KubernetesPla
 }
 
 function removedAtTheEnd({ clusters }: Stack, name: string, { progress }: Pick<Run, 'progress'>): AsyncDisposable {
-  const { signal } = new AbortController() // never aborts: after an interrupt it goes too
-  return { [Symbol.asyncDispose]: async () => void (await clusters.local.down({ name, all: false, progress, signal })) }
+  return { [Symbol.asyncDispose]: async () => void (await clusters.local.down({ name, all: false, progress })) }
 }
 
 /** The images of both versions come first: later nobody waits for them under load. */

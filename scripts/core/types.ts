@@ -167,7 +167,9 @@ export interface UpRequest extends Run, ClusterPlace {
 /** `images` for the registry beside it, should that be gone. */
 export type StartRequest = Pick<UpRequest, 'name' | 'images' | keyof Run>
 
-export interface DownRequest extends Run {
+/** Without a signal: what is to be removed is removed, also after an interrupt. */
+export interface DownRequest {
+  readonly progress: Progress
   readonly name: string
   /** Also the image store and what was started on the machine. */
   readonly all: boolean

@@ -13,8 +13,20 @@ export function isAlive(pid: number): boolean {
 /** Tells a process from a later one with the same number; `ended` where there is none. */
 export async function startTime(pid: number): Promise<string> {
   if (process.platform !== 'linux') return isAlive(pid) ? 'alive' : 'ended'
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  return stat?.slice(stat.lastIndexOf(')')).split(' ')[20] ?? 'ended'
+  return (await statOf(pid))?.fields[19] ?? 'ended'
+}
+
+/** The name of the program that runs under a number, cut at 15 letters; undefined where none does. Linux only. */
+export async function programOf(pid: number): Promise<string | undefined> {
+  return (await statOf(pid))?.program
+}
+
+/** Undefined also for one that has ended and that nobody has asked after: in a container without an init it stays for ever. */
+async function statOf(pid: number): Promise<{ program: string; fields: readonly string[] } | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  const [, program = '', rest = 'Z'] = /^\d+ \((.*)\) (.*)$/s.exec(stat) ?? [] // a name may have brackets
+  const fields = rest.trim().split(' ')
+  return fields[0] === 'Z' || fields[0] === 'X' ? undefined : { program, fields }
 }
 
 /**

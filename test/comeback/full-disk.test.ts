@@ -23,7 +23,7 @@ test.before(
   async ({ signal }) => {
     using progress = createProgress()
     const { local } = stack.clusters
-    await local.down({ name: clusterName, all: false, progress, signal })
+    await local.down({ name: clusterName, all: false, progress })
     const limited = ['--opt', 'type=tmpfs', '--opt', 'device=tmpfs', '--opt', `o=size=${SIZE}`]
     await docker(['volume', 'create', '--label', `${CLUSTER_LABEL}=${clusterName}`, ...limited, DATA])
     await bringUp(stack, { name: clusterName, images: new Images({ progress, signal }), progress, signal })

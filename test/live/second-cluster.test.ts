@@ -201,7 +201,7 @@ async function untilPhase(ref: ObjectRef, phase: string, signal: AbortSignal): P
 
 async function remove(): Promise<void> {
   using progress = createProgress()
-  await stack.clusters.local.down({ name: NAME, all: false, progress, signal: new AbortController().signal })
+  await stack.clusters.local.down({ name: NAME, all: false, progress })
   for (const type of ['container', 'volume', 'network'] as const) assert.equal(await listByLabel(type, `${CLUSTER_LABEL}=${NAME}`), [])
 }
 

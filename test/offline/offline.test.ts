@@ -2,8 +2,9 @@
 import { exec } from '#kit/exec'
 import { formatMs } from '#kit/progress'
 import { clusterName } from '../live/stack.ts'
+import { whyNotHere } from '../own-machine.ts'
 import { assert, suite } from '../suite.ts'
-import { type CutOff, openCutOff, whyNotHere } from './place.ts'
+import { type CutOff, openCutOff } from './place.ts'
 
 const CLUSTER = ['--name', clusterName]
 const PING = ['ping', '--loglevel', 'error', '--fetch-retries', '0', '--fetch-timeout', '10000']

@@ -1,47 +1,18 @@
-/**
- * A machine that is cut off: network, mounts and processes of its own, the programs and the data of this one. It has an engine of its own
- * on the data of the one that local:up started; whoever runs this has stopped that one.
- */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { type ExecOptions, type ExecResult, exec } from '#kit/exec'
-import { exitOf } from '#kit/group'
-import { root } from '#kit/paths'
+/** A machine that is cut off, with an engine of its own on the data of the one that local:up started; whoever runs this has stopped that one. */
+import type { ExecResult } from '#kit/exec'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
+import { type OwnMachine, openOwnMachine } from '../own-machine.ts'
 
-/** What must be there: all of Debian's own. */
-const PROGRAMS = ['/usr/bin/unshare', '/usr/bin/nsenter', '/usr/bin/setpriv', '/usr/sbin/ip']
 const ENGINE_TIMEOUT_MS = 60_000
 
-export interface CutOff extends AsyncDisposable {
-  /** Runs a program there. */
-  run(program: string, args: readonly string[], options?: ExecOptions): Promise<ExecResult>
+export interface CutOff extends OwnMachine {
   /** Runs one of our commands there, as its npm script does. */
   command(name: string, ...args: readonly string[]): Promise<ExecResult>
 }
 
-/** @returns why no such machine can be made here; undefined where it can. */
-export function whyNotHere(): string | undefined {
-  if (process.platform !== 'linux') return 'only Linux has network namespaces'
-  if (process.getuid?.() !== 0) return 'only root may make a network namespace'
-  const missing = PROGRAMS.filter((path) => !existsSync(path))
-  return missing.length === 0 ? undefined : `there is no ${missing.join(', ')}`
-}
-
 export async function openCutOff(signal: AbortSignal): Promise<CutOff> {
   await using begun = new AsyncDisposableStack()
-  // All that runs there ends with its first process, and that one with this process, however it ends.
-  const holder = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...NAMESPACES, 'sleep', 'infinity'], { stdio: 'ignore' })
-  const ended = exitOf(holder)
-  begun.defer(async () => {
-    holder.kill('SIGKILL')
-    await ended
-  })
-  const pid = await firstProcess(holder, signal)
-  const run: CutOff['run'] = (program, args, options = {}) =>
-    exec('nsenter', ['--target', pid, '--net', '--mount', '--pid', `--wd=${root}`, '--', program, ...args], { signal, ...options })
-  await run('ip', ['link', 'set', 'lo', 'up'])
-  await run('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']) // where the sockets of this machine's services are
+  const { run } = begun.use(await openOwnMachine(signal))
   begun.use(await startEngine(run, signal))
   const held = begun.move()
   const onLine = (line: string) => console.log(`    ${line}`)
@@ -53,7 +24,7 @@ export async function openCutOff(signal: AbortSignal): Promise<CutOff> {
 }
 
 /** Until disposal, which stops its containers in order. */
-async function startEngine(run: CutOff['run'], signal: AbortSignal): Promise<AsyncDisposable> {
+async function startEngine(run: OwnMachine['run'], signal: AbortSignal): Promise<AsyncDisposable> {
   let ended: unknown
   const engine = run('dockerd', []).catch((thrown) => (ended = thrown))
   const look = async () => {
@@ -68,17 +39,4 @@ async function startEngine(run: CutOff['run'], signal: AbortSignal): Promise<Asy
       await engine
     },
   }
-}
-
-const NAMESPACES = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
-
-/** The number, on this machine, of the process that is the first one there. */
-async function firstProcess(holder: ChildProcess, signal: AbortSignal): Promise<string> {
-  const look = async () => {
-    if (holder.exitCode !== null) return terminal(`unshare ended with exit code ${holder.exitCode}`)
-    const [child] = readFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`, 'utf8').split(' ')
-    const isThere = child && readFileSync(`/proc/${child}/comm`, 'utf8').trim() === 'sleep' // mounted by then
-    return isThere ? ready(child) : pending('not there')
-  }
-  return waitFor('a network namespace', look, { timeoutMs: 10_000, everyMs: 50, signal })
 }

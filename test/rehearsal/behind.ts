@@ -54,7 +54,7 @@ export function createBehind(options: BehindOptions): Behind & AsyncDisposable {
   let files: readonly NodeFile[] = []
   let ready: Promise<unknown> = Promise.resolve()
   const bringUp = async (nodes: number) => forgetRegistry(await provider(files).up({ ...request, nodes }))
-  const remove = async () => void (await provider().down({ name: NAME, all: false, progress, signal: new AbortController().signal }))
+  const remove = async () => void (await provider().down({ name: NAME, all: false, progress }))
   return {
     async create(cluster) {
       files = [{ target: WEBHOOK, content: webhookConfig(await options.tokens(cluster.name, await gateway())) }]

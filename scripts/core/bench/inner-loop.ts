@@ -219,7 +219,9 @@ const ANSWER_MS = 2_000
 const SYNC_TIMEOUT_MS = 30_000
 
 async function versionOf(cluster: Cluster): Promise<string> {
-  const response = await cluster.fetch('service', '/health', { signal: AbortSignal.timeout(ANSWER_MS) })
+  // A connection that is kept stays with its pod, also while that one drains.
+  const headers = { connection: 'close' }
+  const response = await cluster.fetch('service', '/health', { headers, signal: AbortSignal.timeout(ANSWER_MS) })
   const version = response.headers.get('x-version')
   await response.body?.cancel()
   if (version === null) throw new Failure({ what: 'Cannot measure', why: 'the service does not say its version' })

@@ -87,7 +87,7 @@ export async function runBench(stack: Stack, request: BenchRequest): Promise<Ben
     }
   } finally {
     // Also after Ctrl-C: who interrupts wants nothing left behind.
-    await local.down({ name: BENCH_CLUSTER, all: false, progress, signal: new AbortController().signal })
+    await local.down({ name: BENCH_CLUSTER, all: false, progress })
   }
   return { machine: machineClass(), results: await readBench(benchPath()), measured }
 }
