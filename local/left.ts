@@ -4,6 +4,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CLUSTER_LABEL, listByLabel, ROLE_LABEL } from '#kit/docker'
 import { cacheDir, machineDir, ownDir } from '#kit/paths'
+import { listPulled } from '#kit/pulled'
 import { listTemporary } from '#kit/temporary'
 import { engineRuns, ownEngine } from './engine.ts'
 import { engineTraces } from './firewall.ts'
@@ -25,7 +26,7 @@ export async function listLeftOf(cluster: string): Promise<string[]> {
 
 /** Of everything: also the registry, images, folders; an engine of ours, or the rules and bridges that one left when it ended. */
 export async function listAllLeft(): Promise<string[]> {
-  const ofEngine = (await engineRuns()) ? [labelled(CLUSTER_LABEL), labelled(ROLE_LABEL), engineOfOurs()] : [engineTraces()]
+  const ofEngine = (await engineRuns()) ? [labelled(CLUSTER_LABEL), labelled(ROLE_LABEL), pulled(), engineOfOurs()] : [engineTraces()]
   const own = [snapshotsDir(), join(ownDir(), 'reports')]
   const folders = [...own, cacheDir, machineDir].filter((each) => existsSync(each))
   const found = (await Promise.all([...ofEngine, temporary()])).flat()
@@ -36,6 +37,8 @@ async function engineOfOurs(): Promise<string[]> {
   const pid = await ownEngine()
   return pid === undefined ? [] : [`process dockerd (pid ${pid})`]
 }
+
+const pulled = async () => (await listPulled()).map((ref) => `image ${ref}`)
 
 async function labelled(label: string): Promise<string[]> {
   const found = await Promise.all(TYPES.map(async (type) => (await listByLabel(type, label)).map((name) => `${type} ${name}`)))

@@ -6,6 +6,7 @@ import { hasProgram } from '#kit/debian'
 import { CLUSTER_LABEL, type ContainerInfo, docker, inspect, listByLabel, ROLE_LABEL } from '#kit/docker'
 import { Failure } from '#kit/errors'
 import { cacheDir, machineDir, ownDir } from '#kit/paths'
+import { removePulled } from '#kit/pulled'
 import { checksOf, readyMachine } from './doctor/catalogue.ts'
 import { mustAnswer, mustAnswerForRemoval, stopEngine } from './engine.ts'
 import { type ClusterSettings, ensureCluster, findCluster, startCluster } from './k3s.ts'
@@ -123,8 +124,8 @@ function snapshotsOf(settings: ClusterSettings): Snapshots {
 }
 
 async function removeImages(): Promise<string[]> {
-  const images = await listByLabel('image', `${ROLE_LABEL}=image`)
-  if (images.length === 0) return []
-  await docker(['rmi', '--force', ...images])
-  return [`${images.length} images of ours in the engine`]
+  const built = await listByLabel('image', `${ROLE_LABEL}=image`)
+  if (built.length > 0) await docker(['rmi', '--force', ...built])
+  const removed = [...built, ...(await removePulled())]
+  return removed.length === 0 ? [] : [`${removed.length} images of ours in the engine`]
 }

@@ -147,6 +147,7 @@ function hostConfigOf({ privileges }: NodeConfig, { name, folders }: { name: str
     CgroupnsMode: 'private',
     Binds: Object.entries(folders).map(([key, folder]) => `${name}-${key}:${folder}:rw`),
     Tmpfs: { '/run': 'rw', '/var/run': 'rw' },
+    Init: false, // the engine may be told to give each container one; this one's first process is its own
     RestartPolicy: { Name: 'unless-stopped' },
     ...(privileges === 'privileged' ? { Privileged: true } : { ...UNPRIVILEGED, CapAdd: CAPABILITIES }),
   }

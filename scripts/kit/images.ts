@@ -14,6 +14,7 @@ import { createLimit, createOnce } from './limit.ts'
 import { isOffline } from './offline.ts'
 import { root } from './paths.ts'
 import type { Progress } from './progress.ts'
+import { pullImage } from './pulled.ts'
 import { askRegistry, MANIFEST_TYPES, urlOf } from './registry.ts'
 import { temporaryFolder } from './temporary.ts'
 
@@ -143,7 +144,7 @@ export class Images {
 
   async #pull(ref: string): Promise<LocalImage> {
     const { progress, signal } = this.#source
-    await progress.step(`Pull ${ref.split('@')[0]}`, () => docker(['pull', '--quiet', ref], { signal }))
+    await progress.step(`Pull ${ref.split('@')[0]}`, () => pullImage(ref, { signal }))
     if (!ref.includes('@')) progress.say(`  ${ref} is pinned by its tag only: its digest was not known when this version was written`)
     return { ref, way: 'pulled' }
   }

@@ -95,8 +95,8 @@ async function openRestore({ npm }: Bench): Promise<Bout> {
   return {
     async run() {
       await npm('local:stop')
-      const { ms } = await npm('local:restore', ['--from', SNAPSHOT])
-      return { values: { restore: [ms] } }
+      const { ms, stdout } = await npm('local:restore', ['--from', SNAPSHOT, ...TIMINGS])
+      return { values: { restore: [ms] }, steps: stepsOf(stdout) }
     },
     async [Symbol.asyncDispose]() {
       await npm('local:snapshot', ['--remove', SNAPSHOT])

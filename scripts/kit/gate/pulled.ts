@@ -3,6 +3,7 @@ import type { Digest } from '../../core/types.ts'
 import { docker } from '../docker.ts'
 import type { ExecResult } from '../exec.ts'
 import { whyNoRegistry } from '../hub.ts'
+import { pullImage } from '../pulled.ts'
 import { have } from './gate.ts'
 
 export interface PulledTool {
@@ -29,7 +30,7 @@ export async function runPulled({ ref, digest }: PulledTool, args: readonly stri
   const given = signal === undefined ? {} : { signal }
   await have(async () => {
     if ((await whyNoRegistry()) !== undefined) throw new Error('no container registry answers')
-    await docker(['pull', '--quiet', image], given)
+    await pullImage(image, given)
   }, signal)
   const volumes = [`${root}:/src:ro`, ...Object.entries(writes).map(([inside, outside]) => `${outside}:${inside}`)]
   const run = ['run', '--rm', '--network', network, ...volumes.flatMap((each) => ['--volume', each]), '--workdir', '/src', image]
