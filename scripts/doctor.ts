@@ -26,7 +26,10 @@ await main<Flags>({
     withJson(withName(command))
       .option('--only <names>', 'look at these alone, by the names that --list shows')
       .addOption(new Option('--list', 'show what is looked at, without looking').conflicts('fix'))
-      .option('--fix', 'mend what local:up would mend too: raise kernel limits, start the engine, install it where there is none (apt-get, as root); says what it does'),
+      .option(
+        '--fix',
+        'mend what local:up would mend too: raise kernel limits, start the engine, install it where there is none (apt-get, as root); says what it does',
+      ),
   async run({ flags, progress, signal }) {
     const checks = pickNamed(stack.clusters.local.checks(flags), namesIn(flags.only), 'look at')
     if (flags.list) return flags.json ? json(listChecks(checks).json) : print(listChecks(checks).text)
