@@ -1,9 +1,9 @@
 /** What is said of an image and signed: in-toto statements about one digest, kept with it in the registry. */
 import { messageOf } from '#kit/errors'
-import { attachArtifact, attachEnvelope, type Descriptor, type ImageRef, listReferrers, readAttached } from '#kit/registry'
+import { attachArtifact, attachEnvelope, type Descriptor, type ImageRef, listReferrers, type Repository, readAttached } from '#kit/registry'
 import { BUNDLE_MEDIA_TYPE, envelopeOf, type Signing } from '#kit/signing'
 import { type BuiltImage, shortDigest } from './history.ts'
-import type { Digest } from './types.ts'
+import type { Cluster, Digest } from './types.ts'
 
 /** https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md */
 export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1'
@@ -29,6 +29,11 @@ export function aboutImage({ name, digest }: BuiltImage): Pick<InToto, '_type' |
   return { _type: STATEMENT_TYPE, subject: [{ name, digest: { sha256: digest.slice('sha256:'.length) } }] }
 }
 
+/** Where the images of a cluster are pushed. On this machine tags move; in ECR none ever does. */
+export function repositoryAt({ registry, kind }: Pick<Cluster, 'registry' | 'kind'>, name: string): Repository {
+  return { registry, name, tagsMove: kind === 'k3s' }
+}
+
 /** An image in a registry, and who signs what is said of it. */
 export interface Attesting {
   readonly image: ImageRef
@@ -45,8 +50,10 @@ export async function attest({ image, signing }: Attesting, statement: InToto, a
     content,
     annotations: { 'dev.sigstore.bundle.content': 'dsse-envelope', [PREDICATE_ANNOTATION]: predicateType, ...annotations },
   })
-  // The policy-controller reads bundles of identities only; what a key has signed it looks for in the older place.
-  if (signing.publicKey() !== undefined) await attachEnvelope(image, { content: envelopeOf(content), predicateType })
+  // The policy-controller reads bundles of identities only; what a key has signed it looks for in the older place: a tag that every
+  // statement moves. Where none moves it is not asked.
+  const { tagsMove = true } = image
+  if (tagsMove && signing.publicKey() !== undefined) await attachEnvelope(image, { content: envelopeOf(content), predicateType })
   return digest as Digest
 }
 

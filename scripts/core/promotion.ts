@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { UserError } from '#kit/errors'
 import { digestOf } from '#kit/images'
 import { type ImageRef, readBlob } from '#kit/registry'
-import { attest, lacks, type PredicateName, readAttestations } from './attestation.ts'
+import { attest, lacks, type PredicateName, readAttestations, repositoryAt } from './attestation.ts'
 import { type Delivery, deliver, deliverAgain, type ReleasePart, releasePart } from './deliver.ts'
 import { sourceRevisionIn } from './delivery.ts'
 import { ENVIRONMENTS, type Environment, environmentBefore, parseEnvironment } from './environments.ts'
@@ -146,7 +146,7 @@ async function checkEvidence(stack: Stack, { from, to }: Promotion, { origin: { 
   if (required.length === 0)
     throw new UserError({ what, why: `no proof is required in ${from}`, next: `Name some in 'evidence' of holdfast.config.ts` })
   if (pointer?.subject !== digest) throw missing(required)
-  const image = { registry: cluster.registry, name: releasePart(stack).release.name }
+  const image = repositoryAt(cluster, releasePart(stack).release.name)
   if ((await digestOf(image.registry, image.name, digest)) === undefined) {
     const next = isOwn ? `Run npm run cloud:up -- --env ${from}` : 'Run npm run local:deploy'
     throw new UserError({ what, why: 'the registry does not have it any more', next })
@@ -222,7 +222,7 @@ export async function keepEvidence(stack: Stack, run: OpenRun, results: readonly
   const { sha: deploy = '' } = await remote.readDeploy()
   const proofs = await Promise.all(shown.results.map(async (result) => provenProof(result, await readFile(result.path, 'utf8'))))
   const made = statementOf({ environment, image: { name, digest }, proofs, deploy })
-  const image = { registry: cluster.registry, name, digest }
+  const image = { ...repositoryAt(cluster, name), digest }
   const statement = await attest({ image, signing: stack.signing }, made, { 'dev.holdfast.environment': environment })
   const pointer = JSON.stringify({ subject: digest, statement }, null, 2)
   const message = `Evidence for ${shortDigest(digest)} in ${environment}`

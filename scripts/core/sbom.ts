@@ -2,7 +2,7 @@
 import { UserError } from '#kit/errors'
 import type { ImageRef } from '#kit/registry'
 import { type SpdxDocument, type SpdxPackage, scanImage } from '#kit/syft'
-import { aboutImage, attest, lacks, PREDICATES, readAttestations } from './attestation.ts'
+import { aboutImage, attest, lacks, PREDICATES, readAttestations, repositoryAt } from './attestation.ts'
 import { releasePart } from './deliver.ts'
 import type { Environment } from './environments.ts'
 import { digestIn } from './gitops.ts'
@@ -25,7 +25,7 @@ export async function imageIn(stack: Stack, { name, environment }: { name: strin
   const part = releasePart(stack)
   const digest = digestIn(files, { part: part.name, environment })
   if (digest === undefined) throw new UserError({ what, why: `${environment} runs nothing`, next: `Run npm run promote -- ${environment}` })
-  return { registry: cluster.registry, name: part.release.name, digest }
+  return { ...repositoryAt(cluster, part.release.name), digest }
 }
 
 /**

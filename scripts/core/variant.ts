@@ -2,6 +2,7 @@
 import { Failure } from '#kit/errors'
 import type { ImageRef } from '#kit/registry'
 import { type ImageConfig, pushVariant } from '#kit/variant'
+import { repositoryAt } from './attestation.ts'
 import type { Environment } from './environments.ts'
 import type { Context } from './scenario.ts'
 import type { Digest } from './types.ts'
@@ -18,7 +19,7 @@ export type RunningImage = ImageRef & { readonly digest: Digest }
 export async function imageRunning({ cluster }: Pick<Context, 'cluster'>, environment: Environment): Promise<RunningImage> {
   const [repository = '', digest] = imageOf(await cluster.kube.get(workloadIn(environment)))?.split('@') ?? []
   if (digest === undefined) throw new Failure({ what: 'Cannot make a variant of an image', why: `${environment} runs none by digest` })
-  return { registry: cluster.registry, name: repository.slice(repository.indexOf('/') + 1), digest: digest as Digest }
+  return { ...repositoryAt(cluster, repository.slice(repository.indexOf('/') + 1)), digest: digest as Digest }
 }
 
 /** Puts a variant of it into the registry. A tag moves with each proof; in ECR none ever does, and a variant is kept without one. */
@@ -27,8 +28,9 @@ export async function storeVariant(
   environment: Environment,
   { name, change }: Variant,
 ): Promise<Digest> {
-  const tag = context.cluster.kind === 'k3s' ? `proof-${name.replaceAll(' ', '-')}` : undefined
-  return (await pushVariant(await imageRunning(context, environment), tag, change)) as Digest
+  const image = await imageRunning(context, environment)
+  const tag = image.tagsMove ? `proof-${name.replaceAll(' ', '-')}` : undefined
+  return (await pushVariant(image, tag, change)) as Digest
 }
 
 /** A version of its own, that does nothing else. The same mark makes the same version again. */

@@ -8,6 +8,8 @@ export interface Repository {
   readonly registry: string
   /** Path, such as `holdfast/service`. */
   readonly name: string
+  /** Whether a tag that is there can come to name something else. @default true */
+  readonly tagsMove?: boolean
 }
 
 export interface ImageRef extends Repository {
@@ -45,15 +47,19 @@ export const digestOfText = (content: string) => `sha256:${sha256(content)}`
 export const urlOf = ({ registry, name }: Repository) => `http://${registry}/v2/${name}`
 
 /** @throws Failure for any answer but a success and those accepted, and where nobody answers; `what` says what could not be done. */
-export async function askRegistry(what: string, url: string, init: RequestInit & { readonly accept?: number } = {}): Promise<Response> {
-  const { accept, ...request } = init
+export async function askRegistry(what: string, url: string, init: Asking = {}): Promise<Response> {
+  const { accept = [], ...request } = init
   const response = await fetch(url, request).catch((thrown) => {
     request.signal?.throwIfAborted()
     const why = `the registry at ${new URL(url).host} does not answer: ${messageOf((thrown as Error).cause ?? thrown)}`
     throw new Failure({ what, why }, thrown)
   })
-  if (response.ok || response.status === accept) return response
+  if (response.ok || [accept].flat().includes(response.status)) return response
   throw new Failure({ what, why: `${request.method ?? 'GET'} ${new URL(url).pathname} answered ${response.status}` })
+}
+
+interface Asking extends RequestInit {
+  readonly accept?: number | readonly number[]
 }
 
 /** Puts a text into a repository as a blob. @returns its digest. */
@@ -152,16 +158,16 @@ async function describe(what: string, image: ImageRef): Promise<Descriptor> {
   return { mediaType: found.headers.get('content-type') ?? OCI_MANIFEST, digest: image.digest, size }
 }
 
-interface ManifestPut {
+interface ManifestPut extends Pick<Asking, 'accept'> {
   readonly reference: string
   readonly type: string
   readonly body: string
 }
 
 /** Puts a manifest under a tag or its digest. */
-export async function putManifest(what: string, repository: Repository, { reference, type, body }: ManifestPut): Promise<Response> {
+export async function putManifest(what: string, repository: Repository, { reference, type, ...more }: ManifestPut): Promise<Response> {
   const url = `${urlOf(repository)}/manifests/${reference}`
-  return askRegistry(what, url, { method: 'PUT', headers: { 'content-type': type }, body })
+  return askRegistry(what, url, { method: 'PUT', headers: { 'content-type': type }, ...more })
 }
 
 /** https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema */
@@ -172,14 +178,24 @@ async function readFallback(what: string, image: ImageRef): Promise<Index> {
   return answer.ok ? indexIn(answer) : { manifests: [] }
 }
 
-/** Lists a referrer under the fallback tag, unless the registry that took its manifest said that it does so itself. */
+/** As registries refuse a tag that is there, and is not to move: ECR by 400, Harbor by 412, others by 409. */
+const REFUSED = [400, 409, 412]
+
+/**
+ * Lists a referrer under the fallback tag, unless the registry that took its manifest said that it does so itself.
+ * @throws Failure where that tag would have to move, and the registry does not let it
+ */
 export async function addReferrer(image: ImageRef, referrer: Descriptor, took: Response): Promise<void> {
   if (took.headers.has('oci-subject')) return
   const what = `Cannot attach a statement to ${image.name}`
   const { manifests } = await readFallback(what, image)
   if (manifests.some(({ digest }) => digest === referrer.digest)) return
   const body = JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [...manifests, referrer] })
-  await putManifest(what, image, { reference: fallbackTag(image), type: OCI_INDEX, body })
+  const reference = fallbackTag(image)
+  const { ok } = await putManifest(what, image, { reference, type: OCI_INDEX, body, accept: manifests.length === 0 ? [] : REFUSED })
+  if (ok) return
+  const why = `the registry at ${image.registry} does not list referrers, and does not let the tag '${reference}' move, which would`
+  throw new Failure({ what, why, next: "Let tags that begin with 'sha256-' move there, or use a registry of OCI 1.1" })
 }
 
 // ── As cosign did before there were referrers ───────────────────────────────────────────────────────────────────────
