@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Run } from '../core/types.ts'
 import { UserError } from './errors.ts'
 import { exec } from './exec.ts'
-import { temporaryFolder } from './temporary.ts'
+import { roomyFolder } from './temporary.ts'
 
 /** Whether a program is on the PATH. */
 export async function hasProgram(name: string): Promise<boolean> {
@@ -33,7 +33,7 @@ export async function debootstrap(suite: string, target: string, run: Run): Prom
     if (!(await hasProgram('apt-get'))) throw cannotBuild('debootstrap is not installed and this system has no apt-get')
     await aptInstall(['debootstrap'], run)
   }
-  await using folder = await temporaryFolder('debian')
+  await using folder = await roomyFolder('debian')
   const { path } = folder
   await exec('debootstrap', ['--variant=minbase', suite, path], { signal: run.signal })
   await rm(join(path, 'var', 'cache', 'apt', 'archives'), { recursive: true, force: true })

@@ -16,7 +16,7 @@ import { root } from './paths.ts'
 import type { Progress } from './progress.ts'
 import { pullImage } from './pulled.ts'
 import { askRegistry, MANIFEST_TYPES, urlOf } from './registry.ts'
-import { temporaryFolder } from './temporary.ts'
+import { roomyFolder } from './temporary.ts'
 
 export interface ImageSource {
   readonly progress: Progress
@@ -168,7 +168,7 @@ export class Images {
     const { progress, signal } = this.#source
     const { base, dockerfile = 'Dockerfile' } = spec.build
     await progress.step(`Build ${spec.name}`, async (note) => {
-      await using folder = await temporaryFolder('image')
+      await using folder = await roomyFolder('image')
       const { path: context } = folder
       const [below] = await Promise.all([base === undefined ? undefined : this.local(base), this.#layContext(spec, { context, note })])
       note('docker build')

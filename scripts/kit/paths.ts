@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 /** The project's root. */
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
-/** Compiled programs, shared by every clone on this machine; safe to delete. */
+/** Compiled programs and large folders for a while, shared by every clone on this machine; safe to delete. */
 export const cacheDir = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'holdfast')
 
 /** What is known about this machine (the engine we started, locks), shared by every clone. */

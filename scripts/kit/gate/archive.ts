@@ -7,7 +7,7 @@ import { exec } from '../exec.ts'
 import { Images } from '../images.ts'
 import { createOnce } from '../limit.ts'
 import type { Progress } from '../progress.ts'
-import { temporaryFolder } from '../temporary.ts'
+import { roomyFolder } from '../temporary.ts'
 import { have } from './gate.ts'
 
 export interface ImageArchive {
@@ -33,7 +33,7 @@ const silent: Progress = {
 export function savedImage(spec: ImageSpec): ObtainImage {
   const once = createOnce<string>()
   return async (signal = new AbortController().signal) => {
-    const { path: folder, [Symbol.asyncDispose]: dispose } = await temporaryFolder('image')
+    const { path: folder, [Symbol.asyncDispose]: dispose } = await roomyFolder('image')
     try {
       await have(() => docker(['version', '--format', '{{.Server.Version}}'], { signal }), signal)
       const ref = await once('ref', async () => (await new Images({ progress: silent, signal }).local(spec)).ref)
