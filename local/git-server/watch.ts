@@ -143,7 +143,7 @@ function watchOne(path: string, wake: () => void): Disposable {
     return { [Symbol.dispose]: () => watcher.close() }
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return { [Symbol.dispose]: () => {} }
-    const next = 'Run npm run doctor -- --only inotify'
+    const next = 'Run npm run doctor -- --only inotify-instances,inotify-watches'
     throw new Failure({ what: `Cannot watch '${path}'`, why: messageOf(thrown), next }, thrown)
   }
 }

@@ -2,7 +2,10 @@
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { behindFailure, type Examined, examine, type Finding, unknown } from '#core'
+import { readTexts } from '#kit/files'
 import { whyNoRegistry } from '#kit/hub'
+import { root } from '#kit/paths'
+import { namesIn } from '#kit/pick'
 import { checksOf, ENTRIES } from '../../local/doctor/catalogue.ts'
 import { bind, type Entry } from '../../local/doctor/entry.ts'
 import { createFacts } from '../../local/doctor/facts.ts'
@@ -130,6 +133,16 @@ test(
   },
   LONG,
 )
+
+test('whoever is sent to the doctor is sent to entries that there are', async () => {
+  const texts = await readTexts(root, (path) => /\.(ts|mjs|md)$/.test(path))
+  const sent = texts.flatMap(({ text }) => [...text.matchAll(/npm run doctor -- --only ([a-z][\w,-]*)/g)].map(([, names = '']) => names))
+  assert.ok(sent.length > 1, `only ${sent.length} found`)
+  assert.equal(
+    [...new Set(sent.flatMap(namesIn))].filter((name) => !ENTRIES.some((entry) => entry.name === name)),
+    [],
+  )
+})
 
 // ── What entries are judged by ──────────────────────────────────────────────────────────────────────────────────────
 
