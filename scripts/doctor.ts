@@ -2,7 +2,7 @@
 
 import { styleText } from 'node:util'
 import { Option } from 'commander'
-import { examine, examinedJson, isBad, listChecks, mend, renderExamined } from '#core'
+import { examine, examinedJson, isBad, listChecks, machineChecks, mend, renderExamined } from '#core'
 import { type ClusterFlags, type JsonFlags, withJson, withName } from '#kit/flags'
 import { main } from '#kit/main'
 import { namesIn, pickNamed } from '#kit/pick'
@@ -31,7 +31,7 @@ await main<Flags>({
         'mend what local:up would mend too: raise kernel limits, start the engine, install it where there is none (apt-get, as root); says what it does',
       ),
   async run({ flags, progress, signal }) {
-    const checks = pickNamed(stack.clusters.local.checks(flags), namesIn(flags.only), 'look at')
+    const checks = pickNamed(machineChecks(stack, flags), namesIn(flags.only), 'look at')
     if (flags.list) return flags.json ? json(listChecks(checks).json) : print(listChecks(checks).text)
     const before = await examine(checks, { signal })
     const after = flags.fix ? await mend(before, { progress, signal }) : before

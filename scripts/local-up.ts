@@ -1,6 +1,6 @@
 /** `npm run local:up`: the whole platform from the working tree. */
 
-import { bringUp, explainFailure, upSummary } from '#core'
+import { bringUp, explainFailure, machineChecks, upSummary } from '#core'
 import { type UpFlags, withUp } from '#kit/flags'
 import { Images } from '#kit/images'
 import { main } from '#kit/main'
@@ -13,7 +13,7 @@ await main<UpFlags>({
   summary: 'Brings the platform up on this machine from the working tree; run again, it repairs and syncs what is there.',
   example: 'npm run local:up -- --name demo --ports-from 17440',
   declare: withUp,
-  explain: (message, flags) => explainFailure(stack.clusters.local.checks(flags), message),
+  explain: (message, flags) => explainFailure(machineChecks(stack, flags), message),
   async run({ flags, progress, signal }) {
     const started = performance.now()
     const { offline = false } = flags

@@ -1,7 +1,9 @@
 /** All entries about the machine below a local cluster, and those of them without which nothing is begun. */
-import { type Check, type ClusterPlace, insist, type Run } from '#core'
+import { type Check, type ClusterPlace, type ImageSpec, insist, type Run } from '#core'
+import { imageOf, NODE_IMAGES } from '../node/image.ts'
 import { containerName } from '../node-container.ts'
 import { DEFAULT_CLUSTER } from '../ports.ts'
+import { registryImage } from '../registry/image.ts'
 import { clock, credentials, engine, engineAddress, engineVersion, snapDocker } from './engine.ts'
 import { bind, type Entry } from './entry.ts'
 import { createFacts } from './facts.ts'
@@ -27,10 +29,20 @@ const ASK_MS = 4_000
 /** A machine that is busy is no reason to refuse to begin. */
 const PATIENT = { askMs: 10_000, limitMs: 12_000 }
 
-/** The catalogue for this machine. */
-export function checksOf(place: ClusterPlace): readonly Check[] {
-  const facts = createFacts({ place, askMs: ASK_MS })
+/** The catalogue for this machine, and a cluster with these images. */
+export function checksOf(place: ClusterPlace, images: readonly ImageSpec[]): readonly Check[] {
+  const registries = registriesOf([...images, imageOf(NODE_IMAGES), registryImage])
+  const facts = createFacts({ place, askMs: ASK_MS, registries })
   return ENTRIES.map((entry) => bind(entry, facts))
+}
+
+/** Where they, and what they are built upon, are pulled from. */
+export function registriesOf(images: readonly ImageSpec[]): string[] {
+  const hostsOf = ({ upstream, build }: ImageSpec): string[] => [
+    ...(upstream === undefined ? [] : [upstream.ref.slice(0, upstream.ref.indexOf('/'))]),
+    ...(build?.base === undefined ? [] : hostsOf(build.base)),
+  ]
+  return [...new Set(images.flatMap(hostsOf))].toSorted()
 }
 
 /**

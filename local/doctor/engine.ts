@@ -2,16 +2,21 @@
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { bad, fine, unknown, warn } from '#core'
+import { bad, type Finding, fine, unknown, warn } from '#core'
+import type { ClockReading } from '#kit/hub'
 import { type EngineAnswer, type EngineServer, engineAdvice, ensureEngine, givenHost, isDown, isOursToStart } from '../engine.ts'
 import type { Entry } from './entry.ts'
-import { NO_ENGINE } from './facts.ts'
+import { type Facts, NO_ENGINE } from './facts.ts'
 import { isAtLeast } from './numbers.ts'
 
 const OLDEST_ENGINE = '20.10'
 /** Bounds of proofs are summed in tenths of a second, of times that both clocks give. */
 const SKEW_MS = 500
 const FAR_SKEW_MS = 5_000
+/** Of the machine against the world. AWS refuses what was signed five minutes off, and apt lists of tomorrow. */
+const LATE_MS = 30_000
+const FAR_LATE_MS = 300_000
+const SET_CLOCK = 'Set this machine’s clock, and let it be kept: sudo timedatectl set-ntp true'
 
 interface EngineRaw {
   readonly answer: EngineAnswer
@@ -96,33 +101,54 @@ export const snapDocker: Entry<SnapRaw> = {
 }
 
 interface ClockRaw {
-  readonly beforeMs: number
-  readonly afterMs: number
-  /** As the engine writes it: RFC 3339. */
-  readonly engineTime: string
+  /** As the engine writes it: RFC 3339. Undefined where none answers. */
+  readonly engine: ClockReading | undefined
+  /** As the registries write it: HTTP's, to the second. */
+  readonly registries: readonly ClockReading[]
+}
+
+/** It was read at some moment between the two: only what lies outside is known to be skew. @param spanMs how long the time told goes on */
+function skewOf({ beforeMs, afterMs, time }: ClockReading, spanMs = 0): number {
+  const toldMs = Date.parse(time)
+  return Math.max(0, beforeMs - toldMs - spanMs, toldMs - afterMs)
+}
+
+/** On Linux machine and engine have one clock, which can be wrong all the same. Registries of many owners are not wrong together. */
+function judgeMachine(registries: readonly ClockReading[]): Finding | undefined {
+  const told = registries.map((each) => skewOf(each, 1_000)).filter((each) => !Number.isNaN(each))
+  const skewMs = told.length === 0 ? 0 : Math.min(...told)
+  if (skewMs <= LATE_MS) return undefined
+  return (skewMs > FAR_LATE_MS ? bad : warn)(`${Math.round(skewMs / 1_000)} s from that of the registries`, SET_CLOCK)
 }
 
 export const clock: Entry<ClockRaw> = {
   name: 'clock',
-  minimum: `engine and machine within ${SKEW_MS} ms`,
-  why: 'Proofs compare times of both, and certificates made by one are not yet valid for the other',
+  minimum: `engine within ${SKEW_MS} ms, world within ${LATE_MS / 1_000} s`,
+  why: 'Proofs compare times of engine and machine, and what is signed or certified by a wrong clock is not valid elsewhere',
   fix: 'Restart the engine, whose virtual machine lost the time while this machine slept',
   symptoms: /certificate has expired or is not yet valid|CERT_NOT_YET_VALID|tls: .*not yet valid/i,
   async read(facts) {
-    await facts.info() // an engine that does not answer has no time
-    const beforeMs = Date.now()
-    const engineTime = await facts.run('docker', ['info', '--format', '{{.SystemTime}}'])
-    return { beforeMs, afterMs: Date.now(), engineTime: engineTime.trim() }
+    const [engine, registries] = await Promise.all([readEngineClock(facts), facts.registries()])
+    return { engine, registries: registries.flatMap((each) => each.clock ?? []) }
   },
-  judge({ beforeMs, afterMs, engineTime }) {
-    const engineMs = Date.parse(engineTime)
-    if (Number.isNaN(engineMs)) return unknown(`the engine says that it is '${engineTime}'`)
-    // It was read at some moment between the two: only what lies outside is known to be skew.
-    const skewMs = Math.max(0, beforeMs - engineMs, engineMs - afterMs)
-    const found = skewMs === 0 ? `the same within ${afterMs - beforeMs} ms` : `${skewMs} ms apart`
-    if (skewMs > FAR_SKEW_MS) return bad(found)
-    return skewMs > SKEW_MS ? warn(found) : fine(found)
-  },
+  judge: ({ engine, registries }) => judgeMachine(registries) ?? judgeEngine(engine),
+}
+
+async function readEngineClock(facts: Facts): Promise<ClockReading | undefined> {
+  if (!(await facts.engine()).running) return undefined
+  await facts.info() // asked before by others: what is measured here is one short answer
+  const beforeMs = Date.now()
+  const time = await facts.run('docker', ['info', '--format', '{{.SystemTime}}'])
+  return { beforeMs, afterMs: Date.now(), time: time.trim() }
+}
+
+function judgeEngine(engine: ClockReading | undefined): Finding {
+  if (engine === undefined) return unknown(NO_ENGINE)
+  const skewMs = skewOf(engine)
+  if (Number.isNaN(skewMs)) return unknown(`the engine says that it is '${engine.time}'`)
+  const found = skewMs === 0 ? `the same within ${engine.afterMs - engine.beforeMs} ms` : `${skewMs} ms apart`
+  if (skewMs > FAR_SKEW_MS) return bad(found)
+  return skewMs > SKEW_MS ? warn(found) : fine(found)
 }
 
 interface CredentialsRaw {

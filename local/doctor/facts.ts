@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path'
 import type { ClusterPlace } from '#core'
 import { inspect, ROLE_LABEL } from '#kit/docker'
 import { exec } from '#kit/exec'
-import { whyNoRegistry } from '#kit/hub'
+import { DOCKER_HUB, type Reach, reachRegistries } from '#kit/hub'
 import { type EngineAnswer, engineAnswer } from '../engine.ts'
 import { IMAGE_VOLUME } from '../registry/registry.ts'
 
@@ -47,7 +47,9 @@ export interface Facts {
   nodes(): Promise<readonly string[]>
   /** Whether the engine's containers run on the kernel that this process sees: then its files and limits are the engine's too. */
   sharesKernel(): Promise<boolean>
-  /** Why no container registry answers; undefined where one does. */
+  /** Docker Hub, and the others that images come from. */
+  registries(): Promise<readonly Reach[]>
+  /** Why Docker Hub does not answer, without which images are built; undefined where it does. */
   whyNoRegistry(): Promise<string | undefined>
   /** Whether there is an image store of an earlier run, so that perhaps nothing has to be pulled or built. */
   hasImages(): Promise<boolean>
@@ -57,8 +59,16 @@ export interface Facts {
 
 export const NO_ENGINE = 'no engine answers'
 
-/** This machine. @param askMs what a program gets by itself */
-export function createFacts({ place, askMs }: { place: ClusterPlace; askMs: number }): Facts {
+export interface FactsOptions {
+  readonly place: ClusterPlace
+  /** What a program gets by itself. */
+  readonly askMs: number
+  /** Hosts that images come from beside Docker Hub. @default none */
+  readonly registries?: readonly string[]
+}
+
+/** This machine. */
+export function createFacts({ place, askMs, registries: hosts = [] }: FactsOptions): Facts {
   const known = new Map<string, Promise<unknown>>()
   const once = <T>(key: string, ask: () => Promise<T>): Promise<T> => {
     const asked = (known.get(key) as Promise<T> | undefined) ?? ask()
@@ -69,6 +79,7 @@ export function createFacts({ place, askMs }: { place: ClusterPlace; askMs: numb
   const engine = () => once('engine', () => engineAnswer(askMs))
   const askInfo = async () => JSON.parse(await run('docker', ['info', '--format', '{{json .}}'])) as EngineInfo
   const info = () => once('info', async () => ((await engine()).running ? askInfo() : Promise.reject(new Error(NO_ENGINE))))
+  const registries = () => once('registries', () => reachRegistries([...new Set([DOCKER_HUB, ...hosts])]))
   const nodes = () => run('docker', ['ps', '--filter', `label=${ROLE_LABEL}=node`, '--format', '{{.Names}}'])
   return {
     place,
@@ -87,7 +98,8 @@ export function createFacts({ place, askMs }: { place: ClusterPlace; askMs: numb
         ),
       ),
     sharesKernel: async () => (await info()).KernelVersion === release(),
-    whyNoRegistry: () => once('registry', () => whyNoRegistry()),
+    registries,
+    whyNoRegistry: async () => (await registries()).find(({ host }) => host === DOCKER_HUB)?.why,
     hasImages: () => once('images', async () => (await engine()).running && (await inspect('volume', IMAGE_VOLUME)) !== undefined),
     forget: () => known.clear(),
   }

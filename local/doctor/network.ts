@@ -2,10 +2,11 @@
 import { X509Certificate } from 'node:crypto'
 import { bad, type Finding, fine, unknown, warn } from '#core'
 import { type ContainerInfo, inspect } from '#kit/docker'
-import { pullsLeft } from '#kit/hub'
+import { DOCKER_HUB, pullsLeft, type Reach } from '#kit/hub'
 import { portsOf } from '../config.ts'
 import { CA_VARIABLES, containerName, networkName } from '../node-container.ts'
 import { type TakenPort, takenPorts } from '../ports.ts'
+import { REGISTRY_CONTAINER, registryPort } from '../registry/registry.ts'
 import type { Entry } from './entry.ts'
 import { type EngineInfo, type Facts, NO_ENGINE } from './facts.ts'
 import { holds, isHalf, overlaps, type Route, routesIn, type Subnet, split, subnetOf } from './subnets.ts'
@@ -16,26 +17,42 @@ interface PortsRaw {
   /** Whether the cluster's own node holds them. */
   readonly isOwn: boolean
   readonly taken: readonly TakenPort[]
+  /** The port of our registry, where that does not run and somebody else holds it. */
+  readonly ofRegistry: TakenPort | undefined
 }
+
+const FREE_BLOCK = 'Stop what holds them, or choose another block with npm run local:up -- --ports-from <port>'
+const FREE_REGISTRY = `Stop what holds the registry’s, or let it be made anew at another, with its images: docker rm ${REGISTRY_CONTAINER}`
 
 export const ports: Entry<PortsRaw> = {
   name: 'ports',
-  minimum: 'the cluster’s block, free or its own',
+  minimum: 'the cluster’s and the registry’s, free or own',
   why: 'A cluster’s addresses stay the same for its life, so that they can be remembered: it takes no other ports by itself',
-  fix: 'Stop what holds them, or choose another block with npm run local:up -- --ports-from <port>',
+  fix: FREE_BLOCK,
   symptoms: /port is already allocated|127\.0\.0\.1:\d+: bind: address already in use|EADDRINUSE.*127\.0\.0\.1/i,
   async read({ place, engine }) {
-    const found = (await engine()).running ? await inspect<ContainerInfo>('container', containerName(place.name)) : undefined
+    const { running } = await engine()
+    const found = running ? await inspect<ContainerInfo>('container', containerName(place.name)) : undefined
+    const ofRegistry = running ? await takenFromRegistry() : undefined
     const block = await portsOf(place, found)
     const numbers = block.map(({ host }) => host)
     const isOwn = found?.State.Running === true
-    return { first: Math.min(...numbers), last: Math.max(...numbers), isOwn, taken: isOwn ? [] : await takenPorts(block) }
+    return { first: Math.min(...numbers), last: Math.max(...numbers), isOwn, taken: isOwn ? [] : await takenPorts(block), ofRegistry }
   },
-  judge({ first, last, isOwn, taken }) {
+  judge({ first, last, isOwn, taken, ofRegistry }) {
     const block = `${first} to ${last}`
-    if (taken.length > 0) return bad(taken.map(({ port, holder }) => `${port} held by ${holder}`).join(', '))
+    const held = [...taken, ...(ofRegistry === undefined ? [] : [ofRegistry])].map(({ port, holder }) => `${port} held by ${holder}`)
+    if (ofRegistry !== undefined) return bad(held.join(', '), [...(taken.length > 0 ? [FREE_BLOCK] : []), FREE_REGISTRY].join('. '))
+    if (taken.length > 0) return bad(held.join(', '))
     return fine(isOwn ? `${block}, held by the cluster` : `${block} free`)
   },
+}
+
+/** Its port was chosen when it was made: one that is yet to be made takes what is free. */
+async function takenFromRegistry(): Promise<TakenPort | undefined> {
+  const own = await registryPort()
+  if (own === undefined || own.isRunning) return undefined
+  return (await takenPorts([{ host: own.port, container: own.port }]))[0]
 }
 
 interface SubnetsRaw {
@@ -228,8 +245,7 @@ function isCertificate(pem: string): boolean {
 }
 
 interface RegistryRaw {
-  /** Undefined where one answers. */
-  readonly why: string | undefined
+  readonly registries: readonly Reach[]
   /** As Docker Hub writes it: `76;w=21600`, what is left in so many seconds. Undefined where it does not say. */
   readonly remaining: string | undefined
   /** Whether the images are there already. */
@@ -243,24 +259,35 @@ const PULLS_MS = 1_500
 
 export const registry: Entry<RegistryRaw> = {
   name: 'registry',
-  minimum: `one that answers, ${FEW_PULLS} pulls left`,
-  why: 'Where none answers, images are built from source, which takes half an hour the first time; where its limit is used up, pulls fail',
-  fix: 'Nothing, where building is well; else let this machine and the engine reach registry-1.docker.io, quay.io and registry.k8s.io',
+  minimum: `those of the images answer, ${FEW_PULLS} pulls left`,
+  why: 'Without Docker Hub images are built from source, which takes half an hour the first time; with it all are pulled, each from its own',
+  fix: 'Nothing, where building is well; else let this machine and the engine reach the registries, Docker Hub as registry-1.docker.io',
   symptoms: /toomanyrequests|pull rate limit|registry-1\.docker\.io.*(timeout|no such host|refused|429)/i,
   read: async (facts) => {
-    const why = await facts.whyNoRegistry()
+    const registries = await facts.registries()
     return {
-      why,
-      remaining: why === undefined ? await pullsLeft(PULLS_MS).catch(() => undefined) : undefined,
+      registries,
+      remaining: hubOf(registries)?.why === undefined ? await pullsLeft(PULLS_MS).catch(() => undefined) : undefined,
       hasImages: await facts.hasImages(),
     }
   },
-  judge({ why, remaining, hasImages }) {
-    if (why !== undefined) return warn(`none answers: ${why}`)
-    if (remaining === undefined) return fine('Docker Hub answers, and names no limit')
-    const left = Number.parseInt(remaining, 10)
-    const found = `Docker Hub answers, ${left} pulls left`
-    if (left >= FEW_PULLS) return fine(found)
-    return (left === 0 && !hasImages ? bad : warn)(found, 'Run: docker login, wait some hours, or use npm run local:up -- --images build')
+  judge({ registries, remaining, hasImages }) {
+    const away = registries.filter(({ why }) => why !== undefined)
+    const told = away.map(({ host, why }) => `${host} (${why})`).join(', ')
+    if (away.length === registries.length) return warn(`none answers: ${told}`)
+    if (hubOf(away) !== undefined) return warn(`not reached: ${told}`)
+    if (away.length > 0) return (hasImages ? warn : bad)(`not reached: ${told}`, REACH_ALL)
+    return judgePulls({ remaining, hasImages })
   },
+}
+
+const hubOf = (registries: readonly Reach[]) => registries.find(({ host }) => host === DOCKER_HUB)
+const REACH_ALL = 'Let this machine and the engine reach them too, or use npm run local:up -- --images build'
+
+function judgePulls({ remaining, hasImages }: Pick<RegistryRaw, 'remaining' | 'hasImages'>): Finding {
+  if (remaining === undefined) return fine('all answer, and Docker Hub names no limit')
+  const left = Number.parseInt(remaining, 10)
+  const found = `all answer, ${left} pulls left at Docker Hub`
+  if (left >= FEW_PULLS) return fine(found)
+  return (left === 0 && !hasImages ? bad : warn)(found, 'Run: docker login, wait some hours, or use npm run local:up -- --images build')
 }

@@ -78,7 +78,12 @@ async function createRegistry(images: Images): Promise<void> {
 
 /** Host and port on this machine. */
 export async function registryAddress(): Promise<string> {
+  return `127.0.0.1:${(await registryPort())?.port}`
+}
+
+/** The port on this machine that it was given when it was made, and whether it holds it now; undefined where there is no registry. */
+export async function registryPort(): Promise<{ readonly port: number; readonly isRunning: boolean } | undefined> {
   const info = await inspect<ContainerInfo>('container', REGISTRY_CONTAINER)
   const port = info?.HostConfig.PortBindings?.['5000/tcp']?.[0]?.HostPort
-  return `127.0.0.1:${port}`
+  return info === undefined || port === undefined ? undefined : { port: Number(port), isRunning: info.State.Running }
 }

@@ -5,6 +5,7 @@ import { tagImage } from '#kit/registry'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import { refresh } from './delivery.ts'
 import { applyAll, applyEarly, runsPods, waitForKinds } from './direct.ts'
+import type { Check } from './doctor.ts'
 import { ENVIRONMENTS, type Environment, FIRST_ENVIRONMENT, nameIn } from './environments.ts'
 import {
   ARGOCD_NAMESPACE,
@@ -24,7 +25,7 @@ import { type DeployFacts, withFacts } from './history.ts'
 import { HOLDFAST_NAMESPACE, settleLeft, takeLease } from './journal.ts'
 import { vouched } from './provenance.ts'
 import { readHealthy, stalled, stoppedCanary } from './rollout.ts'
-import type { Cluster, GitRemote, ImageSpec, Part, Run, SourceHead, Stack, StoredImage, Target } from './types.ts'
+import type { Cluster, ClusterPlace, GitRemote, ImageSpec, Part, Run, SourceHead, Stack, StoredImage, Target } from './types.ts'
 import { rolloutIn, WORKLOAD_NAME } from './workload.ts'
 
 const APPLICATIONS = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', namespace: ARGOCD_NAMESPACE }
@@ -78,6 +79,11 @@ async function tagForSource({ spec, digest }: StoredImage, registry: string, hea
 /** The stack without the parts that are for another kind of cluster. */
 export function stackOn(stack: Stack, kind: Cluster['kind']): Stack {
   return { ...stack, parts: stack.parts.filter(({ only = kind }) => only === kind) }
+}
+
+/** What this machine must have for a cluster of the stack. */
+export function machineChecks(stack: Stack, place: ClusterPlace): readonly Check[] {
+  return stack.clusters.local.checks(place, stackOn(stack, 'k3s').parts.flatMap(imagesOf))
 }
 
 /** The stack without the parts of which an image could not be had, and why. */

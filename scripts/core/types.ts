@@ -92,8 +92,8 @@ export type ServiceName = (typeof SERVICE_NAMES)[number]
 /** What a command needs to get a cluster, whatever stands behind it. */
 export interface ClusterProvider {
   readonly kubernetes: KubernetesVersions
-  /** What the machine must have for a cluster. */
-  checks(place: ClusterPlace): readonly Check[]
+  /** What the machine must have for a cluster with these images. */
+  checks(place: ClusterPlace, images: readonly ImageSpec[]): readonly Check[]
   /**
    * What is not on this machine of what a cluster with these images needs. The network is not asked; an engine may be started to look.
    */

@@ -1,12 +1,14 @@
 /** The doctor: every entry on what triggers it, on this machine, and what they are judged by. */
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { behindFailure, type Examined, examine, type Finding, unknown } from '#core'
+import { exec } from '#kit/exec'
 import { readTexts } from '#kit/files'
-import { whyNoRegistry } from '#kit/hub'
+import { type Reach, reachRegistries, whyNoRegistry } from '#kit/hub'
 import { root } from '#kit/paths'
 import { namesIn } from '#kit/pick'
-import { checksOf, ENTRIES } from '../../local/doctor/catalogue.ts'
+import { checksOf, ENTRIES, registriesOf } from '../../local/doctor/catalogue.ts'
 import { bind, type Entry } from '../../local/doctor/entry.ts'
 import { createFacts } from '../../local/doctor/facts.ts'
 import { mountOf } from '../../local/doctor/files.ts'
@@ -14,17 +16,18 @@ import { ports } from '../../local/doctor/network.ts'
 import { isAtLeast } from '../../local/doctor/numbers.ts'
 import { overlaps, routesIn, split, subnetOf } from '../../local/doctor/subnets.ts'
 import { extraCa } from '../../local/node-container.ts'
+import { defaultPortsFrom } from '../../local/ports.ts'
 import { assert, suite } from '../suite.ts'
 import { ENGINE } from './doctor/engine.ts'
 import { FAILURES } from './doctor/failures.ts'
 import { MACHINE } from './doctor/machine.ts'
 import { NETWORK } from './doctor/network.ts'
 import { TOOLS } from './doctor/tools.ts'
-import { createTree } from './tree-fixture.ts'
+import { createTree, runSource, urlOf } from './tree-fixture.ts'
 
 const test = suite('doctor')
 const LONG = { timeoutMs: 60_000 }
-const CHECKS = checksOf({ name: 'local' })
+const CHECKS = checksOf({ name: 'local' }, [])
 const FIXTURES = [...ENGINE, ...MACHINE, ...NETWORK, ...TOOLS]
 
 const shown = (finding: Finding, fix: string) =>
@@ -144,6 +147,38 @@ test('whoever is sent to the doctor is sent to entries that there are', async ()
   )
 })
 
+/** An engine whose registry of ours was made with a port, and is stopped. */
+const STOPPED_REGISTRY = (port: number) => `#!/bin/sh
+case "$*" in
+  version*) echo '{"Version":"28.5.1"}' ;;
+  *inspect*holdfast-registry) echo '[{"State":{"Running":false},"HostConfig":{"PortBindings":{"5000/tcp":[{"HostPort":"${port}"}]}}}]' ;;
+  ps*) ;;
+  *) echo "Error: No such object" >&2; exit 1 ;;
+esac
+`
+
+test(
+  'ports looks at the registry’s own, which was fixed when it was made, and says how to give it another',
+  async () => {
+    const holder = createServer()
+    await new Promise<void>((done) => holder.listen(0, '127.0.0.1', done))
+    const { port } = holder.address() as AddressInfo
+    using tree = createTree()
+    tree.write('docker', STOPPED_REGISTRY(port), 0o755)
+    const before = process.env.PATH
+    process.env.PATH = `${tree.path}:${before}`
+    try {
+      const [examined] = await lookPatiently([ports], await defaultPortsFrom('doctor-test'))
+      const finding = examined?.finding ?? unknown('')
+      assert.match(shown(finding, ''), new RegExp(`^${port} held by .*\\(pid ${process.pid}\\)\\n.*docker rm holdfast-registry$`))
+    } finally {
+      process.env.PATH = before
+      await new Promise((done) => holder.close(done))
+    }
+  },
+  LONG,
+)
+
 // ── What entries are judged by ──────────────────────────────────────────────────────────────────────────────────────
 
 test('isAtLeast() compares by as many numbers as the least has', () => {
@@ -190,7 +225,8 @@ test('extraCa() gives the node what Node is given, and nothing where the file is
   assert.equal(extraCa({}), [])
 })
 
-test('whyNoRegistry() asks through the proxy that the environment names', async () => {
+/** What is asked of a proxy that refuses all, which the environment names. */
+async function askedOfProxy(work: () => Promise<void>): Promise<string[]> {
   const asked: string[] = []
   const proxy = createServer()
   proxy.on('connect', (request, socket) => {
@@ -199,16 +235,79 @@ test('whyNoRegistry() asks through the proxy that the environment names', async 
   })
   await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done))
   const address = proxy.address()
-  const before = process.env.https_proxy
-  process.env.https_proxy = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
   try {
-    assert.match((await whyNoRegistry()) ?? 'it answers', /403/)
-    assert.equal(asked, ['registry-1.docker.io:443'])
+    await withProxy(`http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`, work)
+    return asked
+  } finally {
+    await new Promise((done) => proxy.close(done))
+  }
+}
+
+async function withProxy(proxy: string, work: () => Promise<void>): Promise<void> {
+  const before = process.env.https_proxy
+  process.env.https_proxy = proxy
+  try {
+    await work()
   } finally {
     if (before === undefined) delete process.env.https_proxy
     else process.env.https_proxy = before
-    await new Promise((done) => proxy.close(done))
   }
+}
+
+test('whyNoRegistry() asks through the proxy that the environment names', async () => {
+  const asked = await askedOfProxy(async () => assert.match((await whyNoRegistry()) ?? 'it answers', /403/))
+  assert.equal(asked, ['registry-1.docker.io:443'])
+})
+
+test('a proxy whose address is none is why nothing answers', async () => {
+  await withProxy('no address', async () => assert.match((await whyNoRegistry()) ?? 'it answers', /invalid url/i))
+})
+
+test('reachRegistries() asks each, and says of each why it does not answer', async () => {
+  const asked = await askedOfProxy(async () => {
+    const reached = await reachRegistries(['docker.io', 'quay.io', 'ghcr.io'])
+    assert.equal(
+      reached.map(({ host }) => host),
+      ['docker.io', 'quay.io', 'ghcr.io'],
+    )
+    for (const { why } of reached) assert.match(why ?? 'it answers', /403/)
+  })
+  assert.equal(asked.toSorted(), ['ghcr.io:443', 'quay.io:443', 'registry-1.docker.io:443'])
+})
+
+/** Answers as a registry does, with a wrong time, and asks itself. */
+const LATE_REGISTRY = `import { createServer } from 'node:https'
+import { readFileSync } from 'node:fs'
+import { reachRegistries } from '${urlOf('scripts/kit/hub.ts')}'
+const [key, cert] = ['key', 'cert'].map((name) => readFileSync(process.env.HERE + '/' + name))
+const server = createServer({ key, cert }, (request, response) => {
+  response.writeHead(401, { date: 'Mon, 01 Jun 2026 12:00:00 GMT' }).end(request.url)
+})
+await new Promise((done) => server.listen(0, '127.0.0.1', done))
+const [reached] = await reachRegistries(['127.0.0.1:' + server.address().port])
+console.log(JSON.stringify({ ...reached, host: '' }))
+process.exit()
+`
+
+test('reachRegistries() keeps the time that a registry tells, which need not let us in, and when it was asked', async ({ signal }) => {
+  using tree = createTree()
+  const [key, cert] = [join(tree.path, 'key'), join(tree.path, 'cert')]
+  const made = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=registry']
+  await exec('openssl', [...made, '-keyout', key, '-out', cert])
+  const beforeMs = Date.now()
+  const env = { HERE: tree.path, NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_NO_WARNINGS: '1', NO_PROXY: '127.0.0.1' }
+  const { output } = await runSource(LATE_REGISTRY, { env, signal })
+  const { why, clock } = JSON.parse(output.split('\n').find((line) => line.startsWith('{')) ?? output) as Reach
+  assert.equal([why, clock?.time], [undefined, 'Mon, 01 Jun 2026 12:00:00 GMT'])
+  const { beforeMs: asked = 0, afterMs: told = 0 } = clock ?? {}
+  assert.ok(beforeMs <= asked && asked <= told && told <= Date.now())
+})
+
+test('registriesOf() names each host that images, or what they are built upon, are pulled from, once', () => {
+  const from = (ref: string) => ({ name: ref, tag: '1', upstream: { ref } })
+  const built = { name: 'built', tag: '1', build: { context: '', base: from('quay.io/x/base:1') } }
+  assert.equal(registriesOf([from('ghcr.io/a/b:1'), from('ghcr.io/a/c:1'), built]), ['ghcr.io', 'quay.io'])
+  assert.equal(registriesOf([]), [])
 })
 
 test.run()

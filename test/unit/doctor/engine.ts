@@ -13,6 +13,16 @@ const engineOf = (answer: { running: false; why: string }, isOurs = false) => ({
   platform: 'linux' as const,
 })
 
+type Told = readonly [beforeMs: number, afterMs: number, time: string]
+const readingOf = ([beforeMs, afterMs, time]: Told) => ({ beforeMs, afterMs, time })
+const clockOf = (told: Told | undefined, ...registries: readonly Told[]) => ({
+  engine: told && readingOf(told),
+  registries: registries.map(readingOf),
+})
+const NOON_HTTP = 'Mon, 01 Jun 2026 12:00:00 GMT'
+const NOON_MS = Date.parse(NOON_HTTP)
+const NOON: Told = [NOON_MS, NOON_MS + 60, '2026-06-01T12:00:00.030Z']
+
 export const ENGINE: readonly Fixture[] = [
   ...fixtures(
     engine.engine,
@@ -64,17 +74,33 @@ export const ENGINE: readonly Fixture[] = [
   ),
   ...fixtures(
     engine.clock,
-    ['one clock', { beforeMs: 1_000, afterMs: 1060, engineTime: '1970-01-01T00:00:01.030353536Z' }, 'ok', /within 60 ms/],
-    ['a look that took long is no skew', { beforeMs: 1_000, afterMs: 3_000, engineTime: '1970-01-01T00:00:02.5Z' }, 'ok', /within 2000 ms/],
+    ['one clock', clockOf([1_000, 1_060, '1970-01-01T00:00:01.030353536Z']), 'ok', /within 60 ms/],
+    ['a look that took long is no skew', clockOf([1_000, 3_000, '1970-01-01T00:00:02.5Z']), 'ok', /within 2000 ms/],
+    ['a second late', clockOf([10_000, 10_050, '1970-01-01T00:00:09Z']), 'warn', /1000 ms apart.*Restart the engine/s],
+    ['a machine that slept', clockOf([900_000, 900_050, '1970-01-01T00:00:09+00:00']), 'bad', /891000 ms apart/],
+    ['one that runs ahead', clockOf([10_000, 10_050, '1970-01-01T00:00:20Z']), 'bad', /9950 ms apart/],
+    ['no time', clockOf([0, 1, '']), 'unknown', /says that it is ''/],
+    ['no engine', clockOf(undefined), 'unknown', /no engine answers/],
+    ['the world’s time too, to its second', clockOf(NOON, [NOON_MS + 900, NOON_MS + 950, NOON_HTTP]), 'ok', /within 60 ms/],
+    ['a registry that tells no time', clockOf(NOON, [NOON_MS, NOON_MS + 50, 'noon']), 'ok', /within 60 ms/],
     [
-      'a second late',
-      { beforeMs: 10_000, afterMs: 10_050, engineTime: '1970-01-01T00:00:09Z' },
+      'a machine and its engine that are a minute late together',
+      clockOf(NOON, [NOON_MS, NOON_MS + 50, 'Mon, 01 Jun 2026 12:01:00 GMT']),
       'warn',
-      /1000 ms apart.*Restart the engine/s,
+      /^60 s from that of the registries\nSet this machine’s clock/,
     ],
-    ['a machine that slept', { beforeMs: 900_000, afterMs: 900_050, engineTime: '1970-01-01T00:00:09+00:00' }, 'bad', /891000 ms apart/],
-    ['one that runs ahead', { beforeMs: 10_000, afterMs: 10_050, engineTime: '1970-01-01T00:00:20Z' }, 'bad', /9950 ms apart/],
-    ['no time', { beforeMs: 0, afterMs: 1, engineTime: '' }, 'unknown', /says that it is ''/],
+    [
+      'one that is a day ahead, also where no engine answers',
+      clockOf(undefined, [NOON_MS, NOON_MS + 50, 'Sun, 31 May 2026 12:00:00 GMT']),
+      'bad',
+      /^86399 s from that of the registries\n.*timedatectl/,
+    ],
+    [
+      'one registry that is wrong by itself',
+      clockOf(NOON, [NOON_MS, NOON_MS + 50, 'Sun, 31 May 2026 12:00:00 GMT'], [NOON_MS, NOON_MS + 50, NOON_HTTP]),
+      'ok',
+      /within 60 ms/,
+    ],
   ),
   ...fixtures(
     engine.credentials,

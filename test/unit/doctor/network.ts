@@ -20,18 +20,31 @@ const subnetsOf = (text: string, ...more: readonly (typeof OTHER)[]) => ({
   pools: undefined,
   own: OWN.name,
 })
+const nginxOn = (port: number) => ({ port, holder: "process 'nginx' (pid 7)" })
+const FREE_PORTS = { first: 16_440, last: 16_455, isOwn: false, taken: [], ofRegistry: undefined }
+const portsWith = (changes: Partial<Parameters<typeof network.ports.judge>[0]>) => ({ ...FREE_PORTS, ...changes })
+/** Docker Hub and two others; each that is named does not answer. */
+const registriesBut = (...away: readonly string[]) =>
+  ['docker.io', 'ghcr.io', 'quay.io'].map((host) => (away.includes(host) ? { host, why: `getaddrinfo ENOTFOUND ${host}` } : { host }))
 const PROXY = 'http://someone:hunter2@proxy.example:3128'
 
 export const NETWORK: readonly Fixture[] = [
   ...fixtures(
     network.ports,
-    ['a free block', { first: 16_440, last: 16_455, isOwn: false, taken: [] }, 'ok', /16440 to 16455 free/],
-    ['the cluster’s own', { first: 16_440, last: 16_455, isOwn: true, taken: [] }, 'ok', /held by the cluster/],
+    ['a free block', portsWith({}), 'ok', /16440 to 16455 free/],
+    ['the cluster’s own', portsWith({ isOwn: true }), 'ok', /held by the cluster/],
+    ['somebody else’s', portsWith({ taken: [nginxOn(16_442)] }), 'bad', /16442 held by process 'nginx'.*--ports-from/s],
     [
-      'somebody else’s',
-      { first: 16_440, last: 16_455, isOwn: false, taken: [{ port: 16_442, holder: "process 'nginx' (pid 7)" }] },
+      'somebody else’s on the registry’s, which another block does not help',
+      portsWith({ ofRegistry: nginxOn(16_430) }),
       'bad',
-      /16442 held by process 'nginx'.*--ports-from/s,
+      /^16430 held by process 'nginx' \(pid 7\)\nStop what holds the registry’s, .*docker rm holdfast-registry$/,
+    ],
+    [
+      'somebody else’s on both',
+      portsWith({ taken: [nginxOn(16_442)], ofRegistry: nginxOn(16_430) }),
+      'bad',
+      /16442 held by .*, 16430 held by .*--ports-from.*\. .*docker rm/s,
     ],
   ),
   ...fixtures(
@@ -144,16 +157,34 @@ export const NETWORK: readonly Fixture[] = [
   ),
   ...fixtures(
     network.registry,
-    ['an answer', { why: undefined, remaining: '76;w=21600', hasImages: false }, 'ok', /76 pulls left/],
-    ['no limit', { why: undefined, remaining: undefined, hasImages: false }, 'ok', /names no limit/],
+    ['an answer', { registries: registriesBut(), remaining: '76;w=21600', hasImages: false }, 'ok', /all answer, 76 pulls left/],
+    ['no limit', { registries: registriesBut(), remaining: undefined, hasImages: false }, 'ok', /names no limit/],
     [
       'none',
-      { why: 'getaddrinfo ENOTFOUND registry-1.docker.io', remaining: undefined, hasImages: true },
+      { registries: registriesBut('docker.io', 'ghcr.io', 'quay.io'), remaining: undefined, hasImages: false },
       'warn',
-      /none answers: getaddrinfo/,
+      /none answers: docker\.io \(getaddrinfo ENOTFOUND docker\.io\), ghcr\.io .*building is well/s,
     ],
-    ['nearly used up', { why: undefined, remaining: '3;w=21600', hasImages: false }, 'warn', /3 pulls left.*docker login/s],
-    ['used up', { why: undefined, remaining: '0;w=21600', hasImages: false }, 'bad', /0 pulls left/],
-    ['used up, and nothing to pull', { why: undefined, remaining: '0', hasImages: true }, 'warn', /0 pulls left/],
+    [
+      'all but Docker Hub, so that images are built',
+      { registries: registriesBut('docker.io'), remaining: undefined, hasImages: false },
+      'warn',
+      /^not reached: docker\.io \(getaddrinfo ENOTFOUND docker\.io\)\n.*building is well/,
+    ],
+    [
+      'Docker Hub without the others, so that pulls fail',
+      { registries: registriesBut('ghcr.io', 'quay.io'), remaining: '76;w=21600', hasImages: false },
+      'bad',
+      /^not reached: ghcr\.io \(.*\), quay\.io \(.*\)\n.*--images build/,
+    ],
+    [
+      'the same, and nothing to pull',
+      { registries: registriesBut('quay.io'), remaining: '76;w=21600', hasImages: true },
+      'warn',
+      /^not reached: quay\.io \(/,
+    ],
+    ['nearly used up', { registries: registriesBut(), remaining: '3;w=21600', hasImages: false }, 'warn', /3 pulls left.*docker login/s],
+    ['used up', { registries: registriesBut(), remaining: '0;w=21600', hasImages: false }, 'bad', /0 pulls left/],
+    ['used up, and nothing to pull', { registries: registriesBut(), remaining: '0', hasImages: true }, 'warn', /0 pulls left/],
   ),
 ]
