@@ -1,6 +1,6 @@
 /** `npm run local:deploy`: a change of the working tree, live. */
 
-import { type Deploy, eachChange, explainFailure, liveAfter, openDeploy, openSync, refuseElsewhere, type SourceWatch } from '#core'
+import { type Deploy, eachChange, explainFailure, liveAfter, machineChecks, openDeploy, openSync, refuseElsewhere, type SourceWatch } from '#core'
 import { type DeployFlags, withDeploy } from '#kit/flags'
 import { type Invocation, main } from '#kit/main'
 import { formatMs, timingsJson } from '#kit/progress'
@@ -11,7 +11,7 @@ await main<DeployFlags>({
   summary: 'Builds what changed, pushes it, commits to deploy, and waits until it runs; a version that does not is taken back.',
   example: 'npm run local:deploy -- --watch',
   declare: withDeploy,
-  explain: (message, flags) => explainFailure(stack.clusters.local.checks(flags), message),
+  explain: (message, flags) => explainFailure(machineChecks(stack, flags), message),
   run,
 })
 

@@ -1,6 +1,6 @@
 /** `npm run local:restore`: the platform as it was when a snapshot was taken. */
 
-import { explainFailure, snapshotKey, untilRunsAgain } from '#core'
+import { explainFailure, machineChecks, snapshotKey, untilRunsAgain } from '#core'
 import { type ClusterFlags, parseName, type TimingsFlags, withName, withTimings } from '#kit/flags'
 import { Images } from '#kit/images'
 import { main } from '#kit/main'
@@ -12,7 +12,7 @@ await main<ClusterFlags & TimingsFlags & { readonly from: string }>({
   summary: 'Puts a snapshot in the place of the cluster, whether or not there is one, and waits until everything is Synced and Healthy.',
   example: 'npm run local:restore -- --from before-the-demo',
   declare: (command) => withTimings(withName(command)).option('--from <label>', 'which snapshot', parseName, 'latest'),
-  explain: (message, flags) => explainFailure(stack.clusters.local.checks(flags), message),
+  explain: (message, flags) => explainFailure(machineChecks(stack, flags), message),
   async run({ flags: { name, from, timings }, progress, signal }) {
     const started = performance.now()
     const { local } = stack.clusters

@@ -1,6 +1,6 @@
 /** `npm run local:start`: goes on with a cluster that was stopped. */
 
-import { explainFailure, untilRunsAgain } from '#core'
+import { explainFailure, machineChecks, untilRunsAgain } from '#core'
 import { type ClusterFlags, type TimingsFlags, withName, withTimings } from '#kit/flags'
 import { Images } from '#kit/images'
 import { main } from '#kit/main'
@@ -12,7 +12,7 @@ await main<ClusterFlags & TimingsFlags>({
   summary: 'Starts a cluster that was stopped, as it was, and waits until everything is Synced and Healthy.',
   example: 'npm run local:start',
   declare: (command) => withTimings(withName(command)),
-  explain: (message, flags) => explainFailure(stack.clusters.local.checks(flags), message),
+  explain: (message, flags) => explainFailure(machineChecks(stack, flags), message),
   async run({ flags: { name, timings }, progress, signal }) {
     const started = performance.now()
     await using _lock = await stack.clusters.local.lock(name, 'local:start')
