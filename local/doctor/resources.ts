@@ -81,7 +81,7 @@ export const disk: Entry<readonly Room[]> = {
   fix: 'Free some space and run this again',
   symptoms: /no space left on device|ENOSPC|disk quota exceeded/i,
   async read() {
-    const isBuilt = existsSync(cacheDir)
+    const isBuilt = existsSync(join(cacheDir, 'go')) // what was compiled
     const neededGb = isBuilt ? MIN_FREE_GB : MIN_FREE_TO_BUILD_GB
     const rooms = [homedir(), ...(isBuilt ? [cacheDir] : [])].map((path) => ({ path, neededGb }))
     const clone = { path: root, neededGb: MIN_FREE_OF_CLONE_GB }

@@ -10,6 +10,7 @@ import { messageOf } from '#kit/errors'
 import { type Credentials, checkToken } from './authenticator.ts'
 import { EksApi } from './eks-api.ts'
 import type { Behind, StoredCluster } from './eks-types.ts'
+import { Immutable } from './immutable.ts'
 import { mended } from './mended.ts'
 
 export const CREDENTIALS: Credentials = { accessKeyId: 'REHEARSAL', secretAccessKey: 'rehearsal-secret' }
@@ -39,7 +40,8 @@ export interface Double extends AsyncDisposable {
 
 export async function startDouble(options: DoubleOptions): Promise<Double> {
   const eks = new EksApi(options.behind, options.region)
-  const main = await listen('127.0.0.1', (request, response) => answer(request, response, { ...options, eks }))
+  const place = { ...options, eks, ecr: new Immutable(options.registry) }
+  const main = await listen('127.0.0.1', (request, response) => answer(request, response, place))
   const servers = [main]
   return {
     url: urlOf(main),
@@ -107,6 +109,7 @@ export const OPERATOR = 'arn:aws:iam::123456789012:user/operator'
 
 interface Place extends DoubleOptions {
   readonly eks: EksApi
+  readonly ecr: Immutable
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, place: Place): Promise<void> {
@@ -147,12 +150,25 @@ async function toMoto(request: IncomingMessage, response: ServerResponse, place:
   response.end(request.method === 'HEAD' ? undefined : shown)
 }
 
-async function toRegistry(request: IncomingMessage, response: ServerResponse, { registry }: Place): Promise<void> {
+async function toRegistry(request: IncomingMessage, response: ServerResponse, { registry, ecr }: Place): Promise<void> {
   if (request.headers.authorization !== `Basic ${LOGIN}`) return send(response, 401, { errors: [{ code: 'UNAUTHORIZED' }] })
+  const path = request.url ?? ''
+  const listed = ecr.referrers(path)
+  if (listed !== undefined) return send(response, 200, listed)
+  if (request.method === 'PUT' && path.includes('/manifests/')) return putManifest(request, response, { registry, ecr })
   const answered = await forward(request, `http://${registry}`, Readable.toWeb(request))
   response.writeHead(answered.status, { ...headersOf(answered), ...lengthOf(answered) })
   if (answered.body === null || request.method === 'HEAD') response.end()
   else await pipeline(Readable.fromWeb(answered.body as Parameters<typeof Readable.fromWeb>[0]), response)
+}
+
+async function putManifest(request: IncomingMessage, response: ServerResponse, { registry, ecr }: Pick<Place, 'registry' | 'ecr'>) {
+  const [path, body] = [request.url ?? '', await read(request)]
+  const refusal = await ecr.refusal(path, body)
+  if (refusal !== undefined) return send(response, 400, refusal)
+  const answered = await forward(request, `http://${registry}`, body)
+  response.writeHead(answered.status, { ...headersOf(answered), ...(answered.ok ? ecr.took(path, body) : {}) })
+  response.end(Buffer.from(await answered.arrayBuffer()))
 }
 
 async function forward(
