@@ -15,6 +15,7 @@ interface Flags {
   readonly dryRun?: boolean
   readonly page: string
   readonly cloud: boolean
+  readonly tests: boolean
 }
 
 const CLUSTER = 'local'
@@ -28,6 +29,7 @@ await main<Flags>({
     command
       .option('--dry-run', 'print which commands would be run, in which order, and why the others are not')
       .option('--page <path>', 'only pages whose path contains this', '')
+      .option('--no-tests', 'leave npm test out, which is run last and takes the longest')
       .option('--no-cloud', 'leave the rehearsal of the cloud commands out'),
   run,
 })
@@ -37,7 +39,8 @@ async function run({ flags, progress, signal }: Invocation<Flags>): Promise<numb
   if (problems.length > 0) throw new UserError({ what: 'Cannot test the documentation', why: problems.join('\n'), next: 'npm run docs' })
   const pages = (await readPages(root)).filter(({ path }) => path.includes(flags.page))
   const found = await Promise.all(programsIn(pages).map(async (program) => ((await hasProgram(program)) ? [program] : [])))
-  const plan = planShown(pages, { order: await siteOrder(), has: (program) => found.flat().includes(program) })
+  const [order, keepsStack] = [await siteOrder(), await stack.clusters.local.exists(CLUSTER)]
+  const plan = planShown(pages, { order, keepsStack, tests: flags.tests, has: (program) => found.flat().includes(program) })
   if (flags.dryRun) return print(renderShown(plan))
   const result = await runJob(jobOf(plan), { root, progress, signal })
   print(renderRan(result))
@@ -47,7 +50,7 @@ async function run({ flags, progress, signal }: Invocation<Flags>): Promise<numb
   return result.steps.every(({ ok }) => ok) && isRehearsed ? 0 : 1
 }
 
-/** With the stack that runs stopped for so long: the rehearsal brings up a cluster of its own. */
+/** With the stack, where it still runs, stopped for so long: the rehearsal brings up a cluster of its own. */
 async function rehearse(plan: readonly ShownCommand[], { progress, signal }: Pick<Invocation<Flags>, 'progress' | 'signal'>) {
   const lines = plan.filter(({ fate }) => fate === 'rehearsed').map(({ command }) => command)
   if (lines.length === 0) return true

@@ -21,7 +21,16 @@ export interface ShownOptions {
   readonly order: readonly string[]
   /** Whether this machine has a program. */
   readonly has: (program: string) => boolean
+  /** Whether `npm test` is run. @default true */
+  readonly tests?: boolean
+  /** Whether a stack ran before, which is not taken away at the end. @default false */
+  readonly keepsStack?: boolean
 }
+
+const TESTS = 'npm test'
+const DOWN = 'npm run local:down'
+/** What is run after all else, in this order: the first takes as long as all other lines, the second takes away what they need. */
+const LAST: readonly string[] = [TESTS, DOWN]
 
 interface Exception {
   readonly matches: RegExp
@@ -32,13 +41,13 @@ const EXCEPTIONS: readonly Exception[] = [
   { matches: /<[^>]+>|…/, reason: 'it has a placeholder' },
   { matches: /\b1a2b3c4\b|\bbefore\.html\b/, reason: 'it names something that an example made up' },
   { matches: /^(apt-get|brew|pip|npm (ci|install)|git clone|cd) /, reason: 'it installs something, or fetches what is already here' },
-  {
-    matches: /^npm (test|run test:(unit|config|contract|live|rehearsal|series))( -- --require \w+)?$/,
-    reason: 'tests have a run of their own',
-  },
+  { matches: /^npm (test|run test:(unit|config|contract|live|rehearsal))( -- --require \w+)?$/, reason: 'it is part of npm test' },
+  { matches: /^npm run (test:(series|parity|kills)|bench:kind)\b/, reason: 'it has a run of its own, which takes up to hours' },
+  { matches: /^npm run bench(?!\S)(?!.* --(list|table|dry-run)\b)/, reason: 'it has a run of its own, which takes up to hours' },
+  { matches: /^npm run (image|move-digest) .*\b(ghcr|ecr)\b/, reason: 'it needs an account' },
   { matches: /^npm run test:docs/, reason: 'it is this command' },
-  { matches: /^npm run service$|--serve\b/, reason: 'it runs until somebody stops it' },
-  { matches: /^npm run local:down/, reason: 'it would take away what the other lines need' },
+  { matches: /^npm run service$|--(serve|watch|sync)\b/, reason: 'it runs until somebody stops it' },
+  { matches: /^npm run local:down /, reason: 'it would take away more than these lines have made' },
   { matches: /^npm run local:\S+ -- .*--(name|nodes)\b/, reason: 'it would change the machine’s clusters for good' },
   { matches: /\bcloud:\S+ .*--env (staging|prod)\b/, reason: 'only dev is rehearsed' },
 ]
@@ -51,8 +60,12 @@ export function planShown(pages: readonly Page[], options: ShownOptions): readon
   const seen = new Set<string>()
   const inOrder = pages.toSorted((a, b) => placeOf(a, options) - placeOf(b, options) || a.path.localeCompare(b.path))
   const all = inOrder.flatMap((page) => page.fences.flatMap((fence) => commandsIn(page, fence, { seen, ...options })))
-  return [...all.filter(({ fate }) => fate !== 'rehearsed'), ...all.filter(({ fate }) => fate === 'rehearsed').toSorted(byLife)]
+  const [rehearsed, others] = [all.filter(({ fate }) => fate === 'rehearsed'), all.filter(({ fate }) => fate !== 'rehearsed')]
+  return [...others.toSorted(byEnd), ...rehearsed.toSorted(byLife)]
 }
+
+const endOf = ({ command, fate }: ShownCommand) => (fate === 'run' ? LAST.indexOf(command) : -1)
+const byEnd = (a: ShownCommand, b: ShownCommand) => endOf(a) - endOf(b)
 
 /** Pages outside of the site come first, README before all. */
 function placeOf({ path }: Page, { order }: ShownOptions): number {
@@ -67,10 +80,10 @@ const byLife = (a: ShownCommand, b: ShownCommand) => lifeOf(a) - lifeOf(b)
 
 type Seen = ShownOptions & { readonly seen: Set<string> }
 
-function commandsIn({ path }: Page, { commands, notRun }: Fence, { seen, has }: Seen): ShownCommand[] {
+function commandsIn({ path }: Page, { commands, notRun }: Fence, { seen, ...options }: Seen): ShownCommand[] {
   return commands.map(({ text: command, line }) => {
     const place = { command, path, line }
-    const reason = notRun ?? reasonNotToRun(command, has)
+    const reason = notRun ?? reasonNotToRun(command, options)
     if (reason !== undefined) return { ...place, fate: 'excepted', reason }
     if (seen.has(command)) return { ...place, fate: 'repeated', reason: 'the same line stands further up' }
     seen.add(command)
@@ -78,7 +91,9 @@ function commandsIn({ path }: Page, { commands, notRun }: Fence, { seen, has }: 
   })
 }
 
-function reasonNotToRun(command: string, has: ShownOptions['has']): string | undefined {
+function reasonNotToRun(command: string, { has, tests = true, keepsStack = false }: ShownOptions): string | undefined {
+  if (command === TESTS) return tests ? undefined : '--no-tests leaves it out'
+  if (command === DOWN && keepsStack) return 'the stack ran before, and stays'
   const exception = EXCEPTIONS.find(({ matches }) => matches.test(command))
   if (exception !== undefined) return exception.reason
   const missing = programsOf(command).find((program) => !has(program))
@@ -100,17 +115,21 @@ function programsOf(command: string): string[] {
 const MINUTE_MS = 60_000
 /** The longest command that is shown moves Kubernetes, with proofs before and after it. */
 const LINE_TIMEOUT_MS = 30 * MINUTE_MS
+/** npm test has the stack to itself, then a rehearsal of the cloud: the better part of an hour on two cores. */
+const TESTS_TIMEOUT_MS = 90 * MINUTE_MS
 
 /** What is run here as a job: a fresh clone, then every line; one that fails does not stop the next. */
 export function jobOf(plan: readonly ShownCommand[]): Job {
   const lines = plan.filter(({ fate }) => fate === 'run')
   const steps = lines.map(({ command, path, line }): ScriptStep => {
     const title = `${path}:${line}: ${command}`
-    return { kind: 'script', title, if: '!cancelled()', script: command, env: {}, timeoutMs: LINE_TIMEOUT_MS }
+    const timeoutMs = command === TESTS ? TESTS_TIMEOUT_MS : LINE_TIMEOUT_MS
+    return { kind: 'script', title, if: '!cancelled()', script: command, env: {}, timeoutMs }
   })
+  const timeoutMs = steps.reduce((sum, step) => sum + (step.timeoutMs ?? 0), LINE_TIMEOUT_MS)
   const inputs = { 'fetch-depth': '0' }
   const clone = { kind: 'action', title: 'Clone', if: 'success()', action: 'actions/checkout', inputs } as const
-  return { name: 'docs', workflow: 'README.md and docs', timeoutMs: (lines.length + 1) * LINE_TIMEOUT_MS, steps: [clone, ...steps] }
+  return { name: 'docs', workflow: 'README.md and docs', timeoutMs, steps: [clone, ...steps] }
 }
 
 /** What became of the lines that were run. */

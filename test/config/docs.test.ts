@@ -17,6 +17,7 @@ import { checkDocs, externalLinks, readPages } from '#kit/docs'
 import { messageOf, UserError } from '#kit/errors'
 import { parserOf } from '#kit/main'
 import { root } from '#kit/paths'
+import { planShown } from '#kit/shown'
 import { buildSite, generatedDocs, siteOrder, staleDocs } from '#kit/site'
 import { groupsOf } from '../../alerts/retime.ts'
 import { readPromql } from '../../alerts/rules/promql.ts'
@@ -61,7 +62,7 @@ test('every command that is shown, in a block or in a sentence, is one that its 
   const commands = new Map((await describeCommands()).map(({ spec, shortcuts }) => [spec.name, { spec, shortcuts }]))
   const shown = pages.flatMap(({ path, commands: all }) => all.map(({ text, line }) => ({ text, place: `${path}:${line}` })))
   const wrong = shown.flatMap(({ text, place }) => {
-    const [, name = '', rest = ''] = /^npm (?:run (?:--silent )?)?([\w:]+)(?: -- (.*))?$/.exec(text.replace(/\s*[|>].*$/, '')) ?? []
+    const [, name = '', rest = ''] = /^npm (?:run (?:--silent )?)?([\w:-]+)(?: -- (.*))?$/.exec(text.replace(/\s*[|>].*$/, '')) ?? []
     const command = commands.get(name)
     if (command === undefined || rest === '' || /<|…|\bn\b/.test(rest)) return [] // a name alone is a mention
     const problem = refusal(() =>
@@ -85,6 +86,22 @@ function refusal(work: () => unknown): string | undefined {
     return messageOf(thrown)
   }
 }
+
+test('what test:docs runs comes to an end, needs no account, and takes no hours', async () => {
+  const options = new Map((await describeCommands()).map(({ spec }) => [spec.name, parserOf(spec).options]))
+  const isEndless = (name: string, flags: readonly string[]) =>
+    options.get(name)?.some(({ long, description }) => flags.includes(long ?? '') && /until Ctrl-C/.test(description)) === true
+  const hasOwnRun = (name: string, flags: readonly string[]) =>
+    /^(bench:kind|test:kills|service)$/.test(name) || (name === 'bench' && !flags.some((flag) => /^--(list|table|dry-run)$/.test(flag)))
+  const run = planShown(pages, { order: await siteOrder(), has: () => true }).filter(({ fate }) => fate === 'run')
+  const wrong = run.filter(({ command }) => {
+    const [, name = '', rest = ''] = /^npm (?:run (?:--silent )?)?([\w:-]+)(?: -- (.*))?$/.exec(command) ?? []
+    return isEndless(name, words(rest)) || hasOwnRun(name, words(rest)) || /\b(ghcr|ecr)\b/.test(rest) || name === 'move-digest'
+  })
+  assert.equal(wrong, [])
+  assert.ok(run.length > 60, `only ${run.length} are run`)
+  assert.ok(isEndless('local:deploy', ['--watch']) && isEndless('local:deploy', ['--sync']) && isEndless('docs', ['--serve']))
+})
 
 test('every scenario, alert and load that is shown with a command is there', () => {
   const known: Record<string, readonly string[]> = {

@@ -107,13 +107,22 @@ test('what is not run has a reason', () => {
   assert.is(fateOf('npm run local:up'), 'run')
   assert.is(fateOf('npm run local:status'), 'run')
   assert.is(fateOf('npm test -- unit wait'), 'run')
-  assert.is(fateOf('npm test'), 'excepted: tests have a run of their own')
-  assert.is(fateOf('npm run test:live'), 'excepted: tests have a run of their own')
+  assert.is(fateOf('npm run test:live'), 'excepted: it is part of npm test')
+  assert.is(fateOf('npm test -- --require terraform'), 'excepted: it is part of npm test')
+  assert.is(fateOf('npm run test:series'), 'excepted: it has a run of its own, which takes up to hours')
+  assert.is(fateOf('npm run test:kills -- --seed 7 --count 5'), 'excepted: it has a run of its own, which takes up to hours')
+  assert.is(fateOf('npm run bench:kind'), 'excepted: it has a run of its own, which takes up to hours')
+  assert.is(fateOf('npm run bench -- --only warm,rerun --runs 3'), 'excepted: it has a run of its own, which takes up to hours')
+  assert.is(fateOf('npm run bench -- --list'), 'run')
+  assert.is(fateOf('npm run image -- --to ghcr'), 'excepted: it needs an account')
+  assert.is(fateOf('npm run image'), 'run')
+  assert.is(fateOf('npm run move-digest -- --env dev --from ghcr'), 'excepted: it needs an account')
   assert.is(fateOf('npm run test:docs'), 'excepted: it is this command')
-  assert.is(fateOf('npm run local:down'), 'excepted: it would take away what the other lines need')
+  assert.is(fateOf('npm run local:down -- --all'), 'excepted: it would take away more than these lines have made')
   assert.is(fateOf('npm run rollback -- <sha>'), 'excepted: it has a placeholder')
   assert.is(fateOf('apt-get install docker.io'), 'excepted: it installs something, or fetches what is already here')
-  assert.is(fateOf('npm run docs -- --serve'), 'excepted: it runs until somebody stops it')
+  for (const endless of ['npm run docs -- --serve', 'npm run local:deploy -- --watch', 'npm run local:deploy -- --sync'])
+    assert.is(fateOf(endless), 'excepted: it runs until somebody stops it')
   assert.is(fateOf('npm run --silent cloud:plan -- --env prod'), 'excepted: only dev is rehearsed')
 })
 
@@ -143,6 +152,32 @@ test('the same line is run once', () => {
   )
 })
 
+test('npm test is run after all other lines, and what takes the stack away after that', () => {
+  const lines = ['npm run local:down', 'npm test', 'npm run a', 'npm run cloud:up']
+  assert.equal(
+    planOf(sh(...lines)).map(({ fate, command }) => `${fate} ${command}`),
+    ['run npm run a', 'run npm test', 'run npm run local:down', 'rehearsed npm run cloud:up'],
+  )
+})
+
+test('npm test can be left out, and a stack that ran before stays', () => {
+  const plan = planOf(sh('npm test', 'npm run local:down'), { tests: false, keepsStack: true })
+  assert.is(
+    countShown(plan),
+    '0 run, 0 rehearsed, 0 repeated, 2 excepted\n  1 excepted: --no-tests leaves it out\n  1 excepted: the stack ran before, and stays',
+  )
+})
+
+test('npm test has a longer time than any other line, and the job has the time of all', () => {
+  const { timeoutMs, steps } = jobOf(planOf(sh('npm test', 'npm run a')))
+  const minutes = (ms = 0) => ms / 60_000
+  assert.equal(
+    steps.map((step) => minutes(step.timeoutMs)),
+    [0, 30, 90],
+  )
+  assert.is(minutes(timeoutMs), 30 + 30 + 90)
+})
+
 test('what needs a cloud is rehearsed last, in the order in which an environment lives', () => {
   const plan = planOf(
     sh('npm run cloud:down -- --env dev', 'npm run cloud:test', 'npm run prove -- --name holdfast-dev a', 'npm run cloud:up', 'npm run a'),
@@ -160,14 +195,14 @@ test('what needs a cloud is rehearsed last, in the order in which an environment
 })
 
 test('the plan is printed with every line, its place and its reason, and counted', () => {
-  const plan = planOf(sh('npm run a', 'npm run a', 'npm test', 'npm run cloud:up'))
+  const plan = planOf(sh('npm run a', 'npm run a', 'npm run test:live', 'npm run cloud:up'))
   assert.match(renderShown(plan), /^run +docs\/it\.md:2 {2}npm run a$/m)
-  assert.match(renderShown(plan), /^excepted +docs\/it\.md:4 {2}npm test {2}\(tests have a run of their own\)$/m)
-  assert.is(countShown(plan), '1 run, 1 rehearsed, 1 repeated, 1 excepted\n  1 excepted: tests have a run of their own')
+  assert.match(renderShown(plan), /^excepted +docs\/it\.md:4 {2}npm run test:live {2}\(it is part of npm test\)$/m)
+  assert.is(countShown(plan), '1 run, 1 rehearsed, 1 repeated, 1 excepted\n  1 excepted: it is part of npm test')
 })
 
 test('what is run is a job: a clone with its history, then each line, also after one that failed', () => {
-  const { steps } = jobOf(planOf(sh('npm run a', 'npm test', 'npm run b')))
+  const { steps } = jobOf(planOf(sh('npm run a', 'npm run test:docs', 'npm run b')))
   assert.equal(
     steps.map((step) => (step.kind === 'script' ? `${step.if} ${step.script}` : step.action)),
     ['actions/checkout', '!cancelled() npm run a', '!cancelled() npm run b'],
