@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatCounts, isGreen } from '#kit/counts'
-import { type ProfileFlags, withProfile } from '#kit/flags'
+import { NOTHING_ELSE, type ProfileFlags, withProfile } from '#kit/flags'
 import { readAbsence } from '#kit/gate/absence'
 import { type Gate, pickGates } from '#kit/gate/gate'
 import { installHooks } from '#kit/gate/hook'
@@ -24,7 +24,7 @@ interface Flags extends ProfileFlags {
 
 await main<Flags>({
   name: 'gate',
-  summary: 'Check everything that must be clean before it runs or is pushed',
+  summary: 'Checks everything that must be clean before it runs or is pushed',
   example: 'npm run gate -- --only lint,types',
   declare: (command) =>
     withProfile(command)
@@ -32,7 +32,7 @@ await main<Flags>({
       .option('--fix', 'first mend what can be mended without a person: formatting, imports')
       .option('--list', 'show the gates and their tools, without running them')
       .option('--install-hook', 'let Git run the gates before a commit and a push')
-      .option('--json', 'print one JSON array'),
+      .option('--json', `print one JSON array on stdout ${NOTHING_ELSE}`),
   run,
 })
 

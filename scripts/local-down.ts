@@ -12,7 +12,8 @@ await main<ClusterFlags & TimingsFlags & { readonly all?: boolean }>({
   declare: (command) =>
     withTimings(withName(command)).option(
       '--all',
-      'also snapshots, the image store, compiled programs, and the Docker Engine if local:up started it',
+      'also snapshots, reports, the image store, compiled programs, and the Docker Engine if local:up started it. What stays: inotify ' +
+        'limits that were raised, until the machine starts again; packages of apt; the caches of Go; the key that signs',
     ),
   async run({ flags: { name, all = false, timings }, progress }) {
     const started = performance.now()

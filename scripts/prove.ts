@@ -34,7 +34,7 @@ await main<Flags>({
       .option('--list', 'list the proofs')
       .option('--env <environment>', 'which environment', FIRST_ENVIRONMENT)
       .option('--all', 'also the proofs outside the default set')
-      .option('--repeat <n>', 'run each this often and report the spread', wholeNumber(1, 1000), 1)
+      .option('--repeat <n>', 'run each this often and report the spread; a series that was cut short goes on', wholeNumber(1, 1000), 1)
       .option('--mutate', 'break the healer instead: every verdict must go red'),
   async run({ flags, args, progress, signal }) {
     if (flags.list) {

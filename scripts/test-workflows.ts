@@ -23,7 +23,7 @@ const WHAT = 'Cannot test the workflows'
 
 await main<Flags>({
   name: 'test:workflows',
-  summary: 'Check the GitHub workflows, and run their steps in a fresh clone: the jobs without a condition, or the one that is named',
+  summary: 'Checks the GitHub workflows, and runs their steps in a fresh clone: the jobs without a condition, or the one that is named',
   example: 'npm run test:workflows -- --dry-run',
   declare: (command) =>
     withJson(command)

@@ -53,7 +53,7 @@ const FAILED: Counts = { passed: 0, failed: 1, skipped: 0 }
 
 await main<Flags>({
   name: 'test',
-  summary: 'Run the gates and the tests: all of them, or one stage',
+  summary: 'Runs the gates and the tests that every change must pass, or one stage',
   example: 'npm test -- unit wait',
   declare: (command) =>
     withProfile(command)

@@ -99,7 +99,7 @@ function indexOf(commands: readonly DescribedCommand[]): string {
   return paragraphs(
     '# Commands',
     GENERATED,
-    'Each says the same with `--help`. What reports takes `--json`; with `npm run --silent` nothing but that is on stdout.',
+    'Each says the same with `--help`. What reports takes `--json`; with `npm run --silent` nothing but that is on stdout, where npm else prints what it runs.',
     ['| command | what it does |', '|---|---|', ...rows].join('\n'),
     '## Exit codes',
     EXIT_CODES,
@@ -111,9 +111,9 @@ const EXIT_CODES = `| code | meaning |
 | 0 | done; every verdict as it should be |
 | 1 | a failure, or a red verdict |
 | 2 | bad input, or refused: one sentence says what, why, and the next step |
-| 3 | of \`prove\`, \`chaos\` and \`load\`: no data. Nothing was shown, so it is no pass |
-| 4 | of \`prove\` and \`chaos\`: not injected. The fault did not take effect |
-| 5 | of \`prove\` and \`chaos\`: aborted |
+| 3 | of \`prove\`, \`chaos\`, \`cloud:test\` and \`load\`: no data. Nothing was shown, so it is no pass |
+| 4 | of \`prove\`, \`chaos\` and \`cloud:test\`: not injected. The fault did not take effect |
+| 5 | of \`prove\`, \`chaos\` and \`cloud:test\`: aborted |
 | 130, 143 | stopped by Ctrl-C or SIGTERM, after everything was undone |`
 
 const sentence = (text: string) => (text.endsWith('.') ? text : `${text}.`)

@@ -33,7 +33,8 @@ export function withImages(command: Command): Command {
 }
 
 export function withTimings(command: Command): Command {
-  return command.addOption(new Option('--timings <format>', 'print on stdout how long each step took, in ms').choices(['json']))
+  const timings = new Option('--timings <format>', `print on stdout how long each step took, in ms ${NOTHING_ELSE}`)
+  return command.addOption(timings.choices(['json']))
 }
 
 export function withUp(command: Command): Command {
@@ -69,8 +70,11 @@ export function withRevert(command: Command): Command {
   return command.option('--no-revert', 'leave a version that does not come to run where it is, instead of taking it back')
 }
 
+/** Of what is printed on stdout, where npm prints what it runs. */
+export const NOTHING_ELSE = '(and nothing else with npm run --silent)'
+
 export function withJson(command: Command): Command {
-  return command.option('--json', 'print JSON on stdout')
+  return command.option('--json', `print JSON on stdout ${NOTHING_ELSE}`)
 }
 
 export interface CloudPlaceFlags extends JsonFlags {

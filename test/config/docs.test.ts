@@ -119,6 +119,15 @@ test('every scenario, alert and load that is shown with a command is there', () 
   assert.equal(wrong, [])
 })
 
+test('every command that is shown with --json prints nothing but that: npm is silent', () => {
+  const loud = pages.flatMap(({ path, commands }) =>
+    commands.flatMap(({ text, line }) =>
+      / --json\b/.test(text) && !text.startsWith('npm run --silent ') ? [`${path}:${line} — ${text}`] : [],
+    ),
+  )
+  assert.equal(loud, [])
+})
+
 test('every query that is shown is PromQL, and a recorded series in it is recorded', () => {
   const chart = textOf('chart/templates/replicas.yaml')
   const queries = pages.flatMap(({ commands }) => commands.flatMap(({ text }) => /'query=(.+)'$/.exec(text)?.[1] ?? []))
