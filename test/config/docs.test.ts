@@ -119,6 +119,18 @@ test('every scenario, alert and load that is shown with a command is there', () 
   assert.equal(wrong, [])
 })
 
+test('every mutant stands on the page of mutants with what became of it, and no other of a scenario', () => {
+  const rows = [...textOf('docs/mutants.md').matchAll(/^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$/gm)]
+  const listed = rows.flatMap(([, named = '', mutants = '']) =>
+    named.split(', ').flatMap((scenario) => mutants.split(', ').map((mutant) => `${scenario} / ${mutant}`)),
+  )
+  const ofScenarios = listed.filter((each) => scenarios.some(({ name }) => each.startsWith(`${name} / `)))
+  assert.equal(
+    ofScenarios.toSorted(),
+    [...new Set(scenarios.flatMap(({ name, mutants }) => mutants.map((mutant) => `${name} / ${mutant.name}`)))].toSorted(),
+  )
+})
+
 test('every command that is shown with --json prints nothing but that: npm is silent', () => {
   const loud = pages.flatMap(({ path, commands }) =>
     commands.flatMap(({ text, line }) =>
