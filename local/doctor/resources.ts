@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { availableParallelism, freemem, homedir } from 'node:os'
+import { join } from 'node:path'
 import { bad, fine, unknown, warn } from '#core'
 import { cacheDir, root } from '#kit/paths'
 import type { Entry } from './entry.ts'
