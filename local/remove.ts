@@ -4,12 +4,12 @@ import { rm, rmdir } from 'node:fs/promises'
 import { CLUSTER_LABEL, docker, listByLabel } from '#kit/docker'
 import { ownDir } from '#kit/paths'
 
-/** Containers, volumes and networks. @returns a line for each. */
-export async function removeCluster(name: string): Promise<string[]> {
+/** Containers, volumes but for those to keep, and networks. @returns a line for each. */
+export async function removeCluster(name: string, keep: readonly string[] = []): Promise<string[]> {
   const label = `${CLUSTER_LABEL}=${name}`
   const containers = await listByLabel('container', label)
   if (containers.length > 0) await docker(['rm', '--force', '--volumes', ...containers])
-  const volumes = await listByLabel('volume', label)
+  const volumes = (await listByLabel('volume', label)).filter((each) => !keep.includes(each))
   if (volumes.length > 0) await docker(['volume', 'rm', ...volumes])
   const networks = await listByLabel('network', label)
   for (const network of networks) await removeNetwork(network)

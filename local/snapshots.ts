@@ -30,6 +30,8 @@ const NODE_IMAGE = 'node image'
 /** In the container. */
 const [DRAFT, VOLUMES] = ['/snapshot', '/volumes']
 const ARCHIVE = 'snapshot.tar'
+/** Where the images are, in the volume of a node's data. */
+const [AGENT, CONTAINERD] = ['agent', 'containerd']
 /** As they are: numbers and not names, attributes of overlays too, and holes of databases stay holes. */
 const AS_IT_IS = ['--numeric-owner', '--xattrs', '--xattrs-include=*', '--blocking-factor=2048']
 /** Beside what is packed: the machine goes on. */
@@ -71,14 +73,15 @@ export async function restoreSnapshot(request: RestoreRequest, { nodeImage, prep
   fits(await localRefs(nodeImage))
   await prepare(request)
   fits([(await images.local(nodeImage)).ref])
+  const kept = await volumesWithImages(about)
   const removed = await progress.step('Remove what is there', async () => {
     await writeFile(markOf(name), from, { mode: 0o600 })
-    return removeCluster(name)
+    return removeCluster(name, kept)
   })
   if (removed.length > 0) progress.say(`The data of '${name}' is that of ${about.takenAt} now`)
   await progress.step('Unpack the volumes', async () => {
     for (const volume of about.volumes) await docker(['volume', 'create', '--label', `${CLUSTER_LABEL}=${name}`, volume])
-    await unpack({ cluster: name, images, signal }, about)
+    await unpack({ cluster: name, images, signal }, about, kept)
   })
   await rm(markOf(name))
   return up({ name, images, progress, signal, portsFrom: about.portsFrom })
@@ -89,6 +92,17 @@ export interface Restoring {
   /** Makes the machine ready. */
   readonly prepare: (request: UpRequest) => Promise<unknown>
   readonly up: (request: UpRequest) => Promise<Cluster>
+}
+
+/**
+ * Those of a cluster that is there, of the same node's image: the container images in them are nine tenths of what is packed. What else
+ * containerd knows is of containers that have ended, as after a start of the machine.
+ */
+async function volumesWithImages({ cluster, key, volumes }: About): Promise<readonly string[]> {
+  const node = await inspect<ContainerInfo>('container', containerName(cluster))
+  if (node === undefined || labelledConfig(node).image !== key[NODE_IMAGE] || existsSync(markOf(cluster))) return []
+  const there = await listByLabel('volume', `${CLUSTER_LABEL}=${cluster}`)
+  return volumes.filter((volume) => volume.endsWith('-data') && there.includes(volume))
 }
 
 /** There from before volumes are taken away until those of the snapshot are whole. */
@@ -119,18 +133,29 @@ async function pack(packer: Packer, about: About, draft: string): Promise<void> 
   await inContainer(packer, ['tar', ...args], [`${draft}:${DRAFT}`, ...mounts(about.volumes, 'ro')])
 }
 
-async function unpack(packer: Packer, { cluster, label, volumes }: About): Promise<void> {
+/** @param kept volumes whose images stay as they are */
+async function unpack(packer: Packer, { cluster, label, volumes }: About, kept: readonly string[]): Promise<void> {
   const archive = archiveOf(cluster, label)
+  const clear = kept.flatMap((volume) => [allBut(`${VOLUMES}/${volume}`, AGENT), allBut(`${VOLUMES}/${volume}/${AGENT}`, CONTAINERD)])
   const args = [
+    'tar',
     '--extract',
     `--file=${DRAFT}/${label}.tar`,
     ...AS_IT_IS,
     '--same-owner',
     '--preserve-permissions',
+    ...kept.map((volume) => `--exclude=${volume}/${AGENT}/${CONTAINERD}`),
     `--directory=${VOLUMES}`,
+    ...volumes,
   ]
-  await inContainer(packer, ['tar', ...args, ...volumes], [`${dirname(archive)}:${DRAFT}:ro`, ...mounts(volumes, 'rw')])
+  await inContainer(
+    packer,
+    ['sh', '-ec', [...clear, 'exec "$0" "$@"'].join('\n'), ...args],
+    [`${dirname(archive)}:${DRAFT}:ro`, ...mounts(volumes, 'rw')],
+  )
 }
+
+const allBut = (folder: string, name: string) => `find ${folder} -mindepth 1 -maxdepth 1 -not -name ${name} -exec rm -rf {} +`
 
 async function sizeOf(packer: Packer, volumes: readonly string[]): Promise<number> {
   const { stdout } = await inContainer(packer, ['du', '--summarize', '--block-size=1', VOLUMES], mounts(volumes, 'ro'))

@@ -1,4 +1,5 @@
 /** The platform comes back by itself with its data, whatever becomes of its containers, its engine and its address. */
+import { snapshotKey, untilRunsAgain } from '#core'
 import { type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Images } from '#kit/images'
 import { createProgress } from '#kit/progress'
@@ -38,6 +39,51 @@ test(
   },
   LONG,
 )
+
+const LABEL = 'comeback'
+const LATER = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'after-the-snapshot' } }
+
+for (const [where, isThere] of [
+  ['in the place of the cluster', true],
+  ['with no cluster there', false],
+] as const) {
+  test(
+    `a snapshot, restored ${where}: what came after it is gone`,
+    async ({ signal }) => {
+      await using _removed = await takeSnapshot(signal)
+      const restore = async () => {
+        await (await runningCluster()).kube.create(LATER)
+        using progress = createProgress()
+        if (!isThere) await stack.clusters.local.down({ name: clusterName, all: false, progress })
+        await restoreSnapshot(signal)
+      }
+      await comesBack(`restored ${where}`, restore, { signal })
+    },
+    LONG,
+  )
+}
+
+async function takeSnapshot(signal: AbortSignal): Promise<AsyncDisposable> {
+  const { snapshots } = stack.clusters.local
+  using progress = createProgress()
+  const request = { name: clusterName, images: new Images({ progress, signal }), progress, signal }
+  await snapshots.take({ ...request, label: LABEL, key: await snapshotKey(stack) })
+  await untilRunsAgain(stack, await stack.clusters.local.start(request), { progress, signal })
+  return { [Symbol.asyncDispose]: async () => void (await snapshots.remove(clusterName, LABEL)) }
+}
+
+async function restoreSnapshot(signal: AbortSignal): Promise<void> {
+  using progress = createProgress()
+  const images = new Images({ progress, signal })
+  await stack.clusters.local.snapshots.restore({
+    name: clusterName,
+    from: LABEL,
+    key: await snapshotKey(stack),
+    images,
+    progress,
+    signal,
+  })
+}
 
 test(
   'all containers killed, as by a cut of the power',
