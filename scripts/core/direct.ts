@@ -1,7 +1,7 @@
 /** What Argo CD needs before it can sync anything, applied directly and as Argo CD itself would, which adopts it. */
 import { parse } from 'yaml'
 import { conditionOf, type Kube, KubeError, type KubeObject, type ListRef, type ObjectRef, refOf, saysReady } from '#kit/kube'
-import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
+import { type Condition, pending, ready, waitFor } from '#kit/wait'
 
 /** Argo CD's own field manager: with another one it could never take a field away that the bootstrap had set. */
 const ADOPTING_MANAGER = 'argocd-controller'
@@ -51,13 +51,13 @@ function renderedIn(files: Files): KubeObject[] {
   return Object.entries(files).flatMap(([path, content]) => (path.startsWith('rendered/') && content !== null ? [parse(content)] : []))
 }
 
-/** What `look` says, unless a workload of these files has too few ready pods: then nothing will come of looking. */
-export async function unlessDown<T>(kube: Kube, files: Files, look: () => Promise<Condition<T>>): Promise<Condition<T>> {
+/** What `look` says; false where a workload of these files has too few ready pods: then nothing will come of looking. */
+export async function unlessDown<T>(kube: Kube, files: Files, look: () => Promise<Condition<T>>): Promise<Condition<T | false>> {
   const seen = await look()
   if (seen.state === 'ready') return seen
   const live = await Promise.all(workloadsIn(files).map(async (object) => ({ ...refOf(object), live: await kube.get(refOf(object)) })))
   const down = live.find(({ live }) => (live?.status?.readyReplicas ?? 0) < (live?.spec.replicas ?? 1))
-  return down === undefined ? seen : terminal(`${down.kind} '${down.namespace}/${down.name}' is not ready`)
+  return down === undefined ? seen : ready(false)
 }
 
 /** Applies the objects of these files. What they no longer hold is for Argo CD to prune. */

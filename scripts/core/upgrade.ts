@@ -5,7 +5,7 @@
 import { Failure, messageOf } from '#kit/errors'
 import type { Images } from '#kit/images'
 import { formatMs } from '#kit/progress'
-import { overdue, waitFor } from '#kit/wait'
+import { waitFor } from '#kit/wait'
 import { commitDeploy, type DeployChange, pushDeploy } from './delivery.ts'
 import { applyFiles } from './direct.ts'
 import { FIRST_ENVIRONMENT } from './environments.ts'
@@ -230,7 +230,7 @@ async function untilBack(x: Upgrading, back: DeployChange, signal: AbortSignal):
   const untilFrom = () => untilRuns(x, { version: from, mayBeSilent: true }, { signal, timeoutMs: CALM_TIMEOUT_MS })
   if (back.bootstraps !== true) return untilFrom()
   return untilFrom().catch(async (thrown) => {
-    overdue(thrown)
+    if (!(thrown instanceof Failure)) throw thrown
     await run.progress.step(`Apply ${part.name} ${from} directly`, () => applyFiles(target.cluster.kube, back.files, signal))
     return untilFrom()
   })

@@ -28,9 +28,12 @@ export interface WaitOptions {
   readonly onSeen?: (seen: string) => void
 }
 
+/** The time of a wait is over. */
+export class TimeoutFailure extends Failure {}
+
 /**
  * Looks until the probe is ready.
- * @throws Failure on a terminal state, or when the time is over; a probe's TypeError is a bug and is thrown at once, any
+ * @throws TimeoutFailure when the time is over, Failure on a terminal state; a probe's TypeError is a bug and is thrown at once, any
  * other error of it is taken as "not seen yet" and named in the timeout's message.
  */
 export async function waitFor<T>(what: string, probe: () => Promise<Condition<T>>, options: WaitOptions): Promise<T> {
@@ -50,14 +53,14 @@ export async function waitFor<T>(what: string, probe: () => Promise<Condition<T>
     if (condition.seen !== seen) onSeen?.(condition.seen)
     seen = condition.seen
     const leftMs = timeoutMs - (performance.now() - started)
-    if (leftMs <= 0) throw new Failure({ what: `Waited ${formatMs(timeoutMs)} for ${what}`, why: `last seen: ${seen}` })
+    if (leftMs <= 0) throw new TimeoutFailure({ what: `Waited ${formatMs(timeoutMs)} for ${what}`, why: `last seen: ${seen}` })
     await within(Math.min(everyMs, leftMs), heard, signal)
   }
 }
 
 /** For a wait whose answer may be no: not in time is an answer, anything else is thrown on. */
 export function overdue(thrown: unknown): false {
-  if (!(thrown instanceof Failure)) throw thrown
+  if (!(thrown instanceof TimeoutFailure)) throw thrown
   return false
 }
 

@@ -1,6 +1,6 @@
 /** The one wait: each way it ends, and that a wait that can never come true does end. */
 import { Failure } from '#kit/errors'
-import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
+import { type Condition, overdue, pending, ready, TimeoutFailure, terminal, type WaitOptions, waitFor } from '#kit/wait'
 import { assert, suite } from '../suite.ts'
 
 const test = suite('waitFor()')
@@ -101,6 +101,31 @@ test('a look that hangs outlives neither the time nor the signal', async () => {
     'Waited 30 ms for pods: last seen: nothing; the last look did not end',
   )
   await assert.rejects(waitFor('pods', hang, { timeoutMs: 60_000, signal: AbortSignal.timeout(20) }), /timeout/)
+})
+
+test('only the end of its time is an answer: what is of no use, fails or is interrupted is thrown on', async () => {
+  const answer = (probe: () => Promise<Condition<true>>, options: Partial<WaitOptions> = {}) =>
+    waitFor('pods', probe, { timeoutMs: 30, everyMs: 5, ...options }).catch(overdue)
+  const failure = new Failure({ what: 'Cannot go on', why: 'another run has the cluster' })
+  const fail = () => {
+    throw failure
+  }
+  assert.is(await answer(async () => pending('1 of 2')), false)
+  assert.not.instance(
+    await assert.rejects(
+      answer(async () => terminal('ErrImagePull')),
+      'ErrImagePull',
+    ),
+    TimeoutFailure,
+  )
+  for (const options of [{ signal: AbortSignal.abort(failure) }, { onSeen: fail }, { changes: fail }])
+    assert.is(
+      await assert.rejects(
+        answer(async () => pending('1 of 2'), options),
+        'another run has the cluster',
+      ),
+      failure,
+    )
 })
 
 test.run()
