@@ -45,12 +45,13 @@ async function syncCode({ flags: { name }, progress, signal }: Invocation<Deploy
   {
     await using sync = await openSync(stack, { name, progress, signal })
     progress.say('Watching the code of the service; Ctrl-C ends it. What runs now is not what an image would be')
-    await eachChange(changes, { progress, signal }, async (change, inner) => {
+    await eachChange(changes, { progress, signal: sync.signal }, async (change, inner) => {
       const isCode = await Promise.all(change.paths.map((path) => sync.isCode(path)))
       if (!isCode.includes(true)) return 'not the code of the service, so it waits for local:deploy'
       const pods = await inner.step('Send the code', () => sync.send())
       return `${liveAfter(change)}, in ${pods} pods, without an image`
     })
+    if (!signal.aborted) sync.signal.throwIfAborted()
   }
   progress.say('dev runs its image again: npm run local:deploy makes one of the code as it stands now')
 }

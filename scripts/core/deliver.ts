@@ -29,7 +29,7 @@ export function releasePart(stack: Stack): ReleasePart {
   return { ...part, release: part.release }
 }
 
-/** The stack taken for a change of what an environment runs; disposing gives it back. */
+/** The stack taken for a change of what an environment runs; disposing gives it back. Its signal aborts also where it is lost. */
 export interface Delivery extends Run, AsyncDisposable {
   readonly stack: Stack
   readonly part: ReleasePart
@@ -43,9 +43,10 @@ export async function openDelivery(stack: Stack, { name, what, ...run }: Run & {
   return takeDelivery(stack, cluster, run)
 }
 
-async function takeDelivery(stack: Stack, cluster: Cluster, { progress, signal }: Run): Promise<Delivery> {
+async function takeDelivery(stack: Stack, cluster: Cluster, { progress, signal: outer }: Run): Promise<Delivery> {
   await using begun = new AsyncDisposableStack()
-  begun.use(await takeLease(cluster.kube))
+  const { lost } = begun.use(await takeLease(cluster.kube))
+  const signal = AbortSignal.any([outer, lost])
   let git: Promise<GitRemote> | undefined
   const opened = { cluster, signal, git: () => (git ??= stack.git(cluster, signal)) }
   await settleLeft(opened, progress)
@@ -91,7 +92,7 @@ async function runsOrReverts(delivery: Delivery, { environment, digest, revert }
   try {
     await waitUntilRuns(delivery, environment, { digest, sinceMs })
   } catch (thrown) {
-    if (!revert || !(thrown instanceof Failure)) throw thrown
+    if (!revert || delivery.signal.aborted || !(thrown instanceof Failure)) throw thrown
     throw await reverted(delivery, { environment, failing: digest, cause: thrown })
   }
 }

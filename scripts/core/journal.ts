@@ -1,7 +1,7 @@
 /** The undo of what is being done, written into the cluster before it is done, so that any later command can find it. */
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { UserError } from '#kit/errors'
+import { Failure, UserError } from '#kit/errors'
 import { type Kube, KubeError, type KubeObject, refOf } from '#kit/kube'
 import { isAlive } from '#kit/process'
 import type { Progress } from '#kit/progress'
@@ -16,28 +16,50 @@ const LEASE_SECONDS = 30
 const RENEW_MS = 10_000
 const SEEN_TIMEOUT_MS = 2_000
 
+/** The cluster, taken for one run; disposing gives it back. */
+export interface Lease extends AsyncDisposable {
+  /** Aborts, with a Failure, where the cluster is another run's meanwhile. */
+  readonly lost: AbortSignal
+}
+
 /** Takes the cluster for one run. @throws UserError while another run holds it. */
-export async function takeLease(kube: Kube): Promise<AsyncDisposable> {
+export async function takeLease(kube: Kube): Promise<Lease> {
   const holder = `${hostname()}/${process.pid}/${randomUUID().slice(0, 8)}`
   const current = await kube.get(LEASE)
   if (current !== undefined && isHeld(current)) throw heldBy(current.spec.holderIdentity)
-  const renew = (lease: KubeObject | undefined) => writeLease(kube, holder, lease)
-  let mine = await renew(current).catch((thrown) => {
+  let mine = await writeLease(kube, holder, current).catch((thrown) => {
     throw thrown instanceof KubeError && thrown.status === 409 ? heldBy('another run') : thrown
   })
-  // A renewal that fails is tried again; one that lost the lease meanwhile never gets it back.
+  const lost = new AbortController()
+  const renew = async () => {
+    const [now, isMine] = await renewLease(kube, holder, mine)
+    if (isMine) mine = now
+    else lost.abort(lostTo(now))
+  }
+  let renewing = Promise.resolve()
   const timer = setInterval(() => {
-    void renew(mine).then(
-      (renewed) => (mine = renewed),
-      () => {},
-    )
+    renewing = renewing.then(renew).catch(() => {}) // nobody answers: it is tried again
   }, RENEW_MS)
   return {
+    lost: lost.signal,
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
-      const now = await kube.get(LEASE).catch(() => undefined)
-      if (now?.spec?.holderIdentity === holder) await kube.delete(LEASE).catch(() => {}) // it runs out by itself
+      await renewing
+      if (!lost.signal.aborted) await kube.deleteUnchanged(mine).catch(() => {}) // it runs out by itself
     },
+  }
+}
+
+type Renewed = readonly [now: KubeObject, isMine: true] | readonly [now: KubeObject | undefined, isMine: false]
+
+/** A renewal whose answer was lost looks as if another run had come between: only what stands there now tells. */
+async function renewLease(kube: Kube, holder: string, seen: KubeObject): Promise<Renewed> {
+  try {
+    return [await writeLease(kube, holder, seen), true]
+  } catch (thrown) {
+    if (!(thrown instanceof KubeError && [404, 409].includes(thrown.status))) throw thrown
+    const now = await kube.get(LEASE)
+    return now?.spec?.holderIdentity === holder ? [now, true] : [now, false]
   }
 }
 
@@ -50,6 +72,12 @@ function isHeld({ spec }: KubeObject): boolean {
 
 function heldBy(holder: string): UserError {
   return new UserError({ what: 'Cannot start a run', why: `'${holder}' is running on this cluster`, next: 'Wait for it to end' })
+}
+
+/** One that is gone was another run's in between, which has given it back. */
+function lostTo(now: KubeObject | undefined): Failure {
+  const why = now === undefined ? 'its hold on the cluster is gone' : `'${now.spec?.holderIdentity}' has taken the cluster meanwhile`
+  return new Failure({ what: 'Cannot go on with the run', why, next: 'Wait until nothing else runs on it, and run this again' })
 }
 
 /** The first write creates, later ones carry the version that was seen: of two writers one gets a conflict. */

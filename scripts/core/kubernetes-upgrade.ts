@@ -77,7 +77,7 @@ export async function upgradeKubernetes(whole: Stack, { plan, empty = drain, ...
     await moveAll(x, { facts, touched })
     return { ...report, held: true }
   } catch (thrown) {
-    signal.throwIfAborted()
+    run.signal.throwIfAborted()
     if (!(thrown instanceof Failure)) throw thrown
     progress.say(`Going back to ${part} ${from}: ${thrown.message}`)
     return { ...report, held: false, why: thrown.message, back: await goBack(x, touched) }

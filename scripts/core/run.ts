@@ -34,7 +34,7 @@ export async function needCluster(stack: Stack, { what, name }: { readonly what:
   return found
 }
 
-/** A cluster taken for a run; disposing gives it back. */
+/** A cluster taken for a run; disposing gives it back. Its signal aborts also where another run has taken it meanwhile. */
 export interface OpenRun extends Run, AsyncDisposable {
   readonly context: Context
   /** What runs now: an upgrade may have come between two runs. */
@@ -149,10 +149,12 @@ export async function openContext(
 }
 
 /** @throws UserError as `openContext` does, and where another run holds the stack. */
-export async function openRun(stack: Stack, { progress, signal, ...place }: Run & Place): Promise<OpenRun> {
-  const context = await openContext(stack, { ...place, signal })
-  const lease = await takeLease(context.cluster.kube)
+export async function openRun(stack: Stack, { progress, signal: outer, ...place }: Run & Place): Promise<OpenRun> {
+  const opened = await openContext(stack, { ...place, signal: outer })
+  const lease = await takeLease(opened.cluster.kube)
   try {
+    const signal = AbortSignal.any([outer, lease.lost])
+    const context: Context = { ...opened, signal, git: (own = signal) => opened.git(own) }
     const undone = await settleLeft(context, progress)
     const versions = () => versionsOf(stack, context.cluster)
     return { context, versions, undone, progress, signal, [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]() }

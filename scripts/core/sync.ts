@@ -25,6 +25,8 @@ const TAKE_TIMEOUT_MS = 12_000
 
 /** Pods that run what they are sent; disposal brings back what Git said before. */
 export interface Sync extends AsyncDisposable {
+  /** Aborts with the run's, and where another run has taken the cluster. */
+  readonly signal: AbortSignal
   /** Whether a changed file is part of the code that is sent. */
   isCode(path: string): Promise<boolean>
   /** Sends the code as it stands to every pod. @returns how many run it. @throws Failure where one does not, which runs on as it was */
@@ -45,6 +47,7 @@ export async function openSync(stack: Stack, { name, ...run }: Run & { readonly 
   const entry = entryOf(stack)
   const held = begun.move()
   return {
+    signal: delivery.signal,
     isCode: async (path) => (await bundle(entry)).inputs.includes(path),
     send: async () => sender.send((await bundle(entry)).text),
     [Symbol.asyncDispose]: () => held.disposeAsync(),

@@ -117,6 +117,13 @@ export class Kube {
     return (await this.#unlessMissing(() => this.request('DELETE', path))) !== undefined
   }
 
+  /** Deletes an object as it was seen. @throws KubeError with 409 where it is another one, or changed, by now. */
+  async deleteUnchanged(seen: KubeObject): Promise<void> {
+    const { uid, resourceVersion } = seen.metadata
+    const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid, resourceVersion } }
+    await this.request('DELETE', await this.#path(refOf(seen)), { body, type: 'application/json' })
+  }
+
   /**
    * Calls `onEvent` for every object that is there and for every change, until disposed. A broken connection is renewed;
    * objects that vanished meanwhile are reported as DELETED.
