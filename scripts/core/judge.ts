@@ -31,8 +31,9 @@ type Decision = [Verdict, string]
 function decide(facts: Facts): Decision {
   const { record, scenario, walks } = facts
   const wanted = plannedRounds(scenario, record.mutant)
-  const found = notStarted(record) ?? stopped(facts) ?? tooFewRounds(record, wanted) ?? healedAnyway(facts) ?? untrue(facts) ?? late(facts)
-  return found ?? unsteadyAfter(facts) ?? ['held', `${walks.length} of ${wanted} ${wanted === 1 ? 'round' : 'rounds'} within bounds`]
+  const early = notStarted(record) ?? stopped(facts) ?? tooFewRounds(record, wanted) ?? healedAnyway(facts)
+  const found = early ?? untrue(facts) ?? late(facts) ?? untimed(facts) ?? unsteadyAfter(facts)
+  return found ?? ['held', `${walks.length} of ${wanted} ${wanted === 1 ? 'round' : 'rounds'} within bounds`]
 }
 
 function notStarted({ abortedBy, steadyBefore, rounds }: RunRecord): Decision | undefined {
@@ -79,6 +80,12 @@ function late({ times }: Facts): Decision | undefined {
   return seen === undefined ? undefined : ['violated', seen]
 }
 
+/** A time between steps of which no round, or not every one, had both: nothing was measured of what it bounds. */
+function untimed({ times, walks }: Facts): Decision | undefined {
+  const found = times.find(({ valuesMs }) => valuesMs.length < walks.length)
+  return found && ['no data', `${found.bound}: measured in ${found.valuesMs.length} of ${walks.length} rounds`]
+}
+
 /** A mutant must be red by what it breaks, not by what its undo leaves behind: that is a failure of the run. */
 function unsteadyAfter({ record }: Facts): Decision | undefined {
   const changed = record.steadyAfter.find((result) => !result.ok)
@@ -123,7 +130,7 @@ export function plannedRounds({ repeat = 1 }: Scenario, mutant: string | undefin
   return mutant === undefined ? repeat : 1
 }
 
-/** Faster than possible counts for every round, slower than allowed for the share that the bound is about; no time is no data. */
+/** Faster than possible counts for every round, slower than allowed for the share that the bound is about. */
 function outside({ bound, share, valuesMs, lowerMs, upperMs }: MeasuredTime): string | undefined {
   const slowest = percentile(valuesMs, share)
   const value = slowest !== undefined && slowest > upperMs ? slowest : valuesMs.find((ms) => ms < lowerMs)

@@ -1,5 +1,5 @@
 /** The menu of chaos: what every experiment must say and be, and what the command refuses before it asks a cluster. */
-import { checkBreakable, explain, listScenarios, renderHits, type Scenario, type Step, selectScenarios } from '#core'
+import { checkBreakable, endsOf, explain, listScenarios, renderHits, type Scenario, type Step, selectScenarios, sumMs } from '#core'
 import { UserError } from '#kit/errors'
 import { createRandom, shuffled } from '#kit/random'
 import { stack } from '../../holdfast.config.ts'
@@ -44,20 +44,25 @@ for (const scenario of all) {
     }
   })
 
+  test(`${scenario.name} bounds a time, on both clocks`, () => {
+    for (const timing of [local, production]) assert.ok(scenario.bounds(timing).length > 0)
+  })
+}
+
+for (const scenario of stack.parts.flatMap((part) => part.scenarios))
   test(`${scenario.name} bounds times between steps that it has, on both clocks`, () => {
     for (const timing of [local, production]) {
-      const names = scenario.steps(timing).map((step) => step.name)
-      const bounds = scenario.bounds(timing)
-      assert.ok(bounds.length > 0)
-      for (const { from = names[0] ?? '', to = names.at(-1) ?? '', lowerMs, partsMs } of bounds) {
+      const steps = scenario.steps(timing)
+      const names = steps.map((step) => step.name)
+      for (const bound of scenario.bounds(timing)) {
+        const { from, to } = endsOf(bound, steps)
         assert.ok(names.includes(from), `no step '${from}'`)
         assert.ok(names.indexOf(from) < names.indexOf(to), `'${to}' does not follow '${from}'`)
-        const upperMs = Object.values(partsMs).reduce((sum, ms) => sum + ms, 0)
-        assert.ok(upperMs > lowerMs && Number.isFinite(upperMs), `${lowerMs} to ${upperMs}`)
+        const upperMs = sumMs(bound.partsMs)
+        assert.ok(upperMs > bound.lowerMs && Number.isFinite(upperMs), `${bound.lowerMs} to ${upperMs}`)
       }
     }
   })
-}
 
 /** Of what an experiment takes beside its load: the steady state before and after it, the load's pod, the undo. */
 const BESIDE_MS = 20_000

@@ -162,6 +162,12 @@ test('a bound may lie between any two steps', () => {
   assert.is(judge(recordOf(100), { ...scenario, bounds }, timing).verdict, 'violated')
 })
 
+test('a bound that no step, or not every round, gave a time is no data: else a name that is misspelt could never fail', () => {
+  const misspelt = { ...scenario, bounds: () => [{ name: 'bitten', from: 'edti', lowerMs: 0, partsMs: { all: 5 } }] }
+  const { verdict, reason } = judge(recordOf(100), misspelt, timing)
+  assert.equal([verdict, reason], ['no data', 'bitten: measured in 0 of 1 rounds'])
+})
+
 test('aborted comes before everything else', () => {
   const { verdict, reason } = verdictOf(recordOf(100, { rounds: [], abortedBy: 'Interrupted by SIGINT' }))
   assert.is(verdict, 'aborted')
