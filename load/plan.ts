@@ -85,12 +85,6 @@ export function durationMs(stages: readonly LoadStage[]): number {
   return stages.reduce((sum, { forMs }) => sum + forMs, 0)
 }
 
-/** How many requests a profile asks for. */
-export function plannedRequests({ stages }: LoadProfile): number {
-  const ofStage = ({ ratePerS, fromPerS = ratePerS, forMs }: LoadStage) => (((fromPerS + ratePerS) / 2) * forMs) / 1000
-  return Math.round(stages.reduce((sum, stage) => sum + ofStage(stage), 0))
-}
-
 function scenarioOf({ forMs, ratePerS, fromPerS = ratePerS }: LoadStage, afterMs: number): K6Scenario {
   // All of them from the start: a new one costs time just when the service is slow, and would distort what is measured.
   const users = Math.ceil((Math.max(fromPerS, ratePerS) * (REQUEST_TIMEOUT_MS + SLACK_MS)) / 1000) + 1

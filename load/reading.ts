@@ -1,10 +1,10 @@
 /** Reads a running load from its pod's log to its end, and says what it was worth. */
-import type { LoadOptions, LoadProfile, LoadSummary } from '#core'
+import { type LoadOptions, type LoadProfile, type LoadSummary, plannedRequests } from '#core'
 import type { Kube, KubeObject } from '#kit/kube'
 import { followLog, type LogSource } from './follow.ts'
 import { CONTAINER, NAMESPACE } from './job.ts'
 import { type CountsLine, parseLine } from './lines.ts'
-import { durationMs, plannedRequests } from './plan.ts'
+import { durationMs } from './plan.ts'
 import { createSeconds } from './seconds.ts'
 
 /** With no line for so long, what is held of a second is all of it. */

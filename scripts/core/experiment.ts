@@ -2,7 +2,8 @@
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { isSummary, loadMeasured, noRequestFailed } from './evidence.ts'
 import { noticedBy } from './harm.ts'
-import type { LoadProfile } from './load.ts'
+import { endsOf, sumMs } from './judge.ts'
+import { type LoadProfile, plannedRequests } from './load.ts'
 import { leftOut } from './mutants.ts'
 import type { Act, Bound, Claim, Evidence, Harm, HarmLimit, Mutant, RecordedEvent, Scenario, StartLoad, Step, Until } from './scenario.ts'
 import type { TimingProfile } from './types.ts'
@@ -53,11 +54,6 @@ export interface Loss {
   readonly failed: number
   /** Without a single good answer. */
   readonly outageMs: number
-}
-
-/** What a bound adds up to. */
-export function sumMs(partsMs: Readonly<Record<string, number>>): number {
-  return Object.values(partsMs).reduce((sum, ms) => sum + ms, 0)
 }
 
 /** Nobody is answered for as long as these, and all that is sent meanwhile is lost. */
@@ -125,16 +121,12 @@ function boundsOf({ fault, noticed, end, healed }: Experiment, timing: TimingPro
 }
 
 function usersClaims(load: LoadProfile, loss: Loss | undefined, healed: Healed): Claim[] {
-  if (loss === undefined) return [loadMeasured(load), noRequestFailed(LEAST_SHARE * plannedOf(load))]
+  if (loss === undefined) return [loadMeasured(load), noRequestFailed(LEAST_SHARE * plannedRequests(load))]
   return [loadMeasured(load), loseAtMost(loss), servesAgain(healed)]
 }
 
 /** Of what a profile plans. */
 const LEAST_SHARE = 0.9
-
-function plannedOf({ stages }: LoadProfile): number {
-  return stages.reduce((sum, { forMs, ratePerS, fromPerS = ratePerS }) => sum + ((fromPerS + ratePerS) / 2) * (forMs / 1_000), 0)
-}
 
 /** What users lost: counted, and bounded. */
 export function loseAtMost({ failed: most, outageMs: mostMs }: Loss): Claim {
@@ -197,7 +189,7 @@ export function underLoad(proof: Scenario, spec: UnderLoad): Scenario {
     harm: { targets, held, limit },
     steps: (timing) => [{ kind: 'load', name: LOAD, profile: load }, ...proof.steps(timing), loadEnds],
     claims: (timing) => [
-      ...usersClaims(load, loss?.(timing), { step: endsOf(proof.steps(timing)).to, knownAfterMs }),
+      ...usersClaims(load, loss?.(timing), { step: endsOf({}, proof.steps(timing)).to, knownAfterMs }),
       ...(proof.claims?.(timing) ?? []),
     ],
     bounds: (timing) => wholeBounds(proof, timing),
@@ -207,13 +199,7 @@ export function underLoad(proof: Scenario, spec: UnderLoad): Scenario {
 /** What holds for a share of many rounds says nothing of one. */
 function wholeBounds(proof: Scenario, timing: TimingProfile): Bound[] {
   const whole = proof.bounds(timing).filter(({ share = 1 }) => share === 1)
-  return whole.map((bound) => ({ ...endsOf(proof.steps(timing)), ...bound }))
-}
-
-/** Between which steps a bound lies that names none. */
-function endsOf(steps: readonly Step[]): { readonly from: string; readonly to: string } {
-  const bite = steps.find((step) => step.kind === 'until' && step.isBite === true)
-  return { from: bite?.name ?? '', to: steps.at(-1)?.name ?? '' }
+  return whole.map((bound) => ({ ...bound, ...endsOf(bound, proof.steps(timing)) }))
 }
 
 /** Load at one rate. Where requests take a while, some are in flight at every moment: what is cut then fails. */

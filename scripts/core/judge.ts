@@ -111,17 +111,17 @@ function measure(bound: Bound, steps: readonly Step[], walks: readonly Walk[]): 
     return start === undefined || end === undefined ? [] : [end - start]
   })
   const { share = 1, lowerMs, partsMs } = bound
-  return { bound: bound.name, share, lowerMs, upperMs: upperOf(bound), partsMs, valuesMs }
+  return { bound: bound.name, share, lowerMs, upperMs: sumMs(partsMs), partsMs, valuesMs }
 }
 
-/** The names of the steps that a time lies between. */
-export function endsOf({ from, to }: Bound, steps: readonly Step[]): { readonly from: string; readonly to: string } {
+/** The names of the steps that a time lies between: by default from the bite to the last one. */
+export function endsOf({ from, to }: Pick<Bound, 'from' | 'to'>, steps: readonly Step[]): { readonly from: string; readonly to: string } {
   const bite = steps.find((step) => step.kind === 'until' && step.isBite === true)
   return { from: from ?? bite?.name ?? '', to: to ?? steps.at(-1)?.name ?? '' }
 }
 
-/** The upper limit: the sum of its parts, in milliseconds. */
-export function upperOf({ partsMs }: Pick<Bound, 'partsMs'>): number {
+/** What a bound adds up to: its upper limit. */
+export function sumMs(partsMs: Bound['partsMs']): number {
   return Object.values(partsMs).reduce((sum, ms) => sum + ms, 0)
 }
 

@@ -41,6 +41,12 @@ export interface LoadRequest {
   readonly expect?: number
 }
 
+/** How many requests a profile asks for. */
+export function plannedRequests({ stages }: LoadProfile): number {
+  const ofStage = ({ ratePerS, fromPerS = ratePerS, forMs }: LoadStage) => (((fromPerS + ratePerS) / 2) * forMs) / 1000
+  return Math.round(stages.reduce((sum, stage) => sum + ofStage(stage), 0))
+}
+
 /** What one second of one stage brought; one in which no request ended is not told. */
 export interface LoadSecond {
   readonly stage: string

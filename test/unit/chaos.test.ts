@@ -1,9 +1,20 @@
 /** The menu of chaos: what every experiment must say and be, and what the command refuses before it asks a cluster. */
-import { checkBreakable, endsOf, explain, listScenarios, renderHits, type Scenario, type Step, selectScenarios, sumMs } from '#core'
+import {
+  checkBreakable,
+  endsOf,
+  explain,
+  listScenarios,
+  plannedRequests,
+  renderHits,
+  type Scenario,
+  type Step,
+  selectScenarios,
+  sumMs,
+} from '#core'
 import { UserError } from '#kit/errors'
 import { createRandom, shuffled } from '#kit/random'
 import { stack } from '../../holdfast.config.ts'
-import { plannedRequests, planOf } from '../../load/plan.ts'
+import { planOf } from '../../load/plan.ts'
 import { assert, suite } from '../suite.ts'
 
 const test = suite('chaos')

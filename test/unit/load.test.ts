@@ -4,6 +4,7 @@ import {
   type LoadSecond,
   type LoadSummary,
   loadExitCode,
+  plannedRequests,
   renderSecond,
   renderSummary,
   selectProfile,
@@ -11,7 +12,7 @@ import {
 } from '#core'
 import { jobOf, jobRef } from '../../load/job.ts'
 import { parseLine, type RequestLine } from '../../load/lines.ts'
-import { plannedRequests, planOf } from '../../load/plan.ts'
+import { planOf } from '../../load/plan.ts'
 import { failing, profiles, saturating } from '../../load/profiles.ts'
 import { createSeconds } from '../../load/seconds.ts'
 import { assert, suite } from '../suite.ts'

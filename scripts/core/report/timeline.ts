@@ -1,6 +1,6 @@
 /** A round as a story in time: what was done, what was seen of it, and when. From the record alone. */
 import { LOAD_SOURCE, summaryOf } from '../evidence.ts'
-import { endsOf, upperOf } from '../judge.ts'
+import { endsOf, sumMs } from '../judge.ts'
 import { type Bound, isFrom, type Judgement, type Mark, type Round, type Scenario, type Step } from '../scenario.ts'
 import type { TimingProfile } from '../types.ts'
 import { stepsOf, type Walk, walk } from '../walk.ts'
@@ -140,7 +140,7 @@ function boundOf(bound: Bound, steps: readonly Step[], { reached }: Walk): Bound
   const [fromMs, toMs] = [reached.get(from), reached.get(to)]
   if (fromMs === undefined) return undefined
   const { name, lowerMs, partsMs } = bound
-  return { name, fromMs, lowerMs, upperMs: upperOf(bound), partsMs, ...(toMs === undefined ? {} : { valueMs: toMs - fromMs }) }
+  return { name, fromMs, lowerMs, upperMs: sumMs(partsMs), partsMs, ...(toMs === undefined ? {} : { valueMs: toMs - fromMs }) }
 }
 
 /** What has no times is over with its last step. */
