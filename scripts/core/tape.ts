@@ -1,5 +1,5 @@
 /** All evidence of a round as it comes in: our own marks, watched objects, observations. */
-import type { KubeObject } from '#kit/kube'
+import type { KubeObject, WatchEvent } from '#kit/kube'
 import type { Context, Mark, RecordedEvent, Scenario, Tell } from './scenario.ts'
 
 export interface Tape extends AsyncDisposable {
@@ -7,6 +7,8 @@ export interface Tape extends AsyncDisposable {
   readonly events: readonly RecordedEvent[]
   /** Subscribes to news. */
   readonly changes: (wake: () => void) => Disposable
+  /** Aborts with what whoever is told of an event throws: a bug, which whoever told the event would take for an error of its own. */
+  readonly broken: AbortSignal
   mark(type: Mark['type'], step: string): void
   /** Where a source tells what it observes. */
   tell(source: string): Tell
@@ -20,22 +22,30 @@ export async function startTape(
 ): Promise<Tape> {
   const events: RecordedEvent[] = []
   const listeners = new Set<() => void>()
+  const broken = new AbortController()
   const add = (event: RecordedEvent) => {
     events.push(event)
-    onEvent?.(event)
-    for (const wake of listeners) wake()
+    try {
+      onEvent?.(event)
+      for (const wake of listeners) wake()
+    } catch (thrown) {
+      broken.abort(thrown)
+    }
   }
   const tell = (source: string): Tell => ({
     observed: (value, atMs) => add({ type: 'OBSERVED', source, value, atMs }),
     failed: (why) => add({ type: 'UNOBSERVED', source, value: why, atMs: Date.now() }),
   })
   await using running = new AsyncDisposableStack()
-  for (const ref of watches)
-    running.use(context.cluster.kube.watch(ref, (event) => add({ ...event, object: withoutManagers(event.object) })))
+  for (const ref of watches) {
+    const onChange = (event: WatchEvent) => add({ ...event, object: withoutManagers(event.object) })
+    running.use(context.cluster.kube.watch(ref, onChange, tell(`watch of ${ref.kind}`).failed))
+  }
   for (const observer of observes) running.use(await observer.start(context, tell(observer.name)))
   const all = running.move()
   return {
     events,
+    broken: broken.signal,
     changes(wake) {
       listeners.add(wake)
       return { [Symbol.dispose]: () => void listeners.delete(wake) }

@@ -64,6 +64,8 @@ export class KubeError extends Error {
 
 const FIELD_MANAGER = 'holdfast'
 const REQUEST_TIMEOUT_MS = 15_000
+/** A watch is begun at most so often. */
+const AGAIN_MS = 250
 
 export class Kube {
   readonly #config: KubeConfig
@@ -126,11 +128,13 @@ export class Kube {
 
   /**
    * Calls `onEvent` for every object that is there and for every change, until disposed. A broken connection is renewed;
-   * objects that vanished meanwhile are reported as DELETED.
+   * objects that vanished meanwhile are reported as DELETED. What `onEvent` throws is a bug, and ends the process as any promise does that
+   * nobody hears.
+   * @param onRefused told why, once, where the cluster does not let it look (403), or has nothing of the kind (404). It goes on asking.
    */
-  watch(ref: ListRef, onEvent: (event: WatchEvent) => void): Disposable {
+  watch(ref: ListRef, onEvent: (event: WatchEvent) => void, onRefused: (why: string) => void = () => {}): Disposable {
     const stop = new AbortController()
-    void this.#watchForever(ref, { onEvent, signal: stop.signal })
+    void this.#watchForever(ref, { onEvent, onRefused, signal: stop.signal })
     return { [Symbol.dispose]: () => stop.abort() }
   }
 
@@ -198,40 +202,59 @@ export class Kube {
     )
   }
 
-  async #watchForever(ref: ListRef, { onEvent, signal }: { onEvent: (event: WatchEvent) => void; signal: AbortSignal }): Promise<void> {
+  async #watchForever(ref: ListRef, { onEvent, onRefused, signal: disposed }: Watching): Promise<void> {
+    const bug = new AbortController()
+    const signal = AbortSignal.any([disposed, bug.signal])
     const known = new Map<string | undefined, KubeObject>()
+    // The client takes what is thrown to it for a line that cannot be parsed, and says nothing.
     const emit: Emit = (type, object) => {
       if (type === 'DELETED') known.delete(object.metadata.uid)
       else known.set(object.metadata.uid, object)
-      if (!signal.aborted) onEvent({ type, object, atMs: Date.now() })
-    }
-    while (!signal.aborted) {
       try {
-        const page = await this.#listPage(ref)
-        catchUp(known, page.items, emit)
-        await this.#watchOnce(ref, { resourceVersion: page.resourceVersion, emit, signal })
-      } catch {
-        await sleep(250, undefined, { signal }).catch(() => {}) // the server is away or restarting: list and watch again
+        if (!signal.aborted) onEvent({ type, object, atMs: Date.now() })
+      } catch (thrown) {
+        bug.abort(thrown)
       }
+    }
+    let told: string | undefined
+    while (!signal.aborted) {
+      // What lasted for a while is renewed at once; what is refused, or away, is not asked at full speed.
+      const pause = sleep(AGAIN_MS, undefined, { signal }).catch(() => {})
+      const refusal = await this.#listAndWatch(ref, { known, emit, signal })
+      if (refusal !== undefined && refusal !== told && !signal.aborted) onRefused(refusal)
+      told = refusal
+      await pause
+    }
+    bug.signal.throwIfAborted()
+  }
+
+  /** Ends when the connection does. @returns why it was refused; undefined where it was not, or merely for now. */
+  async #listAndWatch(ref: ListRef, { known, emit, signal }: Following): Promise<string | undefined> {
+    try {
+      const page = await this.#listPage(ref)
+      catchUp(known, page.items, emit)
+      signal.throwIfAborted()
+      await this.#watchOnce(ref, { resourceVersion: page.resourceVersion, emit, signal })
+      return undefined
+    } catch (thrown) {
+      return thrown instanceof KubeError && [403, 404].includes(thrown.status) ? thrown.message : undefined
     }
   }
 
-  /** Ends when the connection does. */
+  /** Ends when the connection does. @throws KubeError where the server does not open one. */
   async #watchOnce(ref: ListRef, from: { resourceVersion: string; emit: Emit; signal: AbortSignal }): Promise<void> {
     const path = await this.#path(ref)
-    const query = {
-      resourceVersion: from.resourceVersion,
-      ...(ref.labelSelector === undefined ? {} : { labelSelector: ref.labelSelector }),
+    const query = { resourceVersion: from.resourceVersion, labelSelector: ref.labelSelector }
+    const ended = Promise.withResolvers<{ readonly statusCode?: number; readonly message: string } | null>()
+    const onEvent = (type: string, object: KubeObject) => {
+      if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') from.emit(type, withHeader(object, ref))
     }
-    await new Promise<void>((resolve) => {
-      const onEvent = (type: string, object: KubeObject) => {
-        if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') from.emit(type, withHeader(object, ref))
-      }
-      const started = new Watch(this.#config).watch(path, query, onEvent, () => resolve())
-      const stop = () => void started.then((request) => request.abort()).catch(() => {})
-      from.signal.addEventListener('abort', stop, { once: true })
-      if (from.signal.aborted) stop()
-    })
+    const connection = await new Watch(this.#config).watch(path, query, onEvent, ended.resolve)
+    const stop = () => connection.abort()
+    from.signal.addEventListener('abort', stop, { once: true })
+    if (from.signal.aborted) stop()
+    const error = await ended.promise.finally(() => from.signal.removeEventListener('abort', stop))
+    if (error?.statusCode !== undefined) throw new KubeError(`watch ${path}`, error.statusCode, error.message)
   }
 
   async #listPage(ref: ListRef): Promise<{ items: KubeObject[]; resourceVersion: string }> {
@@ -293,6 +316,18 @@ interface Asked {
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 type Emit = (type: WatchEvent['type'], object: KubeObject) => void
+
+interface Watching {
+  readonly onEvent: (event: WatchEvent) => void
+  readonly onRefused: (why: string) => void
+  readonly signal: AbortSignal
+}
+
+interface Following {
+  readonly known: ReadonlyMap<string | undefined, KubeObject>
+  readonly emit: Emit
+  readonly signal: AbortSignal
+}
 
 /** Between two connections objects may have come, changed and gone. */
 function catchUp(known: ReadonlyMap<string | undefined, KubeObject>, items: readonly KubeObject[], emit: Emit): void {
