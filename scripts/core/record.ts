@@ -157,7 +157,8 @@ async function oneRound(scenario: Scenario, run: Context, { round, steps, limit,
   const before = (await Promise.all(scenario.watches.map((ref) => run.cluster.kube.list(ref)))).flat()
   await using tape = await startTape(scenario, run, onEvent)
   using stop = stopButton(limit, tape)
-  const context = { ...run, signal: AbortSignal.any([run.signal, stop.signal]) }
+  const ends = AbortSignal.any([stop.signal, tape.broken])
+  const context = { ...run, signal: AbortSignal.any([run.signal, ends]) }
   const begun = async () => (tape.events.length >= before.length ? ready(undefined) : pending(`${tape.events.length} objects`))
   await waitFor('the watches to begin', begun, { timeoutMs: 10_000, signal: context.signal, changes: tape.changes })
   const startedAtMs = Date.now()
@@ -171,7 +172,7 @@ async function oneRound(scenario: Scenario, run: Context, { round, steps, limit,
       else if (!(await seen(step, { steps, soFar, tape, signal: context.signal }))) break
     }
   } catch (thrown) {
-    stop.signal.throwIfAborted() // whatever it broke off
+    ends.throwIfAborted() // whatever it broke off
     throw thrown
   } finally {
     keep(soFar())

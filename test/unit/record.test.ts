@@ -1,5 +1,5 @@
 /** How a run ends before its time: by the stop button, and by whoever interrupts it. Both times what it did is undone. */
-import { journal, judge, record, type Scenario, settle, settleAll } from '#core'
+import { isFrom, journal, judge, polled, type RecordedEvent, record, type Scenario, settle, settleAll } from '#core'
 import { Interrupted } from '#kit/errors'
 import { KubeError, type KubeObject } from '#kit/kube'
 import { stack } from '../../holdfast.config.ts'
@@ -51,6 +51,17 @@ test('what is interrupted is undone too, its commits included', async () => {
   assert.is(run.interrupted, true)
   assert.equal(engine.commits, ['Undo'])
   assert.equal(left(engine), ['Application/root'])
+})
+
+test('a bug of whoever is told of what is observed ends the run: it is no look that failed', async () => {
+  const looks = polled({ name: 'looks', everyMs: 50, begin: () => async () => [{ value: 1, atMs: Date.now() }] })
+  const engine = createEngine(secondOf(10, 0))
+  const onEvent = (event: RecordedEvent) => {
+    if (engine.objects.has('Thing/left') && isFrom('looks', event)) throw new TypeError('no such thing')
+  }
+  const run = await record({ ...endless, observes: [looks] }, engine.context, { ...OPTIONS, onEvent })
+  assert.is(judge(run, endless, stack.timing.local).reason, 'no such thing')
+  assert.equal(left(engine), [])
 })
 
 test('where the engine goes away, what was done is written down, and the next command undoes it', async () => {
