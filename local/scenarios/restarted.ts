@@ -4,6 +4,7 @@ import {
   ARGOCD_NAMESPACE,
   applicationState,
   type Claim,
+  type Cluster,
   type Context,
   isFrom,
   leftOut,
@@ -17,6 +18,7 @@ import {
   type TimingProfile,
   WORKLOAD,
 } from '#core'
+import { Failure } from '#kit/errors'
 import type { KubeObject } from '#kit/kube'
 import { STEADY, serverMachine } from './nodes.ts'
 import { type Answer, asked } from './outside.ts'
@@ -32,6 +34,7 @@ const LOOK_MS = 200
 /** Three seconds without a gap: while pods come up some answer and others do not. */
 const STREAK = 15
 const LATE_MS = 45_000
+const ROWS_TIMEOUT_MS = 10_000
 
 /** The load: k6 runs in the node, and would go with it. */
 const service = asked({
@@ -103,17 +106,27 @@ function runsAnew(event: RecordedEvent): boolean {
 // ── Whether it is the same data ─────────────────────────────────────────────────────────────────────────────────────
 
 /** What a new cluster would not have: identities, what Git holds, what the database does. */
-export async function ownData({ cluster, git }: Pick<Context, 'cluster' | 'git'>): Promise<OwnData> {
+export async function ownData({ cluster, git, signal }: Pick<Context, 'cluster' | 'git' | 'signal'>): Promise<OwnData> {
   const { kube } = cluster
   const [spaces, claims, workload, deploy, products] = await Promise.all([
     kube.list({ apiVersion: 'v1', kind: 'Namespace' }),
     kube.list({ apiVersion: 'v1', kind: 'PersistentVolumeClaim' }),
     kube.get(WORKLOAD),
     git().then((remote) => remote.readDeploy()),
-    cluster.fetch('service', '/api/products').then((response) => response.text()),
+    rowsOf(cluster, signal),
   ])
   const uids = [...spaces, ...claims, ...(workload === undefined ? [] : [workload])].map(({ metadata }) => metadata.uid ?? '')
   return { uids: uids.toSorted(), deploy: deploy.sha, products }
+}
+
+/** @throws Failure where it does not answer well: of two refusals one looks like the other. */
+async function rowsOf(cluster: Pick<Cluster, 'fetch'>, signal: AbortSignal): Promise<string> {
+  const answer = await cluster.fetch('service', '/api/products', {
+    signal: AbortSignal.any([signal, AbortSignal.timeout(ROWS_TIMEOUT_MS)]),
+  })
+  const text = await answer.text()
+  if (answer.ok) return text
+  throw new Failure({ what: 'Cannot note what the database has', why: `the service answers ${answer.status}: ${text.slice(0, 200)}` })
 }
 
 export interface OwnData {

@@ -40,7 +40,7 @@ export async function comesBack(what: string, breakIt: () => Promise<void>, { si
   await untilRunsAgain(stack, cluster, { progress, signal })
   const healthyMs = performance.now() - started
   if (isAway !== 'maybe') assert.is(asked.wasAway(), isAway)
-  assert.equal(await ownData({ cluster, git: (own = signal) => stack.git(cluster, own) }), before)
+  assert.equal(await ownData({ cluster, signal, git: (own = signal) => stack.git(cluster, own) }), before)
   console.log(`  ${what}: the service answers after ${formatMs(servedMs)}, everything is Healthy after ${formatMs(healthyMs)}`)
 }
 

@@ -1,11 +1,11 @@
 /** What the experiments with nodes are judged by: each claim and each bound turns the verdict by itself. */
-import { judge, type LoadSecond, type RecordedEvent, type RunRecord, type Scenario } from '#core'
+import { type Context, type GitRemote, judge, type LoadSecond, type RecordedEvent, type RunRecord, type Scenario } from '#core'
 import type { KubeObject } from '#kit/kube'
 import { stack } from '../../holdfast.config.ts'
 import { apiServerKilled } from '../../local/scenarios/api-server.ts'
 import { nodeDrained } from '../../local/scenarios/drained.ts'
 import { nodeLost } from '../../local/scenarios/lost.ts'
-import { nodeRestarted } from '../../local/scenarios/restarted.ts'
+import { nodeRestarted, ownData } from '../../local/scenarios/restarted.ts'
 import { spotInterrupted } from '../../local/scenarios/spot.ts'
 import { assert, suite } from '../suite.ts'
 
@@ -238,6 +238,20 @@ test('a restart holds where the service is away for its time only, everything ru
 test('a restart is violated by other data, and by an outage that is too long', () => {
   assert.match(verdictOf(nodeRestarted, restarted({ after: { ...FACTS, deploy: 'fff' } })), /^violated: identities, commits and rows/)
   assert.match(verdictOf(nodeRestarted, restarted({ back: 60_000 })), /^violated: the service was away: \d+ ms/)
+})
+
+test('rows are noted only of a good answer, and nobody waits for one beyond the run', async () => {
+  const noted = (answer: (signal: AbortSignal) => Promise<Response>, signal = new AbortController().signal) => {
+    const fetch = (_service: string, _path: string, init: RequestInit) => answer(init.signal as AbortSignal)
+    const cluster = { kube: { list: async () => [], get: async () => undefined }, fetch } as unknown as Context['cluster']
+    return ownData({ cluster, signal, git: async () => ({ readDeploy: async () => ({ sha: 'a' }) }) as unknown as GitRemote })
+  }
+  assert.is((await noted(async () => Response.json([]))).products, '[]')
+  const refused = noted(async () => new Response('no database', { status: 503 }))
+  await assert.rejects(refused, 'Cannot note what the database has: the service answers 503: no database')
+  const hanging = (signal: AbortSignal) =>
+    new Promise<Response>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  await assert.rejects(noted(hanging, AbortSignal.timeout(20)), /timeout/)
 })
 
 test('a service that answered all the while was not restarted', () => {
