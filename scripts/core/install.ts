@@ -22,7 +22,7 @@ import {
 } from './gitops.ts'
 import { currentPods, firstProblem, isCompared, pastPods, type Revisions, type StackSeen, stackCondition } from './health.ts'
 import { type DeployFacts, withFacts } from './history.ts'
-import { HOLDFAST_NAMESPACE, settleLeft, takeLease } from './journal.ts'
+import { HOLDFAST_NAMESPACE, type Lease, settleLeft, takeLease } from './journal.ts'
 import { vouched } from './provenance.ts'
 import { readHealthy, stalled, stoppedCanary } from './rollout.ts'
 import type { Cluster, ClusterPlace, GitRemote, ImageSpec, Part, Run, SourceHead, Stack, StoredImage, Target } from './types.ts'
@@ -95,9 +95,9 @@ export function withStored(stack: Stack, stored: ReadonlyMap<string, StoredImage
   return { stack: { ...stack, parts: stack.parts.filter((part) => lacks(part).length === 0) }, leftOut }
 }
 
-/** Installs the stack, or syncs the one that is there to the working tree. No run may hold the cluster meanwhile. */
+/** Installs the stack, or syncs the one that is there to the working tree. @throws UserError, and changes nothing, while a run holds it */
 export async function install(whole: Stack, request: InstallRequest): Promise<Installed> {
-  const { cluster, stored, progress, signal, endsWhenStalled = false } = request
+  const { cluster, stored, progress, endsWhenStalled = false } = request
   const { stack, leftOut } = withStored(stackOn(whole, cluster.kind), stored)
   for (const line of leftOut) progress.say(line)
   const target = ({ url, refs }: Pick<GitRemote, 'url' | 'refs'>): Target => ({
@@ -108,8 +108,9 @@ export async function install(whole: Stack, request: InstallRequest): Promise<In
     images: stored,
     refs,
   })
+  await using lease = await holdNew(cluster.kube)
+  const signal = AbortSignal.any([request.signal, lease.lost])
   await bootstrap(stack, target({ url: '', refs: OWN_REFS }), { progress, signal })
-  await using _lease = await takeLease(cluster.kube)
   await settleLeft({ cluster, git: (own = signal) => stack.git(cluster, own) }, progress)
   const git = await stack.git(cluster, signal)
   const facts = await factsNow(stack, target(git))
@@ -119,6 +120,13 @@ export async function install(whole: Stack, request: InstallRequest): Promise<In
     await waitUntilHealthy(stack, installed, { signal, onSeen: note, endsWhenStalled })
   })
   return installed
+}
+
+/** The one thing that a new cluster lacks for it comes first: what heals must not run beside what breaks on purpose. */
+async function holdNew(kube: Kube): Promise<Lease> {
+  const namespace = ownNamespace()
+  if ((await kube.get(refOf(namespace))) === undefined) await applyAll(kube, [namespace])
+  return takeLease(kube)
 }
 
 /** What the commit will say of itself. */
@@ -157,7 +165,6 @@ async function bootstrap(stack: Stack, target: Target, { progress, signal }: Run
   const workloads = objects.filter(runsPods).map(refOf)
   if (await canSync(kube, workloads)) return prepareParts(stack, target.cluster, { progress, signal })
   await progress.step('Bootstrap Argo CD and Git', async (note) => {
-    await applyAll(kube, [ownNamespace()])
     await prepareParts(stack, target.cluster, { progress, signal })
     // Argo CD reads the API's whole schema anew with every definition that comes, so they come before it runs.
     const isDefinition = ({ kind }: KubeObject) => kind === 'CustomResourceDefinition'
@@ -193,9 +200,8 @@ async function prepareParts(stack: Stack, cluster: Cluster, run: Run): Promise<v
 async function canSync(kube: Kube, workloads: readonly ObjectRef[]): Promise<boolean> {
   const root = await kube.get({ ...APPLICATIONS, name: ROOT_APPLICATION })
   if (root === undefined || root.status?.sync?.status === 'Unknown') return false
-  const own = await kube.get(refOf(ownNamespace()))
   const found = await Promise.all(workloads.map((ref) => kube.get(ref)))
-  return own !== undefined && found.every((each) => each !== undefined)
+  return found.every((each) => each !== undefined)
 }
 
 const ownNamespace = (): KubeObject => ({
