@@ -29,7 +29,8 @@ export interface Evaluation {
 
 /**
  * Every evaluation of an alert, by the samples that Prometheus itself stored: no state between two looks is missed. The group
- * also records a series, whose samples show that it was evaluated even where the alert has none.
+ * also records a series, whose samples show that it was evaluated even where the alert has none. Each rule's samples are stored by
+ * themselves, one rule after the other, so that a look may come in between: an evaluation is told by the look after the one that saw it.
  */
 export function evaluations(alert: string, recorded: { readonly always: string; readonly value: string }): Observer {
   return polled({
@@ -38,13 +39,16 @@ export function evaluations(alert: string, recorded: { readonly always: string; 
     begin(context, sinceMs) {
       const read = (selector: string) => promSamples(prometheus(context), `${selector}[${BACK}]`)
       let toldUpToMs = sinceMs
+      let seenUpToMs = sinceMs
       return async () => {
+        const wholeUpToMs = seenUpToMs
         const [always, values, alerts] = await Promise.all([
           read(recorded.always),
           read(recorded.value),
           read(`ALERTS{alertname="${alert}"}`),
         ])
-        const fresh = [...new Set(always.map(({ atMs }) => atMs))].filter((atMs) => atMs > toldUpToMs)
+        seenUpToMs = Math.max(seenUpToMs, always.at(-1)?.atMs ?? 0)
+        const fresh = [...new Set(always.map(({ atMs }) => atMs))].filter((atMs) => atMs > toldUpToMs && atMs <= wholeUpToMs)
         toldUpToMs = fresh.at(-1) ?? toldUpToMs
         const valueAt = (atMs: number) => values.find((each) => each.atMs === atMs)?.value
         return fresh.map((atMs) => ({ atMs, value: { state: stateAt(alerts, atMs), value: valueAt(atMs) } satisfies Evaluation }))
