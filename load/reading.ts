@@ -42,9 +42,10 @@ export function readLoad(profile: LoadProfile, options: LoadOptions & { readonly
     .catch(interrupted)
     .finally(tally.end)
     .then((end) => summaryOf(profile, tally.told, end))
-  done.catch(() => {}) // nobody may be waiting for it
+  const begun = Promise.race([first.promise, done])
+  for (const each of [begun, done]) each.catch(() => {}) // nobody may be waiting for it
   return {
-    begun: Promise.race([first.promise, done]),
+    begun,
     done,
     async [Symbol.asyncDispose]() {
       stop.abort()

@@ -3,7 +3,7 @@ import type { Cluster, Environment, LoadProfile, LoadSecond } from '#core'
 import { KubeError, type KubeObject, type ObjectRef, splitLines } from '#kit/kube'
 import { followLog, type LogSource } from '../../load/follow.ts'
 import { createLoadGenerator } from '../../load/generator.ts'
-import { endOf } from '../../load/reading.ts'
+import { endOf, readLoad } from '../../load/reading.ts'
 import { assert, suite } from '../suite.ts'
 
 async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
@@ -219,6 +219,13 @@ load('an interrupt rejects its end with the reason, and disposing still cleans u
   await assert.rejects(running.done, 'Interrupted by SIGINT')
   await running[Symbol.asyncDispose]()
   assert.equal(left(), [])
+})
+
+load('an interrupt before anybody waits for its first request is heard by its end alone', async () => {
+  const { cluster } = fakeCluster({ state: { running: {} } })
+  const pod: KubeObject = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace: 'load', uid: 'p' } }
+  await using reading = readLoad(profile, { cluster, signal: AbortSignal.abort(new Error('Interrupted by SIGINT')), pod })
+  await assert.rejects(reading.done, 'Interrupted by SIGINT')
 })
 
 load('what an earlier run left is removed first', async ({ signal }) => {
