@@ -259,7 +259,7 @@ export const serviceCutOff: Scenario = experiment({
   fault: {
     kind: 'act',
     name: 'unplug the pods',
-    run: async (context) => context.network.cut(context.cluster, { forMs: CUT_AT_MOST_MS, pods: await podRefs(context) }),
+    run: async (context) => context.network.cut(context, { forMs: CUT_AT_MOST_MS, pods: await podRefs(context) }),
   },
   bite: { name: 'nobody is answered', matches: (event) => isFrom(LOAD_SOURCE, event) && event.value.failed === event.value.requests },
   noticed: {

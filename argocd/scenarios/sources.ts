@@ -128,7 +128,7 @@ const REPLACED_TIMEOUT_MS = 60_000
 
 async function cutAndCommit(context: Context): Promise<void> {
   const digest = await storeVariant(context, ENVIRONMENT, { name: 'a version that comes too late', change: labelled })
-  await context.network.cut(context.cluster, { forMs: CUT_AT_MOST_MS, registry: true })
+  await context.network.cut(context, { forMs: CUT_AT_MOST_MS, registry: true })
   await commitValues(context, 'Experiment: a version that cannot be pulled yet', { image: { digest } })
 }
 

@@ -18,13 +18,13 @@ export interface NetworkOptions {
 
 export function createNetworkSwitch({ registryHost }: NetworkOptions): NetworkSwitch {
   return {
-    async cut({ kube }, what) {
-      await mend(kube)
+    async cut({ cluster: { kube }, signal }, what) {
+      await mend(kube, signal)
       const image = await imageOf(kube)
       const untilMs = Date.now() + what.forMs
       const cuts = await cutsOf(kube, what, registryHost)
       const jobs = cuts.map((cut) => jobOf({ ...cut, image, untilMs, forMs: what.forMs }))
-      for (const job of await Promise.all(jobs.map((job) => kube.create(job)))) await untilCut(kube, job)
+      await untilAllCut(kube, await Promise.all(jobs.map((job) => kube.create(job))), signal)
     },
     mend: ({ kube }) => mend(kube),
     undo: async ({ kube }) => (await nodeNames(kube)).map((node) => ({ op: 'delete', ref: jobRef(node) })),
@@ -61,24 +61,36 @@ async function imageOf(kube: Kube): Promise<string> {
 
 const podsOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => ({ ...POD, labelSelector: `batch.kubernetes.io/job-name=${metadata.name}` })
 
+/** Side by side: their time runs already. The first that cannot be cut ends the wait for the others. */
+async function untilAllCut(kube: Kube, jobs: readonly KubeObject[], signal: AbortSignal): Promise<void> {
+  const over = new AbortController()
+  const either = AbortSignal.any([signal, over.signal])
+  try {
+    await Promise.all(jobs.map((job) => untilCut(kube, job, either)))
+  } finally {
+    over.abort()
+  }
+}
+
 /** Its pod is ready once all of it is cut. */
-async function untilCut(kube: Kube, job: KubeObject): Promise<void> {
+async function untilCut(kube: Kube, job: KubeObject, signal: AbortSignal): Promise<void> {
   const look = async (): Promise<Condition<void>> => {
     const [pod] = await kube.list(podsOf(job))
     const problem = pod === undefined ? undefined : podProblem(pod, Date.now())
     if (problem !== undefined) return terminal(problem)
     return pod?.status?.containerStatuses?.[0]?.ready === true ? ready(undefined) : pending(pod?.status?.phase ?? 'it has no pod yet')
   }
-  await waitFor(`'${job.metadata.name}' to cut`, look, { timeoutMs: CUT_TIMEOUT_MS, everyMs: 200 })
+  await waitFor(`'${job.metadata.name}' to cut`, look, { timeoutMs: CUT_TIMEOUT_MS, everyMs: 200, signal })
 }
 
 /** Each puts back what it has cut when it is told to end. */
-async function mend(kube: Kube): Promise<void> {
+async function mend(kube: Kube, signal?: AbortSignal): Promise<void> {
   const refs = (await nodeNames(kube)).map(jobRef)
   await Promise.all(refs.map((ref) => kube.delete(ref, 'Foreground')))
   const look = async () => {
     const left = (await Promise.all(refs.map(({ name }) => kube.list(podsOf({ metadata: { name } }))))).flat()
     return left.length === 0 ? ready(undefined) : pending(left.map(({ metadata }) => metadata.name).join(', '))
   }
-  await waitFor('the network to be whole', look, { timeoutMs: MENDED_TIMEOUT_MS, everyMs: 200 })
+  const options = { timeoutMs: MENDED_TIMEOUT_MS, everyMs: 200, ...(signal === undefined ? {} : { signal }) }
+  await waitFor('the network to be whole', look, options)
 }

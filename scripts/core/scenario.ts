@@ -76,8 +76,8 @@ export interface Context {
 
 /** Takes something off the network, on the side of the nodes: nothing of it changes that Argo CD compares. It ends by itself. */
 export interface NetworkSwitch {
-  /** One cut at a time. @returns once all of it is cut. @throws Failure where it cannot be. */
-  cut(cluster: Cluster, what: NetworkCut): Promise<void>
+  /** One cut at a time. @returns once all of it is cut. @throws Failure where it cannot be, and the signal's reason where it aborts. */
+  cut(context: Pick<Context, 'cluster' | 'signal'>, what: NetworkCut): Promise<void>
   /** @returns once all is put back. Safe to run again. */
   mend(cluster: Cluster): Promise<void>
   /** What puts back if its starter cannot any more. */

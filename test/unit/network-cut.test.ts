@@ -2,8 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Cluster } from '#core'
 import { exec } from '#kit/exec'
+import type { KubeObject, ListRef } from '#kit/kube'
 import { root } from '#kit/paths'
+import { createNetworkSwitch } from '../../load/network/cut.ts'
 import { jobOf, jobRef } from '../../load/network/job.ts'
 import { assert, suite } from '../suite.ts'
 
@@ -25,6 +28,41 @@ test('its Job may do one thing to the node, ends by itself, and is started again
     pod.volumes.filter(({ hostPath }: { hostPath?: object }) => hostPath !== undefined),
     [],
   )
+})
+
+/** Two nodes; the pods of their Jobs are ready once `isCut` says so. */
+function twoNodes(isCut: (job: string) => boolean): Cluster {
+  const jobs = new Set<string>()
+  const podOf = (job: string) => ({ metadata: { name: job }, status: { containerStatuses: [{ ready: isCut(job) }] } })
+  const kube = {
+    get: async () => ({ data: { image: 'cut@sha256:1' } }),
+    async list({ kind, labelSelector = '' }: ListRef) {
+      if (kind === 'Node') return ['n1', 'n2'].map((name) => ({ metadata: { name } }))
+      const job = labelSelector.split('=')[1] ?? ''
+      return jobs.has(job) ? [podOf(job)] : []
+    },
+    async create(job: KubeObject) {
+      jobs.add(job.metadata.name)
+      return job
+    },
+    delete: async () => true,
+  }
+  return { kube } as unknown as Cluster
+}
+
+const network = createNetworkSwitch({ registryHost: 'registry' })
+const EVERYWHERE = { registry: true, forMs: 60_000 } as const
+
+test('all nodes cut side by side: none waits for another one', async ({ signal }) => {
+  const asked = new Set<string>()
+  const cluster = twoNodes((job) => asked.add(job).size === 2)
+  await network.cut({ cluster, signal }, EVERYWHERE)
+  assert.equal([...asked], ['cut-n1', 'cut-n2'])
+})
+
+test('an interrupt ends the wait for a cut', async () => {
+  const context = { cluster: twoNodes(() => false), signal: AbortSignal.timeout(300) }
+  await assert.rejects(network.cut(context, EVERYWHERE), /timeout/)
 })
 
 /** One bridge, as the node has it, and one pod on it; `reach` tells whether the node gets an answer from it, if only a refusal. */
