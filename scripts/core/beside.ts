@@ -1,5 +1,6 @@
 /** This platform beside another way to one, on the same machine: figures of both, and their ratio. */
-import { type ExecOptions, exec } from '#kit/exec'
+import { UserError } from '#kit/errors'
+import { type ExecOptions, type ExecResult, exec } from '#kit/exec'
 import type { Run } from './types.ts'
 
 /** A chart that brings about what a part of ours does. The newest one: which it was is part of the figures. */
@@ -31,9 +32,13 @@ export interface PlatformStart {
   readonly versions: readonly string[]
 }
 
-/** A cluster by kind with these charts, until Helm says that all of it is ready. Nothing of it stays. */
+/**
+ * A cluster by kind with these charts, until Helm says that all of it is ready. Nothing of it stays.
+ * @throws UserError where there is a cluster of that name, which may be somebody's
+ */
 export async function measureKind({ progress, signal }: Run, options: ExecOptions = {}): Promise<PlatformStart> {
   const run = (program: string, ...args: readonly string[]) => exec(program, args, { ...options, signal })
+  checkAbsent(await run('kind', 'get', 'clusters'))
   const began = performance.now()
   try {
     await progress.step('Create a cluster by kind', () => run('kind', 'create', 'cluster', '--name', CLUSTER, '--wait', '5m'))
@@ -45,6 +50,16 @@ export async function measureKind({ progress, signal }: Run, options: ExecOption
   } finally {
     await exec('kind', ['delete', 'cluster', '--name', CLUSTER], options) // also after Ctrl-C
   }
+}
+
+/** What fails before there is any, deletes none. */
+function checkAbsent({ stdout }: Pick<ExecResult, 'stdout'>): void {
+  if (!stdout.split('\n').includes(CLUSTER)) return
+  throw new UserError({
+    what: 'Cannot compare',
+    why: `kind has a cluster '${CLUSTER}' already`,
+    next: `Remove it with kind delete cluster --name ${CLUSTER}`,
+  })
 }
 
 function installing({ name, repository, namespace, set = [] }: Chart): string[] {
