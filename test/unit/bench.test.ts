@@ -17,6 +17,7 @@ import {
   MEASURES,
   machineClass,
   measuredOn,
+  measuredTimes,
   median,
   overBudget,
   parseBench,
@@ -250,6 +251,13 @@ test('a copy is the service’s Application, small, unpublished, and in a namesp
 
 test('growth is not measured where deploy has no service', () => {
   assert.throws(() => copiesIn(new Map(), 1), /deploy has no service/)
+})
+
+test('a proof that measured nothing gives no figure', () => {
+  const time = { bound: 'reverted', share: 1, lowerMs: 0, upperMs: 1, partsMs: {}, valuesMs: [7] }
+  assert.equal(measuredTimes({ times: [time] }), [7])
+  for (const times of [[], [{ ...time, valuesMs: [] }]])
+    assert.throws(() => measuredTimes({ times }), /^Cannot measure drift: no time was measured$/)
 })
 
 test.run()

@@ -11,6 +11,7 @@ import { ownDir, root } from '#kit/paths'
 import { temporaryFolder } from '#kit/temporary'
 import { pending, ready, waitFor } from '#kit/wait'
 import { openRun, runOne, selectScenarios } from '../run.ts'
+import type { Judgement } from '../scenario.ts'
 import type { Cluster } from '../types.ts'
 import { isWorkload, WORKLOAD, WORKLOAD_PODS } from '../workload.ts'
 import { BENCH_CLUSTER, type Bench, type Bout, type Measure, nothingToUndo } from './measure.ts'
@@ -86,11 +87,17 @@ export const drift: Measure = {
       async run() {
         const { judgement } = await runOne(run, scenario)
         if (judgement.verdict !== 'held') throw new Failure({ what: 'Cannot measure drift', why: judgement.reason })
-        return { values: { drift: judgement.times[0]?.valuesMs ?? [] } }
+        return { values: { drift: measuredTimes(judgement) } }
       },
       [Symbol.asyncDispose]: () => run[Symbol.asyncDispose](),
     }
   },
+}
+
+/** What the first bound of a proof measured. @throws Failure where that is nothing: no figure must be made of it */
+export function measuredTimes({ times: [first] }: Pick<Judgement, 'times'>): readonly number[] {
+  if (first !== undefined && first.valuesMs.length > 0) return first.valuesMs
+  throw new Failure({ what: 'Cannot measure drift', why: 'no time was measured' })
 }
 
 // ── A copy that may be changed ──────────────────────────────────────────────────────────────────────────────────────
