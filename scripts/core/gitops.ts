@@ -293,7 +293,7 @@ export function moveDigest(
   const path = valuesPath(environment, part.name)
   const inputsPath = `environments/${environment}/${part.name}.inputs`
   if (files.get(inputsPath)?.trim() === image.key) return false
-  files.set(path, stringify({ ...(parse(files.get(path) ?? '{}') as object), image: { digest: image.digest } }))
+  files.set(path, toYaml({ ...(parse(files.get(path) ?? '{}') as object), image: { digest: image.digest } }))
   files.set(inputsPath, `${image.key}\n`)
   return true
 }

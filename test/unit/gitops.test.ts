@@ -17,6 +17,7 @@ import {
   type Stack,
   type StoredImage,
   type Target,
+  toYaml,
 } from '#core'
 import { assert, suite } from '../suite.ts'
 
@@ -175,6 +176,12 @@ test('moveDigest() moves when the inputs changed since the last deploy', () => {
   const files = new Map<string, string>()
   assert.is(moveDigest(files, part, { environment: 'dev', image }), true)
   assert.equal(parse(files.get('environments/dev/demo.yaml') ?? ''), { image: { digest: 'sha256:aa' } })
+})
+
+test('moveDigest() writes values as all else in deploy is written: a word that Helm takes for true stays a word', () => {
+  const files = new Map([['environments/dev/demo.yaml', toYaml({ word: 'yes' })]])
+  moveDigest(files, part, { environment: 'dev', image })
+  assert.is(files.get('environments/dev/demo.yaml'), 'word: "yes"\nimage:\n  digest: sha256:aa\n')
 })
 
 test('moveDigest() leaves a rollback alone until the inputs change, and keeps other values', () => {
