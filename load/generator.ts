@@ -10,10 +10,10 @@ import {
   podProblem,
   type RunningLoad,
 } from '#core'
-import { UserError } from '#kit/errors'
 import type { Kube, KubeObject } from '#kit/kube'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import { jobOf, jobRef, NAMESPACE } from './job.ts'
+import { imageIn } from './job-image.ts'
 import { GENERATOR } from './part.ts'
 import { planOf } from './plan.ts'
 import { type Reading, readLoad } from './reading.ts'
@@ -42,7 +42,10 @@ export function createLoadGenerator({ profiles, target }: GeneratorOptions): Loa
 async function start(profile: LoadProfile, target: string, options: LoadOptions): Promise<RunningLoad> {
   const { kube } = options.cluster
   const plan = planOf(profile, target)
-  const [image, script] = await Promise.all([imageOf(kube), readFile(join(import.meta.dirname, 'script.k6.ts'), 'utf8')])
+  const [image, script] = await Promise.all([
+    imageIn(kube, GENERATOR, 'Cannot send load'),
+    readFile(join(import.meta.dirname, 'script.k6.ts'), 'utf8'),
+  ])
   await remove(kube, profile) // what a killed run left, or one that nobody waited for
   await using begun = new AsyncDisposableStack()
   begun.defer(() => remove(kube, profile))
@@ -52,16 +55,6 @@ async function start(profile: LoadProfile, target: string, options: LoadOptions)
   await firstRequest(profile, reading, options.signal)
   const running = begun.move()
   return { done: reading.done, [Symbol.asyncDispose]: () => running.disposeAsync() }
-}
-
-async function imageOf(kube: Kube): Promise<string> {
-  const image = (await kube.get(GENERATOR))?.data?.image
-  if (typeof image === 'string') return image
-  throw new UserError({
-    what: 'Cannot send load',
-    why: `the ConfigMap '${NAMESPACE}/${GENERATOR.name}' is not in the cluster`,
-    next: 'Run npm run local:up',
-  })
 }
 
 /** The Job's pod once its container runs, or has run. @throws Failure where it never will. */

@@ -1,5 +1,5 @@
 /** Waiting for a node: by what its kubelet says, and what becomes of its container. */
-import { nodeRef } from '#core'
+import { nodeRef, wholeSecond } from '#core'
 import { type ContainerInfo, docker, inspect } from '#kit/docker'
 import { conditionOf, type Kube } from '#kit/kube'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
@@ -32,12 +32,9 @@ async function nodeCondition(kube: Kube, node: string, startedAt: string): Promi
   const found = await kube.get(nodeRef(node))
   const condition = conditionOf(found, 'Ready')
   if (condition === undefined) return pending('node: not registered')
-  const isNews = wholeSecond(condition.lastHeartbeatTime ?? '') >= wholeSecond(startedAt)
+  const isNews = Date.parse(condition.lastHeartbeatTime ?? '') >= wholeSecond(Date.parse(startedAt))
   return condition.status === 'True' && isNews ? ready(undefined) : pending(`node: ${condition.message}`)
 }
-
-/** Kubernetes keeps no parts of a second. */
-const wholeSecond = (time: string) => Math.floor(Date.parse(time) / 1000)
 
 /** The end of what a container has said. */
 export async function lastLogs(container: string): Promise<string> {

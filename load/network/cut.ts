@@ -1,8 +1,9 @@
 /** Takes pods, or the registry, off the network of the nodes for a while. */
 import { type NetworkCut, type NetworkSwitch, podProblem } from '#core'
-import { Failure, UserError } from '#kit/errors'
+import { Failure } from '#kit/errors'
 import type { Kube, KubeObject } from '#kit/kube'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
+import { imageIn } from '../job-image.ts'
 import { jobOf, jobRef } from './job.ts'
 import { CUTTER, NAMESPACE } from './part.ts'
 
@@ -20,7 +21,7 @@ export function createNetworkSwitch({ registryHost }: NetworkOptions): NetworkSw
   return {
     async cut({ cluster: { kube }, signal }, what) {
       await mend(kube, signal)
-      const image = await imageOf(kube)
+      const image = await imageIn(kube, CUTTER, 'Cannot cut anything off the network')
       const untilMs = Date.now() + what.forMs
       const cuts = await cutsOf(kube, what, registryHost)
       const jobs = cuts.map((cut) => jobOf({ ...cut, image, untilMs, forMs: what.forMs }))
@@ -47,16 +48,6 @@ async function cutsOf(kube: Kube, cut: NetworkCut, registryHost: string): Promis
 
 async function nodeNames(kube: Kube): Promise<readonly string[]> {
   return (await kube.list({ apiVersion: 'v1', kind: 'Node' })).map(({ metadata }) => metadata.name)
-}
-
-async function imageOf(kube: Kube): Promise<string> {
-  const image = (await kube.get(CUTTER))?.data?.image
-  if (typeof image === 'string') return image
-  throw new UserError({
-    what: 'Cannot cut anything off the network',
-    why: `the ConfigMap '${NAMESPACE}/${CUTTER.name}' is not in the cluster`,
-    next: 'Run npm run local:up',
-  })
 }
 
 const podsOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => ({ ...POD, labelSelector: `batch.kubernetes.io/job-name=${metadata.name}` })

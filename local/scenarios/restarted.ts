@@ -17,6 +17,7 @@ import {
   type Step,
   type TimingProfile,
   WORKLOAD,
+  wholeSecond,
 } from '#core'
 import { Failure } from '#kit/errors'
 import type { KubeObject } from '#kit/kube'
@@ -90,10 +91,9 @@ interface ContainerState {
   readonly state?: { readonly running?: { readonly startedAt: string } }
 }
 
-/** Kubernetes keeps no parts of a second. */
 function runsSince({ status }: KubeObject, startedAt: string): boolean {
   const containers = (status?.containerStatuses ?? []) as ContainerState[]
-  const since = Math.floor(Date.parse(startedAt) / 1000) * 1000
+  const since = wholeSecond(Date.parse(startedAt))
   return containers.length > 0 && containers.every(({ ready, state }) => ready && Date.parse(state?.running?.startedAt ?? '') >= since)
 }
 

@@ -156,8 +156,8 @@ function unschedulable(pod: KubeObject, nowMs: number): string | undefined {
   return `fits on no node: ${shorten(found.message ?? '')}`
 }
 
-/** Kubernetes keeps no parts of a second. */
-const wholeSecond = (ms: number) => Math.floor(ms / 1000) * 1000
+/** The second that a moment lies in, in milliseconds: Kubernetes keeps no parts of one. */
+export const wholeSecond = (ms: number) => Math.floor(ms / 1000) * 1000
 
 interface RunningStatus {
   readonly state?: { readonly running?: { readonly startedAt: string } }

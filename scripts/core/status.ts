@@ -5,6 +5,7 @@ import { promAlerts, promTargets } from '#kit/prom'
 import { table } from '#kit/text'
 import { ARGOCD_NAMESPACE } from './gitops.ts'
 import { type ApplicationState, applicationState, podProblem } from './health.ts'
+import { restartsOf } from './states.ts'
 import { type Cluster, SERVICE_NAMES, type Stack } from './types.ts'
 
 export interface Status {
@@ -134,12 +135,11 @@ function utilization(metrics: readonly ResourceMetric[] | undefined, side: 'curr
 type Pods = Status['pods']
 
 function podState(pod: KubeObject): Pods[number] {
-  const statuses = (pod.status?.containerStatuses ?? []) as { restartCount: number }[]
   return {
     name: pod.metadata.name,
     namespace: pod.metadata.namespace ?? '',
     ready: saysReady(pod) || pod.status?.phase === 'Succeeded',
-    restarts: statuses.reduce((sum, { restartCount }) => sum + restartCount, 0),
+    restarts: restartsOf(pod),
     problem: podProblem(pod, Date.now()) ?? '',
   }
 }
