@@ -63,7 +63,6 @@ export function answers(name: string, ask: (context: Context) => Promise<unknown
   })
 }
 
-export const isAnswering = (name: string) => (event: RecordedEvent) => isFrom(name, event) && event.value.ok === true
 export const isSilent = (name: string) => (event: RecordedEvent) => isFrom(name, event) && event.value.ok === false
 
 /** One look at each of these signals, as a wait wants it. */

@@ -45,13 +45,13 @@ export interface RolloutWanted {
 
 /** The first that has something to say, says it. */
 export function rolloutCondition(seen: RolloutSeen, { digest, sinceMs }: RolloutWanted, nowMs: number): Condition<void> {
-  const { application, workload } = seen
+  const { application, workload, pods } = seen
   if (application === undefined) return pending('it has no Application yet')
   if (digestGiven(application) !== digest) return pending('its Application does not name the digest yet')
   const early = refused(application, sinceMs) ?? unsynced(application)
   if (early !== undefined) return early
   if (digestRun(workload) !== digest) return pending('its workload does not name the digest yet')
-  const problem = brokenPod(seen, nowMs) ?? stalled(workload, nowMs) ?? stoppedCanary(seen, sinceMs) ?? degraded(application, nowMs)
+  const problem = firstProblem(pods, nowMs) ?? stalled(workload, nowMs) ?? stoppedCanary(seen, sinceMs) ?? degraded(application, nowMs)
   return problem === undefined ? healthy(application, seen) : terminal(problem)
 }
 
@@ -110,10 +110,6 @@ function unsynced({ spec, status }: KubeObject): Condition<never> | undefined {
   if (!isDeepStrictEqual(status?.sync?.comparedTo?.sources, spec.sources)) return pending('Argo CD has not compared it yet')
   if (status.sync.status !== 'Synced') return pending(`it is ${status.sync.status}`)
   return status.operationState?.phase === 'Running' ? pending('a sync of it runs') : undefined
-}
-
-function brokenPod({ pods }: RolloutSeen, nowMs: number): string | undefined {
-  return firstProblem(pods, nowMs)
 }
 
 /** A Deployment whose new pods do not become ready; one that merely scales keeps the reason of its last rollout. */
