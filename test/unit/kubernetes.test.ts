@@ -1,6 +1,7 @@
 /** Another version of Kubernetes: what a move would be, what is pinned, what a move shows. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type Context,
   type KubernetesReport,
@@ -16,6 +17,7 @@ import {
 } from '#core'
 import { UserError } from '#kit/errors'
 import { root } from '#kit/paths'
+import { pending, ready, waitFor } from '#kit/wait'
 import { stack } from '../../holdfast.config.ts'
 import { NODE_IMAGES, versionsOf } from '../../local/node/image.ts'
 import { assert, suite } from '../suite.ts'
@@ -176,7 +178,7 @@ test('one that did not hold says why, and whether there is a way back', () => {
 
 // ── Load ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-test('a leg that is begun early puts off the next one', async () => {
+test('a leg that is begun early puts off the next one', async ({ signal }) => {
   const world = await createWorld()
   const begun: { name: string; atMs: number }[] = []
   const { context } = world.run
@@ -188,19 +190,20 @@ test('a leg that is begun early puts off the next one', async () => {
       return { done, async [Symbol.asyncDispose]() {} }
     },
   }
-  // Half a second from one leg to the next.
-  const relay = await startRelay({ ...context, load }, { legMs: 15_500 })
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  // Two seconds from one leg to the next.
+  const relay = await startRelay({ ...context, load }, { legMs: 17_000 })
+  await sleep(400)
   await relay.renew()
-  await new Promise((resolve) => setTimeout(resolve, 700))
+  const third = async () => (begun.length >= 3 ? ready(undefined) : pending(`${begun.length} legs`))
+  await waitFor('the third leg', third, { timeoutMs: 8_000, everyMs: 20, signal })
   const { legs, problem } = await relay.end()
   assert.equal([legs.length, problem], [3, undefined])
   assert.equal(
     begun.map(({ name }) => name),
     ['relay-1', 'relay-2', 'relay-3'],
   )
-  const [, second, third] = begun.map(({ atMs }) => atMs)
-  assert.ok((third ?? 0) - (second ?? 0) >= 490, `${(third ?? 0) - (second ?? 0)} ms`)
+  const [, second = 0, last = 0] = begun.map(({ atMs }) => atMs)
+  assert.ok(last - second >= 1_990, `${last - second} ms`)
 })
 
 test.run()

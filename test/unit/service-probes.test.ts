@@ -1,7 +1,6 @@
 /** The probes' own thread: what it answers, and that it finds out an event loop that hangs. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { pending, ready, waitFor } from '#kit/wait'
 import type { Phase } from '../../service/app.ts'
 import { startProbes } from '../../service/probes.ts'
@@ -31,13 +30,16 @@ test('the thread answers what the heartbeat told it: only a ready phase is ready
   await assert.rejects(ask(`${probes.url}/health`), /fetch failed/)
 })
 
-test('a phase that changes reaches the thread with the next heartbeat', async () => {
+test('a phase that changes reaches the thread with the next heartbeat', async ({ signal }) => {
   let phase: Phase = 'ready'
   const probes = await startProbes({ ...OPTIONS, phase: () => phase })
-  phase = 'waiting'
   assert.equal(await ask(`${probes.url}/ready`), [200, { status: 'ready' }])
-  await sleep(400)
-  assert.equal(await ask(`${probes.url}/ready`), [503, { status: 'waiting' }])
+  phase = 'waiting'
+  const look = async () => {
+    const [status, body] = await ask(`${probes.url}/ready`)
+    return status === 503 ? ready(body) : pending(String(status))
+  }
+  assert.equal(await waitFor('/ready 503', look, { timeoutMs: 8_000, everyMs: 50, signal }), { status: 'waiting' })
   await probes.stop()
 })
 

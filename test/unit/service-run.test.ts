@@ -1,5 +1,5 @@
 /** The service's process: its settings, its drain, its exit codes. */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pending, ready, waitFor } from '#kit/wait'
 import { createApp } from '../../service/app.ts'
 import { serve } from '../../service/server.ts'
 import { readSettings } from '../../service/settings.ts'
@@ -9,9 +9,11 @@ import { startMain, startRun } from './service-process.ts'
 
 const test = suite('service run')
 
-test('run() drains on SIGTERM: not ready but serving, then the slow request finishes, the metrics and the probes close, and 0', async () => {
+test('run() drains on SIGTERM: not ready but serving, then the slow request finishes, the metrics and the probes close, and 0', async ({
+  signal,
+}) => {
   const { route, entered, release } = slowRoute()
-  const running = startRun({ DRAIN_MS: '600' }, [route])
+  const running = startRun({ DRAIN_MS: '2000' }, [route])
   const url = await running.url()
   const slow = fetch(`${url}/slow`)
   await entered
@@ -19,15 +21,20 @@ test('run() drains on SIGTERM: not ready but serving, then the slow request fini
   const probe = async (path: string) => (await fetch(`${await running.probes()}${path}`)).status
   assert.is(await probe('/ready'), 200)
   running.signals.emit('SIGTERM')
-  // Less than a heartbeat later.
-  await sleep(50)
+  const begun = async () => (running.messages().includes('draining') ? ready(undefined) : pending('it has not begun'))
+  await waitFor('the drain', begun, { timeoutMs: 5_000, everyMs: 1, signal })
+  // Before the next heartbeat.
   assert.is(await probe('/ready'), 503)
-  const ready = await fetch(`${url}/ready`)
-  assert.is(ready.status, 503)
-  assert.is(ready.headers.get('connection'), 'close')
+  const refused = await fetch(`${url}/ready`)
+  assert.is(refused.status, 503)
+  assert.is(refused.headers.get('connection'), 'close')
   assert.is((await fetch(`${url}/api/products`)).status, 200)
-  await sleep(800)
-  await assert.rejects(fetch(`${url}/health`), /fetch failed/)
+  const look = async () =>
+    fetch(`${url}/health`).then(
+      () => pending('it answers'),
+      (thrown: Error) => ready(thrown.message),
+    )
+  assert.is(await waitFor('the port to close', look, { timeoutMs: 8_000, everyMs: 50, signal }), 'fetch failed')
   assert.equal([await probe('/ready'), await probe('/health')], [503, 200], 'the probes answer as long as anything does')
   assert.match(
     await (await fetch(`${await running.metrics()}/metrics`)).text(),

@@ -1,9 +1,9 @@
 /** The sink on a port, its end, the process itself, the client that asks it, and what the part renders. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { request } from 'node:http'
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { Cluster, Digest, StoredImage, Target } from '#core'
 import type { KubeObject } from '#kit/kube'
@@ -31,6 +31,24 @@ async function withServer(use: (server: RunningServer, sink: TestSink) => Promis
 const post = (url: string, body: string | ReadableStream | object) => {
   const sent = typeof body === 'string' || body instanceof ReadableStream ? body : JSON.stringify(body)
   return fetch(url, { method: 'POST', body: sent, duplex: 'half' } as RequestInit)
+}
+
+interface Answer {
+  readonly status: number | undefined
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+/** Asks, and resolves once the server has taken the request, as it says where it is expected to. */
+async function taken(url: string): Promise<{ readonly answer: Promise<Answer> }> {
+  const asked = request(url, { headers: { expect: '100-continue' } }).end()
+  const response = once(asked, 'response')
+  await once(asked, 'continue')
+  const read = async (): Promise<Answer> => {
+    const [answer] = (await response) as [IncomingMessage]
+    return { status: answer.statusCode, headers: answer.headers, body: await text(answer) }
+  }
+  return { answer: read() }
 }
 
 test('the port takes what the core takes, and gives its answers', () =>
@@ -64,8 +82,8 @@ test('what has no Web form is answered 400, and a client that breaks off does no
       assert.is(response.resume().statusCode, 400)
     }
     const broken = connect(Number(new URL(server.url).port), '127.0.0.1')
-    broken.write('POST /slack HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n{"text":"half')
-    await sleep(50)
+    const half = 'POST /slack HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n{"text":"half'
+    await new Promise((sent) => broken.write(half, sent))
     broken.destroy()
     assert.is((await fetch(`${server.url}/health`)).status, 200)
     assert.is((await sink.messages()).total, 0)
@@ -75,14 +93,13 @@ test('stop() ends what waits with an answer, refuses what is new, and waits for 
   withServer(async (server, sink) => {
     const silent = connect(Number(new URL(server.url).port), '127.0.0.1').on('error', () => {})
     await once(silent, 'connect')
-    const waiting = fetch(`${server.url}/messages?afterId=0&waitMs=20000`)
-    await sleep(100)
+    const waiting = await taken(`${server.url}/messages?afterId=0&waitMs=20000`)
     const startedAt = performance.now()
     sink.app.close()
     assert.is(await server.stop(5_000), 0)
     assert.ok(performance.now() - startedAt < 1_000)
-    const response = await waiting
-    assert.equal([response.headers.get('connection'), await response.json()], ['close', { total: 0, messages: [] }])
+    const { headers, body } = await waiting.answer
+    assert.equal([headers.connection, JSON.parse(body)], ['close', { total: 0, messages: [] }])
     await assert.rejects(fetch(`${server.url}/health`), /fetch failed/)
     silent.destroy()
   }))
@@ -90,8 +107,8 @@ test('stop() ends what waits with an answer, refuses what is new, and waits for 
 test('stop() cuts what is still in flight at its limit, and says how many', () =>
   withServer(async (server) => {
     const slow = connect(Number(new URL(server.url).port), '127.0.0.1').on('error', () => {})
-    slow.write('POST /slack HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n{')
-    await sleep(100)
+    slow.write('POST /slack HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\nexpect: 100-continue\r\n\r\n{')
+    await once(slow, 'data')
     assert.is(await server.stop(100), 1)
     slow.destroy()
   }))
@@ -164,10 +181,9 @@ test(
       ],
     )
     assert.is(((await (await fetch(`${next}/heartbeat`)).json()) as { count: number }).count, 1)
-    const waiting = fetch(`${next}/messages?afterId=3&waitMs=20000`)
-    await sleep(200)
+    const waiting = await taken(`${next}/messages?afterId=3&waitMs=20000`)
     stopped.child.kill('SIGTERM')
-    assert.is((await waiting).status, 200)
+    assert.is((await waiting.answer).status, 200)
     assert.equal(await stopped.ended, [0, null])
     const lines = stopped.output().trim().split('\n')
     assert.equal(
