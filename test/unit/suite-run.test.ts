@@ -1,6 +1,7 @@
 /** The runner of a folder: what it sums up, and what it must not take for green. */
 import { join } from 'node:path'
 import { root } from '#kit/paths'
+import { countsOf } from '#kit/test-folder'
 import { assert, suite } from '../suite.ts'
 import { createTree, type Ended, runFile, type Tree, urlOf } from './tree-fixture.ts'
 
@@ -98,5 +99,18 @@ test(
   },
   LONG,
 )
+
+test('a folder whose process breaks after its counts is red, and one that ends as they say is what they say', () => {
+  const [green, red, skipped] = [
+    { passed: 3, failed: 0, skipped: 1 },
+    { passed: 3, failed: 2, skipped: 0 },
+    { passed: 0, failed: 0, skipped: 4 },
+  ]
+  assert.equal(countsOf({ message: green, exitCode: 0 }), green)
+  assert.equal(countsOf({ message: red, exitCode: 1 }), red)
+  assert.equal(countsOf({ message: skipped, exitCode: 1 }), skipped)
+  for (const exitCode of [1, 137, undefined]) assert.equal(countsOf({ message: green, exitCode }), { ...green, failed: 1 })
+  assert.equal(countsOf({ message: undefined, exitCode: 0 }), { passed: 0, failed: 1, skipped: 0 })
+})
 
 test.run()
