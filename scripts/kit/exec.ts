@@ -1,5 +1,5 @@
 /** Runs a program through zx, with an error that says what ran, for how long, how it ended and what it said last. */
-import { $, type Options } from 'zx'
+import { $, type Options, type ProcessOutput, type ProcessPromise } from 'zx'
 import { formatMs } from './progress.ts'
 
 export interface ExecOptions {
@@ -7,7 +7,7 @@ export interface ExecOptions {
   /** Added to the process's own environment; secrets go here, never into `args`, which every user of the machine can list. */
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly input?: string | Buffer
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   readonly timeoutMs?: number
   /** Called with each line of output as it comes. */
   readonly onLine?: (line: string) => void
@@ -35,42 +35,61 @@ export class ExecError extends Error {
 
 /** @throws ExecError unless the program ends with an accepted exit code. */
 export async function exec(program: string, args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
-  const { accept = [0], onLine, signal } = options
+  const { accept = [0], onLine, signal, timeoutMs } = options
   const started = performance.now()
   const running = $(shellOptions(options))`${program} ${[...args]}`
   // Without this each chunk of a pipe is decoded by itself, and a letter across two chunks is lost.
   running.stdout.setEncoding('utf8')
   running.stderr.setEncoding('utf8')
+  let timedOut = false
+  const onTimeout = () => {
+    timedOut = true
+    void stop(running)
+  }
+  const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs)
   const lines = onLine === undefined ? undefined : feedLines(running, onLine)
-  const output = await running
-  await lines
+  const [output] = await Promise.all([running, lines]).finally(() => clearTimeout(timer))
   signal?.throwIfAborted()
   const { stdout, stderr, exitCode } = output
-  if (exitCode !== null && accept.includes(exitCode)) return { stdout, stderr, exitCode }
-  const ended = exitCode === null ? `was killed by ${output.signal ?? 'a signal'}` : `failed with exit code ${exitCode}`
+  // One that ends well when it is told to has not done its work either.
+  if (exitCode !== null && accept.includes(exitCode) && !timedOut) return { stdout, stderr, exitCode }
   const shown = [program, ...args.slice(0, 3)].join(' ')
   throw new ExecError(
     `'${shown}${args.length > 3 ? ' …' : ''}'`,
-    `${ended} after ${formatMs(performance.now() - started)}`,
+    `${timedOut ? 'timed out' : endOf(output)} after ${formatMs(performance.now() - started)}`,
     stderr || stdout,
   )
 }
 
-function shellOptions({ cwd, env, input, signal, timeoutMs }: ExecOptions): Partial<Options> {
+function shellOptions({ cwd, env, input, signal }: ExecOptions): Partial<Options> {
   return {
     quiet: true,
     nothrow: true,
     ...(cwd === undefined ? {} : { cwd }),
     ...(signal === undefined ? {} : { signal }),
-    ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
     // zx takes an empty string for no input, and the program would wait for its end for ever.
     ...(input === undefined ? {} : { input: Buffer.from(input) }),
     env: { ...process.env, ...env },
   }
 }
 
-async function feedLines(lines: AsyncIterable<string>, onLine: (line: string) => void): Promise<void> {
-  for await (const line of lines) onLine(line)
+/** @throws what `onLine` throws; the program, which nobody listens to any more, has ended by then. */
+async function feedLines(running: ProcessPromise, onLine: (line: string) => void): Promise<void> {
+  try {
+    for await (const line of running) onLine(line)
+  } catch (thrown) {
+    await stop(running)
+    await running
+    throw thrown
+  }
+}
+
+async function stop(running: ProcessPromise): Promise<void> {
+  if (running.stage === 'running') await running.kill()
+}
+
+function endOf({ exitCode, signal }: ProcessOutput): string {
+  return exitCode === null ? `was killed by ${signal ?? 'a signal'}` : `failed with exit code ${exitCode}`
 }
 
 function lastLines(text: string): string {

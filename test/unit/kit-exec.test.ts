@@ -1,6 +1,7 @@
 /** Running a program: what its error says, and what it must not say. */
 import { exec } from '#kit/exec'
 import { assert, suite } from '../suite.ts'
+import { isRunning } from './tree-fixture.ts'
 
 const test = suite('exec()')
 const node = process.execPath
@@ -34,7 +35,7 @@ test('its error shows what was printed where nothing went to stderr', async () =
 test('its error says when a signal ended the program, and when the time was over', async () => {
   await assert.rejects(exec(node, ['-e', 'process.kill(process.pid, "SIGKILL")']), /was killed by SIGKILL|failed with exit code 137/)
   const started = performance.now()
-  await assert.rejects(exec(node, ['-e', 'setInterval(() => {}, 1000)'], { timeoutMs: 300 }), /was killed by SIGTERM after|timed out/)
+  await assert.rejects(exec(node, ['-e', 'setInterval(() => {}, 1000)'], { timeoutMs: 300 }), /^'.*' timed out after \d/)
   assert.ok(performance.now() - started < 8000)
 })
 
@@ -72,6 +73,21 @@ test('lines of a program that fails are fed before its error', async () => {
   const running = exec(node, ['-e', 'console.log("one"); process.exitCode = 1'], { onLine: (line) => lines.push(line) })
   await assert.rejects(running, /exit code 1/)
   assert.equal(lines, ['one'])
+})
+
+test('a program that ends well because its time is over has failed', async () => {
+  const script = "process.on('SIGTERM', () => process.exit(0)); console.log('ready'); setInterval(() => {}, 1000)"
+  await assert.rejects(exec(node, ['-e', script], { timeoutMs: 1000 }), /timed out after \d.*\nready$/s)
+})
+
+test('what onLine throws is what exec() throws, and the program has ended by then', async () => {
+  const refuse = (line: string) => {
+    throw new RangeError(`cannot take ${line}`)
+  }
+  const script = 'console.log(process.pid); setInterval(() => {}, 1000)'
+  const error = await assert.rejects(exec(node, ['-e', script], { onLine: refuse }), /^cannot take \d+$/)
+  assert.instance(error, RangeError)
+  assert.not.ok(await isRunning(Number(error.message.split(' ').at(-1))))
 })
 
 test.run()

@@ -5,7 +5,7 @@ import { type Fixture, fixtures } from './fixture.ts'
 const DOWN = 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?'
 const DENIED =
   'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: permission denied'
-const HUNG = "'docker version --format …' was killed by SIGTERM after 4.0 s"
+const HUNG = "'docker version --format …' timed out after 4.0 s"
 const engineOf = (answer: { running: false; why: string }, isOurs = false) => ({
   answer,
   isOurs,
@@ -36,7 +36,7 @@ export const ENGINE: readonly Fixture[] = [
     ['the same where local:up starts it', engineOf({ running: false, why: DOWN }, true), 'warn', /none runs.*--fix/s],
     ['no command either', engineOf({ running: false, why: 'bash: line 1: docker: command not found' }, true), 'warn', /none runs/],
     ['a socket of another group', engineOf({ running: false, why: DENIED }), 'bad', /permission denied.*usermod -aG docker/s],
-    ['a daemon that hangs', engineOf({ running: false, why: HUNG }, true), 'bad', /killed.*Restart the engine/s],
+    ['a daemon that hangs', engineOf({ running: false, why: HUNG }, true), 'bad', /timed out.*Restart the engine/s],
     [
       'an address of your own',
       { ...engineOf({ running: false, why: DOWN }, true), isOurs: false, host: 'unix:///tmp/x.sock' },
