@@ -1,6 +1,6 @@
 /** Runs a TypeScript file of ours in a Node process of its own, with a time limit that nothing in it can outlive. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { exitOf, feedLines, signalGroup } from './group.ts'
+import { spawn } from 'node:child_process'
+import { type GroupEnd, untilEnded } from './group.ts'
 
 export interface ChildOptions {
   readonly args?: readonly string[]
@@ -12,12 +12,9 @@ export interface ChildOptions {
   readonly onLine?: (line: string) => void
 }
 
-export interface ChildResult {
+export interface ChildResult extends GroupEnd {
   /** What it sent last with `process.send()`; undefined when it ended without a word. */
   readonly message: unknown
-  /** Undefined when a signal ended it. */
-  readonly exitCode: number | undefined
-  readonly timedOut: boolean
   readonly ms: number
 }
 
@@ -35,30 +32,12 @@ export async function runChild(file: string, options: ChildOptions = {}): Promis
     detached: true,
   })
   let message: unknown
-  let timedOut = false
   child.on('message', (sent) => {
     message = sent
   })
-  const stop = () => end(child)
-  const onTimeout = () => {
-    timedOut = true
-    stop()
-  }
-  const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs)
-  signal?.addEventListener('abort', stop, { once: true })
-  const lines = [child.stdout, child.stderr].map((stream) => feedLines(stream, onLine))
   const heard = new Promise((resolve) => child.once('disconnect', resolve))
-  const exitCode = await exitOf(child)
-  clearTimeout(timer)
-  signal?.removeEventListener('abort', stop)
-  signalGroup(child, 'SIGKILL') // what it left behind would hold its pipes open, and more
+  const ended = await untilEnded(child, { signal, timeoutMs, onLine, stopBy: 'SIGTERM', graceMs: GRACE_MS })
   if (child.connected) await heard // a message may arrive after its sender has ended
-  await Promise.all(lines)
   signal?.throwIfAborted()
-  return { message, exitCode, timedOut, ms: performance.now() - started }
-}
-
-function end(child: ChildProcess): void {
-  signalGroup(child, 'SIGTERM')
-  setTimeout(() => signalGroup(child, 'SIGKILL'), GRACE_MS).unref()
+  return { message, ...ended, ms: performance.now() - started }
 }

@@ -28,6 +28,57 @@ export async function feedLines(stream: Readable | null, onLine: ((line: string)
   for await (const line of createInterface({ input: stream })) onLine?.(line)
 }
 
+export interface GroupOptions {
+  readonly signal?: AbortSignal | undefined
+  readonly timeoutMs?: number | undefined
+  /** Called with each line of the leader's output and errors as it comes. */
+  readonly onLine?: ((line: string) => void) | undefined
+  /** How it is told to end, once, when `signal` aborts or its time is over. */
+  readonly stopBy: NodeJS.Signals
+  /** How long it then has before it is killed. */
+  readonly graceMs: number
+}
+
+export interface GroupEnd {
+  /** The leader's; undefined when a signal ended it. */
+  readonly exitCode: number | undefined
+  readonly timedOut: boolean
+}
+
+/**
+ * Waits for a leader that was just started, which must be `detached`. It and all that it started have ended by then, and where our own
+ * process ends before, with it. @throws where it could not be started, and what `onLine` throws
+ */
+export async function untilEnded(leader: ChildProcess, { signal, timeoutMs, onLine, stopBy, graceMs }: GroupOptions): Promise<GroupEnd> {
+  const kill = () => signalGroup(leader, 'SIGKILL')
+  let killer: NodeJS.Timeout | undefined
+  const stop = () => {
+    if (killer !== undefined) return
+    signalGroup(leader, stopBy)
+    killer = setTimeout(kill, graceMs)
+  }
+  let timedOut = false
+  const onTimeout = () => {
+    timedOut = true
+    stop()
+  }
+  const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs)
+  signal?.addEventListener('abort', stop, { once: true })
+  process.once('exit', kill)
+  const lines = Promise.all([leader.stdout, leader.stderr].map((stream) => feedLines(stream, onLine)))
+  lines.catch(stop) // nobody listens to it any more; it is thrown at the end
+  try {
+    return { exitCode: await exitOf(leader), timedOut }
+  } finally {
+    clearTimeout(timer)
+    clearTimeout(killer)
+    signal?.removeEventListener('abort', stop)
+    process.removeListener('exit', kill)
+    kill() // what it left behind would hold its pipes open, and more
+    await lines
+  }
+}
+
 const LOOK_EVERY_MS = 50
 
 /**

@@ -7,7 +7,7 @@ import { delimiter, join, relative, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Failure } from './errors.ts'
 import { ExecError, exec } from './exec.ts'
-import { exitOf, feedLines, signalGroup } from './group.ts'
+import { type GroupEnd, untilEnded } from './group.ts'
 import { formatMs, type Progress } from './progress.ts'
 import { runStage } from './stage.ts'
 import type { ActionStep, Condition, Job, ScriptStep, Step } from './workflow.ts'
@@ -212,38 +212,15 @@ interface BashOptions extends Pick<Place, 'timeoutMs' | 'signal'> {
 }
 
 /** The script and all that it started have ended when this returns. */
-async function runBash(file: string, { cwd, env, timeoutMs, signal, onLine }: BashOptions) {
-  signal.throwIfAborted()
+async function runBash(file: string, { cwd, env, ...options }: BashOptions): Promise<GroupEnd> {
+  options.signal.throwIfAborted()
   // A group of its own: it hears of a Ctrl-C once, from here, and can be ended with all that it started.
   const child = spawn('bash', [...BASH_FLAGS, file], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-  const kill = () => signalGroup(child, 'SIGKILL')
-  let killer: NodeJS.Timeout | undefined
-  const stop = () => {
-    if (killer !== undefined) return
-    signalGroup(child, 'SIGINT')
-    killer = setTimeout(kill, STOP_MS)
-  }
-  let timedOut = false
-  const timer = setTimeout(() => {
-    timedOut = true
-    stop()
-  }, timeoutMs)
-  signal.addEventListener('abort', stop, { once: true })
-  process.once('exit', kill)
-  const lines = [child.stdout, child.stderr].map((stream) => feedLines(stream, onLine))
-  try {
-    return { exitCode: await exitOf(child).catch(withoutBash), timedOut }
-  } finally {
-    clearTimeout(timer)
-    clearTimeout(killer)
-    signal.removeEventListener('abort', stop)
-    process.removeListener('exit', kill)
-    kill() // what it left behind would hold its pipes open
-    await Promise.all(lines)
-  }
+  return untilEnded(child, { ...options, stopBy: 'SIGINT', graceMs: STOP_MS }).catch(withoutBash)
 }
 
-function withoutBash(thrown: Error): never {
+function withoutBash(thrown: NodeJS.ErrnoException): never {
+  if (thrown.code !== 'ENOENT') throw thrown
   throw new Failure({ what: 'Cannot run a step', why: thrown.message, next: 'Put bash on the PATH' }, thrown)
 }
 

@@ -1,8 +1,10 @@
 /** The edge of every command: flags in, exit code out. */
+import { join } from 'node:path'
+import { runChild } from '#kit/child'
 import { type CommandSpec, parse } from '#kit/main'
 import { pending, ready, waitFor } from '#kit/wait'
 import { assert, suite } from '../suite.ts'
-import { type Ended, isRunning, runSource, urlOf } from './tree-fixture.ts'
+import { createTree, type Ended, isRunning, runFile, runSource, urlOf } from './tree-fixture.ts'
 
 const test = suite('main()')
 
@@ -118,6 +120,27 @@ test("runChild() throws the signal's reason when that aborts", async () => {
   const abort = new AbortController()
   setTimeout(() => abort.abort(new Error('Interrupted by SIGINT')), 300)
   await assert.rejects(runSource('setInterval(() => {}, 1000)', { signal: abort.signal }), 'Interrupted by SIGINT')
+})
+
+test('what runChild() runs ends with the process that waits for it, even where that ends at once', async () => {
+  using tree = createTree({
+    'package.json': '{"type":"module"}',
+    'child.ts': "console.log('pid', process.pid)\nsetInterval(() => {}, 1000)",
+    'parent.ts': `import { runChild } from '${urlOf('scripts/kit/child.ts')}'
+await runChild(import.meta.dirname + '/child.ts', { onLine: (line) => process.send({ pid: Number(line.split(' ')[1]) }, () => process.exit(0)) })`,
+  })
+  // What it leaves in its own group is ended with it; what it runs leads another one.
+  const { message } = await runFile(join(tree.path, 'parent.ts'))
+  const { pid } = message as { pid: number }
+  await waitFor('its end', async () => ((await isRunning(pid)) ? pending('it runs') : ready(true)), { timeoutMs: 3000, everyMs: 50 })
+})
+
+test('runChild() ends a file whose line cannot be taken, and throws why', async () => {
+  const take = (line: string) => {
+    throw new RangeError(`cannot take ${line}`)
+  }
+  using tree = createTree({ 'package.json': '{"type":"module"}', 'it.ts': "console.log('one')\nsetInterval(() => {}, 1000)" })
+  await assert.rejects(runChild(join(tree.path, 'it.ts'), { onLine: take }), 'cannot take one')
 })
 
 test.run()
