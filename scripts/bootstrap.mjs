@@ -3,6 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -70,11 +71,18 @@ function isNewEnough(version) {
 
 function handOver(node, name, rest) {
   const tsx = pathToFileURL(join(root, 'node_modules', 'tsx', 'dist', 'esm', 'index.mjs')).href
-  const child = spawn(node, ['--import', tsx, join(root, PROGRAMS[name] ?? join('scripts', `${name}.ts`)), ...rest], { stdio: 'inherit' })
-  // A terminal's Ctrl-C reaches the child too; only what was sent to us alone is passed on.
-  process.on('SIGINT', () => {})
-  process.on('SIGTERM', () => child.kill('SIGTERM'))
-  child.on('exit', (code, signal) => process.exit(signal ? 128 + (signal === 'SIGINT' ? 2 : 15) : (code ?? 1)))
+  const program = PROGRAMS[name]
+  const file = join(root, program ?? join('scripts', `${name}.ts`))
+  const child = spawn(node, ['--import', tsx, file, ...rest], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] })
+  // A terminal's Ctrl-C has reached the child too, and what was sent to us alone has not: nothing says which it was. A command would take
+  // it for the second one, so it is told by a message; a program takes any number for one.
+  const passOn = (signal) => {
+    if (program !== undefined) child.kill(signal)
+    else if (child.connected) child.send(signal, () => {})
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, passOn)
+  child.on('error', ({ message }) => fail(`Cannot run '${name}': ${message}`, 1))
+  child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]))
 }
 
 /** Levenshtein distance: no package can be imported yet. */

@@ -50,14 +50,13 @@ export async function describeCommand(load: () => Promise<unknown>): Promise<Any
 export async function main<Flags>(spec: CommandSpec<Flags>): Promise<never> {
   describing?.(spec)
   if (describing !== undefined) return new Promise<never>(() => {})
-  const progress = createProgress()
-  const code = await runGuarded(spec, progress)
-  progress[Symbol.dispose]()
+  const code = await runWithProgress(spec)
   await flush()
   process.exit(code)
 }
 
-async function runGuarded<Flags>(spec: CommandSpec<Flags>, progress: Progress): Promise<number> {
+async function runWithProgress<Flags>(spec: CommandSpec<Flags>): Promise<number> {
+  using progress = createProgress()
   const abort = new AbortController()
   let flags: Flags | undefined
   try {
@@ -70,8 +69,17 @@ async function runGuarded<Flags>(spec: CommandSpec<Flags>, progress: Progress): 
     const reason: unknown = abort.signal.aborted ? abort.signal.reason : thrown
     const code = report(reason, progress)
     if (code !== 1 || flags === undefined) return code
-    for (const line of (await spec.explain?.(messageOf(reason), flags)) ?? []) progress.say(line)
+    for (const line of await explanation(spec, reason, flags)) progress.say(line)
     return code
+  }
+}
+
+/** What cannot be explained has failed all the same, and its own sentence stands. */
+async function explanation<Flags>({ explain }: CommandSpec<Flags>, reason: unknown, flags: Flags): Promise<readonly string[]> {
+  try {
+    return (await explain?.(messageOf(reason), flags)) ?? []
+  } catch (thrown) {
+    return [`What else there is to say of it cannot be found out: ${messageOf(thrown)}`]
   }
 }
 
@@ -94,16 +102,34 @@ export function parserOf(spec: AnyCommandSpec): Command {
   return command
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+type Signal = (typeof SIGNALS)[number]
+
+/**
+ * What a terminal sends reaches the bootstrap too, once by the terminal and once by npm. It cannot tell whether it reached us, and passes it
+ * on as a message: one that only asks to stop, and never counts as the second signal.
+ */
 function listenForSignals(abort: AbortController, progress: Progress): void {
-  const onSignal = (signal: 'SIGINT' | 'SIGTERM') => {
-    if (abort.signal.aborted) process.exit(new Interrupted(signal).exitCode)
-    progress.say(`${signal}: stopping (once more to stop at once) …`)
-    abort.abort(new Interrupted(signal))
+  const stop = (signal: Signal, hint = '') => {
+    if (abort.signal.aborted) return
+    progress.say(`${signal}: stopping${hint} …`)
+    abort.abort(interruptedBy(signal))
   }
-  process.on('SIGINT', onSignal)
-  process.on('SIGTERM', onSignal)
-  process.on('SIGHUP', () => onSignal('SIGTERM')) // the terminal was closed
+  let count = 0
+  const onSignal = (signal: Signal) => {
+    count += 1
+    if (count > 1) process.exit(interruptedBy(signal).exitCode)
+    stop(signal, ' (once more to stop at once)')
+  }
+  for (const signal of SIGNALS) process.on(signal, onSignal)
+  process.on('message', (message) => {
+    if (SIGNALS.includes(message as Signal)) stop(message as Signal)
+  })
+  process.channel?.unref() // to listen to it holds nothing up
 }
+
+/** SIGHUP is a terminal that was closed. */
+const interruptedBy = (signal: Signal) => new Interrupted(signal === 'SIGHUP' ? 'SIGTERM' : signal)
 
 function report(thrown: unknown, progress: Progress): number {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2 // it has printed its own sentence

@@ -80,6 +80,16 @@ test('what explains a failure stands below it; bad input has said its next step 
   assert.match((await explained("new TypeError('x')")).output, /TypeError: x\n.*\ndemo: x$/s)
 })
 
+test('what explains a failure and fails itself hides nothing of it, nor its exit code', async () => {
+  const { output, exitCode } = await runSource(
+    `import { main } from '${urlOf('scripts/kit/main.ts')}'\nimport { Failure } from '${urlOf('scripts/kit/errors.ts')}'\n` +
+      "await main({ name: 'it', summary: 'Try it', example: 'npm run it', explain: async () => { throw new Error('no cluster') }, " +
+      "run: async () => { throw new Failure({ what: 'Cannot do it', why: 'no room' }) } })",
+  )
+  assert.is(output, 'Cannot do it: no room\nWhat else there is to say of it cannot be found out: no cluster')
+  assert.is(exitCode, 1)
+})
+
 test('any other error is a bug and shows its stack', async () => {
   const { exitCode, output } = await runCommand("throw new TypeError('x is not a function')")
   assert.match(output, /This is a bug in Holdfast.*\nTypeError: x is not a function\n {4}at /s)
