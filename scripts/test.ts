@@ -82,7 +82,7 @@ async function run(x: Invocation<Flags>): Promise<number> {
   for (const [some, runSome] of dear) {
     if (some.length === 0) continue
     if (broken.length > 0) x.progress.say(`${namesOf(some)} not run: ${broken.join(', ')} failed`)
-    else await runSome(some, results, x)
+    else await runSome(some, results, x).catch((thrown) => void results.set(`around ${namesOf(some)}`, failed(thrown, x)))
   }
   const total = sumCounts([...results.values()])
   process.stdout.write(`${formatCounts(total)}\n`)
@@ -111,13 +111,9 @@ async function runStages(stages: readonly Stage[], x: Invocation<Flags>): Promis
 }
 
 async function runOnStack(stages: readonly Stage[], results: Results, x: Invocation<Flags>): Promise<void> {
-  try {
-    await withStack(x, async () => {
-      for (const [name, counts] of await runStages(stages, x)) results.set(name, counts)
-    })
-  } catch (thrown) {
-    results.set('stack', failed(thrown, x))
-  }
+  await withStack(x, async () => {
+    for (const [name, counts] of await runStages(stages, x)) results.set(name, counts)
+  })
 }
 
 /** With the stack that runs, if one does, stopped for so long. */

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { root } from '#kit/paths'
 import { countsOf } from '#kit/test-folder'
+import { takeLock } from '../../local/lock.ts'
 import { assert, suite } from '../suite.ts'
 import { createTree, type Ended, runFile, type Tree, urlOf } from './tree-fixture.ts'
 
@@ -112,5 +113,21 @@ test('a folder whose process breaks after its counts is red, and one that ends a
   for (const exitCode of [1, 137, undefined]) assert.equal(countsOf({ message: green, exitCode }), { ...green, failed: 1 })
   assert.equal(countsOf({ message: undefined, exitCode: 0 }), { passed: 0, failed: 1, skipped: 0 })
 })
+
+test(
+  'npm test sums up what it has, also where a stage that needs the machine for itself cannot have it',
+  async () => {
+    using state = createTree()
+    await using _held = await takeLock('local', 'local:up', join(state.path, 'holdfast'))
+    const { exitCode, output } = await runFile(join(root, 'scripts', 'test.ts'), {
+      args: ['rehearsal'],
+      env: { XDG_STATE_HOME: state.path },
+    })
+    assert.match(output, /Cannot run npm test: local:up of the cluster 'local' is running/)
+    assert.match(output, /^0 passed, 1 failed$/m)
+    assert.is(exitCode, 1)
+  },
+  LONG,
+)
 
 test.run()
