@@ -10,7 +10,7 @@ import { Failure, UserError } from './errors.ts'
 import { goBuild, goKey, goModuleDir, isGoBuilt, isModuleHere } from './go.ts'
 import { hashFiles, keyOf, sha256 } from './hash.ts'
 import { whyNoRegistry } from './hub.ts'
-import { createLimit, createOnce } from './limit.ts'
+import { allEnded, createLimit, createOnce } from './limit.ts'
 import { isOffline } from './offline.ts'
 import { root } from './paths.ts'
 import type { Progress } from './progress.ts'
@@ -170,7 +170,7 @@ export class Images {
     await progress.step(`Build ${spec.name}`, async (note) => {
       await using folder = await roomyFolder('image')
       const { path: context } = folder
-      const [below] = await Promise.all([base === undefined ? undefined : this.local(base), this.#layContext(spec, { context, note })])
+      const [below] = await allEnded([base && this.local(base), this.#layContext(spec, { context, note })])
       note('docker build')
       // What is interrupted leaves no container either.
       const args = ['build', '--quiet', '--force-rm', '--tag', tag, '--label', `${ROLE_LABEL}=image`, '--file', join(context, dockerfile)]

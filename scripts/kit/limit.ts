@@ -29,3 +29,9 @@ export function createOnce<T>(): (key: string, work: () => Promise<T>) => Promis
     return promise
   }
 }
+
+/** Like `Promise.all`, and all of them have ended when it throws the first error: what they work in may then go. */
+export async function allEnded<T extends readonly unknown[]>(works: readonly [...{ [K in keyof T]: Promise<T[K]> | T[K] }]): Promise<T> {
+  await Promise.allSettled(works)
+  return Promise.all(works) as Promise<T>
+}
