@@ -1,6 +1,6 @@
 /** The files that belong to a clone: what Git tracks, and what it would track. */
 import { lstatSync } from 'node:fs'
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exec } from './exec.ts'
 
@@ -24,10 +24,12 @@ export async function readTexts(root: string, counts: (path: string) => boolean)
   return Promise.all(paths.map(async (path) => ({ path, text: await readFile(join(root, path), 'utf8') })))
 }
 
-/** Writes a file that only its owner can read, also where it was there before. */
+/** Writes a file that only its owner can read, at every moment, also where it was there before; it is never there by half. */
 export async function writePrivate(path: string, content: string): Promise<void> {
-  await writeFile(path, content, { mode: 0o600 })
-  await chmod(path, 0o600) // `mode` holds only for a new file
+  const draft = `${path}.${process.pid}`
+  await rm(draft, { force: true }) // `mode` holds only for a new file
+  await writeFile(draft, content, { mode: 0o600 })
+  await rename(draft, path)
 }
 
 /** The line, from 1, of a place in a text. */
