@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Environment, FIRST_ENVIRONMENT, type Run } from '#core'
 import { exec } from '#kit/exec'
+import { ask } from '#kit/http'
 import { clusterDir, ensureDir, root } from '#kit/paths'
 import type { Aws, Caller } from './aws.ts'
 import { describeCluster } from './eks.ts'
@@ -196,9 +197,17 @@ export async function ensureBucket(options: PlaceOptions, bucket: string): Promi
   })
 }
 
+/** A bucket that is in another region, or not to be looked into, is there as well. */
+const TAKEN_OR_NOT = [301, 307, 400, 403, 404]
+
 /** Anybody may ask S3 whether a name is taken; only its owner goes on from there. */
 export async function bucketExists(bucket: string, region: string): Promise<boolean> {
   const endpoint = process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL
   const url = endpoint === undefined ? `https://${bucket}.s3.${region}.amazonaws.com/` : `${endpoint}/${bucket}`
-  return (await fetch(url, { method: 'HEAD', redirect: 'manual' })).status !== 404
+  const { status } = await ask(`Cannot see whether there is a bucket '${bucket}'`, url, {
+    method: 'HEAD',
+    redirect: 'manual',
+    accept: TAKEN_OR_NOT,
+  })
+  return status !== 404
 }

@@ -1,6 +1,7 @@
 /** ECR as a registry on 127.0.0.1, which calls images by their own names. */
 import { GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr'
 import { Failure } from '#kit/errors'
+import { createLease } from '#kit/limit'
 import { openRegistryRelay } from '#kit/registry-relay'
 import type { Aws } from './aws.ts'
 
@@ -21,16 +22,8 @@ const MARGIN_MS = 300_000
 
 /** Listens for as long as the command runs, and holds nothing up. @returns host and port. */
 export async function openRelay({ aws, repositories }: RelayOptions): Promise<string> {
-  const login = createLogin(aws)
+  const login = createLease(() => logIn(aws))
   return openRegistryRelay(async (path) => ({ ...(await login()), path: inEcr(path, repositories) }))
-}
-
-function createLogin(aws: Aws): () => Promise<Login> {
-  let known: Login | undefined
-  return async () => {
-    if (known === undefined || known.untilMs < Date.now()) known = await logIn(aws)
-    return known
-  }
 }
 
 async function logIn(aws: Aws): Promise<Login> {

@@ -2,9 +2,10 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import { Failure, UserError } from '#kit/errors'
+import { Failure, isBug, messageOf, UserError } from '#kit/errors'
 import { goModuleDir } from '#kit/go'
 import { sha256 } from '#kit/hash'
+import { ask } from '#kit/http'
 import type { KubeObject } from '#kit/kube'
 import { createOnce } from '#kit/limit'
 import { isOffline } from '#kit/offline'
@@ -43,7 +44,7 @@ async function readChecked(manifest: PinnedManifest): Promise<KubeObject[]> {
   const checked = join(ensureDir(join(cacheDir, 'manifests')), `${manifest.sha256}.json`)
   const known = await readFile(checked, 'utf8').catch(() => undefined)
   if (known !== undefined) return JSON.parse(known) as KubeObject[]
-  const text = await fromModule(manifest).catch(() => fromRelease(manifest))
+  const text = await fromModule(manifest).catch((thrown) => fromRelease(manifest, thrown))
   const found = sha256(text)
   if (found !== manifest.sha256) {
     throw new Failure({ what: `Cannot use the manifest of ${manifest.of}`, why: `its SHA-256 is ${found} instead of ${manifest.sha256}` })
@@ -58,12 +59,15 @@ async function fromModule({ goMod, module, path }: PinnedManifest): Promise<stri
   return readFile(join(await goModuleDir(goMod, module), path), 'utf8')
 }
 
-async function fromRelease({ of, url }: PinnedManifest): Promise<string> {
-  if (isOffline())
-    throw new UserError({ what: `Cannot read the manifest of ${of}`, why: 'it was never fetched, and the network is not to be asked' })
-  const response = await fetch(url)
-  if (!response.ok) throw new Failure({ what: `Cannot fetch the manifest of ${of}`, why: `${url} answered ${response.status}` })
-  return response.text()
+/** @param noModule why it was not read from its module. */
+async function fromRelease({ of, url }: PinnedManifest, noModule: unknown): Promise<string> {
+  if (isBug(noModule)) throw noModule
+  const [line] = messageOf(noModule).split('\n')
+  if (isOffline()) {
+    const why = `it was never fetched, and the network is not to be asked; its Go module: ${line}`
+    throw new UserError({ what: `Cannot read the manifest of ${of}`, why }, noModule)
+  }
+  return (await ask(`Cannot fetch the manifest of ${of}, which is not to be had of its Go module either (${line})`, url)).text()
 }
 
 /** The objects of a YAML text; a document that holds none is left out. */

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { Failure, UserError } from './errors.ts'
-import { createOnce } from './limit.ts'
+import { ask } from './http.ts'
+import { createLease } from './limit.ts'
 import type { FindPassage } from './registry-relay.ts'
 
 interface DockerConfig {
@@ -21,10 +22,12 @@ export async function passageTo(host: string, config?: DockerConfig): Promise<Fi
   const basic = auths[host]?.auth
   if (!basic) throw new UserError({ what: `Cannot push to ${host}`, why: 'nobody has logged in to it', next: `Run docker login ${host}` })
   const endpoint = `${/^(127\.0\.0\.1|localhost)(:|$)/.test(host) ? 'http' : 'https'}://${host}`
-  const once = createOnce<string>()
+  const logins = new Map<string, () => Promise<Login>>()
   return async (path) => {
     const name = /^\/v2\/(.+?)\/(?:manifests|blobs|tags|referrers)\//.exec(path)?.[1] ?? ''
-    return { endpoint, path, authorization: await once(name, () => authorize({ endpoint, basic, name })) }
+    const login = logins.get(name) ?? createLease(() => authorize({ endpoint, basic, name }))
+    logins.set(name, login)
+    return { endpoint, path, authorization: (await login()).authorization }
   }
 }
 
@@ -35,17 +38,29 @@ interface Asking {
   readonly name: string
 }
 
+interface Login {
+  readonly authorization: string
+  readonly untilMs: number
+}
+
+/** What a token lives where its registry does not say. */
+const TOKEN_S = 60
+/** Of its time, so that what is asked last is still asked in time. */
+const USED_SHARE = 0.8
+
 /** As the registry's own challenge asks: https://distribution.github.io/distribution/spec/auth/token/ */
-async function authorize({ endpoint, basic, name }: Asking): Promise<string> {
-  const { headers } = await fetch(`${endpoint}/v2/`)
+async function authorize({ endpoint, basic, name }: Asking): Promise<Login> {
+  const what = `Cannot log in to ${endpoint} for ${name}`
+  const { headers } = await ask(what, `${endpoint}/v2/`, { accept: [401] })
   const challenge = headers.get('www-authenticate') ?? ''
-  if (!/^bearer /i.test(challenge)) return `Basic ${basic}`
+  if (!/^bearer /i.test(challenge)) return { authorization: `Basic ${basic}`, untilMs: Number.POSITIVE_INFINITY }
   const { realm = '', service = '' } = Object.fromEntries([...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]))
   const url = new URL(realm)
   url.searchParams.set('service', service)
   url.searchParams.set('scope', `repository:${name}:pull,push`)
-  const answer = await fetch(url, { headers: { authorization: `Basic ${basic}` } })
-  const { token } = answer.ok ? ((await answer.json()) as { token?: string }) : {}
-  if (token === undefined) throw new Failure({ what: `Cannot push to ${endpoint}/${name}`, why: `its login answered ${answer.status}` })
-  return `Bearer ${token}`
+  const askedMs = Date.now()
+  const answer = await ask(what, url, { headers: { authorization: `Basic ${basic}` } })
+  const { token, expires_in: livesS = TOKEN_S } = (await answer.json()) as { token?: string; expires_in?: number }
+  if (token === undefined) throw new Failure({ what, why: `${url.host} gave no token` })
+  return { authorization: `Bearer ${token}`, untilMs: askedMs + livesS * 1000 * USED_SHARE }
 }

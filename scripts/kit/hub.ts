@@ -1,6 +1,6 @@
 /** Registries seen from this machine, through the proxy that the environment names; of Docker Hub also what it has left for us. */
-import { EnvHttpProxyAgent, request } from 'undici'
 import { messageOf } from './errors.ts'
+import { ask } from './http.ts'
 
 /** What names of images call Docker Hub. */
 export const DOCKER_HUB = 'docker.io'
@@ -27,19 +27,17 @@ export interface Reach {
 }
 
 /** Asks all of them side by side. Any answer counts, also 401: pulling needs a registry that speaks, not one that knows us. */
-export async function reachRegistries(hosts: readonly string[], timeoutMs = 3000): Promise<Reach[]> {
-  const away = (thrown: unknown) => (host: string) => ({ host, why: messageOf(thrown) })
-  return asking(timeoutMs, (options) => Promise.all(hosts.map((host) => reach(host, options).catch((thrown) => away(thrown)(host))))).catch(
-    (thrown) => hosts.map(away(thrown)),
-  ) // a proxy whose address is none
+export function reachRegistries(hosts: readonly string[], timeoutMs = 3000): Promise<Reach[]> {
+  return Promise.all(hosts.map((host) => reach(host, timeoutMs).catch((thrown) => ({ host, why: messageOf(thrown) }))))
 }
 
-async function reach(host: string, options: Asking): Promise<Reach> {
+async function reach(host: string, timeoutMs: number): Promise<Reach> {
   const beforeMs = Date.now()
-  const { body, headers } = await request(`${host === DOCKER_HUB ? HUB : `https://${host}`}/v2/`, options)
+  const answer = await ask(`Cannot ask ${host}`, `${host === DOCKER_HUB ? HUB : `https://${host}`}/v2/`, { timeoutMs, accept: 'any' })
   const afterMs = Date.now()
-  await body.dump()
-  return { host, ...(headers.date === undefined ? {} : { clock: { beforeMs, afterMs, time: String(headers.date) } }) }
+  await answer.body?.cancel()
+  const time = answer.headers.get('date')
+  return { host, ...(time === null ? {} : { clock: { beforeMs, afterMs, time } }) }
 }
 
 /** Why Docker Hub does not answer; undefined where it does. It stands for all where images are pulled or built. */
@@ -49,23 +47,9 @@ export async function whyNoRegistry(timeoutMs = 3000): Promise<string | undefine
 
 /** The pulls that are left to this address, as Docker Hub writes them: `76;w=21600`. @returns undefined where it names none */
 export async function pullsLeft(timeoutMs = 3000): Promise<string | undefined> {
-  return asking(timeoutMs, async (options) => {
-    const { token } = (await (await request(TOKEN, options)).body.json()) as { token: string }
-    const headers = { authorization: `Bearer ${token}` }
-    const answer = await request(`${HUB}/v2/${PREVIEW}/manifests/latest`, { ...options, method: 'HEAD', headers })
-    await answer.body.dump()
-    const left = answer.headers['ratelimit-remaining']
-    return answer.statusCode === 429 ? '0' : left?.toString()
-  })
-}
-
-type Asking = Pick<NonNullable<Parameters<typeof request>[1]>, 'dispatcher' | 'signal'>
-
-async function asking<T>(timeoutMs: number, ask: (options: Asking) => Promise<T>): Promise<T> {
-  const dispatcher = new EnvHttpProxyAgent()
-  try {
-    return await ask({ dispatcher, signal: AbortSignal.timeout(timeoutMs) })
-  } finally {
-    await dispatcher.destroy()
-  }
+  const what = 'Cannot ask Docker Hub'
+  const { token } = (await (await ask(what, TOKEN, { timeoutMs })).json()) as { token: string }
+  const headers = { authorization: `Bearer ${token}` }
+  const answer = await ask(what, `${HUB}/v2/${PREVIEW}/manifests/latest`, { timeoutMs, method: 'HEAD', headers, accept: 'any' })
+  return answer.status === 429 ? '0' : (answer.headers.get('ratelimit-remaining') ?? undefined)
 }

@@ -30,6 +30,20 @@ export function createOnce<T>(): (key: string, work: () => Promise<T>) => Promis
   }
 }
 
+/** What is good for a while only: made anew when its time is over, and once for all who ask meanwhile; a failure is forgotten. */
+export function createLease<T extends { readonly untilMs: number }>(obtain: () => Promise<T>): () => Promise<T> {
+  let known: T | undefined
+  let obtaining: Promise<T> | undefined
+  return async () => {
+    if (known !== undefined && known.untilMs > Date.now()) return known
+    obtaining ??= obtain().finally(() => {
+      obtaining = undefined
+    })
+    known = await obtaining
+    return known
+  }
+}
+
 /** Like `Promise.all`, and all of them have ended when it throws the first error: what they work in may then go. */
 export async function allEnded<T extends readonly unknown[]>(works: readonly [...{ [K in keyof T]: Promise<T[K]> | T[K] }]): Promise<T> {
   await Promise.allSettled(works)

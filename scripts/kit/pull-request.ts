@@ -1,5 +1,6 @@
 /** Pull requests by GitHub's API: https://docs.github.com/en/rest/pulls/pulls */
 import { Failure } from './errors.ts'
+import { type Asking, ask } from './http.ts'
 
 export interface PullRequest {
   readonly branch: string
@@ -27,19 +28,20 @@ interface Found {
 export async function ensurePullRequest(github: GitHub, { branch, base, title, body }: PullRequest): Promise<string> {
   const [owner = ''] = github.repository.split('/')
   const query = new URLSearchParams({ state: 'open', head: `${owner}:${branch}`, base })
-  const [open] = await ask<Found[]>(github, `/pulls?${query}`)
+  const [open] = await askGitHub<Found[]>(github, `/pulls?${query}`)
   if (open?.title === title && open.body === body) return open.html_url
   const { html_url } =
     open === undefined
-      ? await ask<Found>(github, '/pulls', { method: 'POST', body: JSON.stringify({ head: branch, base, title, body }) })
-      : await ask<Found>(github, `/pulls/${open.number}`, { method: 'PATCH', body: JSON.stringify({ title, body }) })
+      ? await askGitHub<Found>(github, '/pulls', { method: 'POST', body: JSON.stringify({ head: branch, base, title, body }) })
+      : await askGitHub<Found>(github, `/pulls/${open.number}`, { method: 'PATCH', body: JSON.stringify({ title, body }) })
   return html_url
 }
 
-async function ask<T>({ api, repository, token }: GitHub, path: string, init: RequestInit = {}): Promise<T> {
+async function askGitHub<T>({ api, repository, token }: GitHub, path: string, init: Asking = {}): Promise<T> {
+  const what = 'Cannot open a pull request'
   const headers = { accept: 'application/vnd.github+json', authorization: `Bearer ${token}`, 'x-github-api-version': '2022-11-28' }
-  const answer = await fetch(`${api}/repos/${repository}${path}`, { ...init, headers })
+  const answer = await ask(what, `${api}/repos/${repository}${path}`, { ...init, headers, accept: 'any' })
   if (answer.ok) return (await answer.json()) as T
   const { message = '' } = (await answer.json().catch(() => ({}))) as { message?: string }
-  throw new Failure({ what: 'Cannot open a pull request', why: `GitHub answered ${answer.status}: ${message}` })
+  throw new Failure({ what, why: `GitHub answered ${answer.status}: ${message}` })
 }

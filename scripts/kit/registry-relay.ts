@@ -5,6 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fetch } from 'undici'
 import { messageOf } from './errors.ts'
+import { agentFor } from './http.ts'
 
 /** What one request is sent with. */
 export interface Passage {
@@ -33,7 +34,9 @@ const OWN_HEADERS = new Set([
 export async function openRegistryRelay(find: FindPassage): Promise<string> {
   const server = createServer((request, response) => {
     relay(request, response, find).catch((thrown) => {
-      if (!response.headersSent) response.writeHead(502, { 'content-type': 'application/json' })
+      // Half an answer must not look like a whole one.
+      if (response.headersSent) return void response.destroy()
+      response.writeHead(502, { 'content-type': 'application/json' })
       response.end(JSON.stringify({ errors: [{ code: 'UNKNOWN', message: messageOf(thrown) }] }))
     })
   })
@@ -43,17 +46,22 @@ export async function openRegistryRelay(find: FindPassage): Promise<string> {
 }
 
 async function relay(request: IncomingMessage, response: ServerResponse, find: FindPassage): Promise<void> {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
   const { endpoint, path, authorization } = await find(request.url ?? '')
   const kept = Object.entries(request.headers).filter(([name]) => !OWN_HEADERS.has(name)) as [string, string][]
   const length = request.headers['content-length']
   const hasBody = request.method !== 'GET' && request.method !== 'HEAD'
-  const answer = await fetch(`${endpoint}${path}`, {
+  const url = new URL(`${endpoint}${path}`)
+  const answer = await fetch(url, {
+    ...agentFor(url),
     method: request.method ?? 'GET',
     headers: {
       ...Object.fromEntries(kept),
       ...(length === undefined ? {} : { 'content-length': length }),
       ...(authorization === undefined ? {} : { authorization }),
     },
+    signal: gone.signal, // nobody waits for it any more
     ...(hasBody ? { body: Readable.toWeb(request), duplex: 'half' } : {}),
   })
   const headers = [...answer.headers].filter(([name]) => !OWN_HEADERS.has(name) && name !== 'location')

@@ -254,11 +254,6 @@ async function withProxy(proxy: string, work: () => Promise<void>): Promise<void
   }
 }
 
-test('whyNoRegistry() asks through the proxy that the environment names', async () => {
-  const asked = await askedOfProxy(async () => assert.match((await whyNoRegistry()) ?? 'it answers', /403/))
-  assert.equal(asked, ['registry-1.docker.io:443'])
-})
-
 test('a proxy whose address is none is why nothing answers', async () => {
   await withProxy('no address', async () => assert.match((await whyNoRegistry()) ?? 'it answers', /invalid url/i))
 })
