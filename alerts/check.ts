@@ -24,7 +24,7 @@ export function rulesGate(speedups: readonly number[]): Gate {
         about: 'the rules and their unit tests, on each clock',
         version: () => goVersionOf(PROMETHEUS, 'github.com/prometheus/prometheus'),
         async run(look) {
-          await have(() => tool('promtool'), look.signal)
+          await have(() => tool('promtool', look.signal), look.signal)
           return (await Promise.all(speedups.map((speedup) => runPromtool(speedup, look)))).flat()
         },
       },
@@ -71,7 +71,7 @@ async function runPromtool(speedup: number, { root, signal }: Look): Promise<str
 async function runPint({ root, signal }: Look): Promise<string[]> {
   await using folder = await temporaryFolder('rules')
   await writeSuite(folder.path, { rules: readRules(root), tests: new Map() })
-  const options = { root: folder.path, accept: [0, 1], ...(signal === undefined ? {} : { signal }) }
+  const options = { root: folder.path, accept: [0, 1], signal }
   const { stdout, stderr, exitCode } = await runPulled(
     PINT,
     ['--no-color', '--offline', 'lint', '--min-severity=warning', '--fail-on=warning', '.'],

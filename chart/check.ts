@@ -30,7 +30,7 @@ export function chartGate(cloudObjects: () => Promise<readonly KubeObject[]>): G
     about: 'what each values file renders, and the policies, by the schemas of the pinned Kubernetes',
     version: () => goVersionOf(KUBECONFORM, 'github.com/yannh/kubeconform'),
     async run(look) {
-      const program = await have(() => tool('kubeconform'), look.signal)
+      const program = await have(() => tool('kubeconform', look.signal), look.signal)
       const definitions = (await cloud('', cloudObjects)).filter(({ kind }) => kind === 'CustomResourceDefinition')
       return runKubeconform(program, { definitions, rendered: await renderedIn(look), ...look })
     },
@@ -92,8 +92,8 @@ interface HelmOptions {
 }
 
 async function helm(args: readonly string[], { signal, accept = [0] }: HelmOptions) {
-  const program = await have(() => tool('helm'), signal)
-  return exec(program, args, { accept, env: { HELM_NO_PLUGINS: '1' }, ...(signal === undefined ? {} : { signal }) })
+  const program = await have(() => tool('helm', signal), signal)
+  return exec(program, args, { accept, env: { HELM_NO_PLUGINS: '1' }, signal })
 }
 
 const valuesOf = (root: string, file: string) => ['--values', join(root, 'chart', file), '--set', `image.digest=${DIGEST}`]
@@ -158,8 +158,7 @@ async function runKubeconform(program: string, { definitions, rendered, ...look 
     return path
   })
   const args = ['-output=json', '-strict', `-schema-location=${folder.path}/{{.ResourceKind}}{{.KindSuffix}}.schema.json`]
-  const given = look.signal === undefined ? {} : { signal: look.signal }
-  const { stdout } = await exec(program, [...args, ...(await Promise.all(files))], { accept: [0, 1], ...given })
+  const { stdout } = await exec(program, [...args, ...(await Promise.all(files))], { accept: [0, 1], signal: look.signal })
   const { resources } = JSON.parse(stdout) as KubeconformReport
   return resources.map(({ filename, kind, name, msg }) => {
     const file = filename.slice(folder.path.length + 1, -'.json'.length)

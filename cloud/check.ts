@@ -4,7 +4,7 @@ import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf } from '#kit/errors'
 import { exec } from '#kit/exec'
-import { type Gate, goVersionOf, have, type Look, pypiVersion } from '#kit/gate/gate'
+import { type Gate, goVersionOf, have, type Look, pypiVersion, Unavailable } from '#kit/gate/gate'
 import { root as ownRoot } from '#kit/paths'
 import { pythonProgram } from '#kit/python'
 import { temporaryFolder } from '#kit/temporary'
@@ -53,12 +53,10 @@ export const terraformGate: Gate = {
   ],
 }
 
-const given = (signal: AbortSignal | undefined) => (signal === undefined ? {} : { signal })
-
 /** @returns a problem for each file that is, or was, formatted in another way; a file that cannot be read is an error. */
 async function format(mode: readonly string[], { root, signal }: Look): Promise<string[]> {
   const args = ['fmt', '-recursive', '-list=true', ...mode, 'cloud']
-  const { stdout } = await exec('terraform', args, { cwd: root, accept: [0, 3], ...given(signal) })
+  const { stdout } = await exec('terraform', args, { cwd: root, accept: [0, 3], signal })
   const files = stdout.split('\n').filter((line) => line !== '')
   return files.map((file) => `${file}:1 — is formatted in another way — npm run gate -- --only terraform --fix`)
 }
@@ -77,7 +75,7 @@ async function validate({ root, signal }: Look): Promise<string[]> {
   await using data = await temporaryFolder('terraform')
   const problems = []
   for (const name of roots) {
-    await using terraform = await Terraform.open({ folder: join(root, 'cloud', name), dataDir: join(data.path, name), ...given(signal) })
+    await using terraform = await Terraform.open({ folder: join(root, 'cloud', name), dataDir: join(data.path, name), signal })
     const broken = await initialised(terraform)
     if (broken !== undefined) {
       problems.push(`cloud/${name}:1 — ${broken} — mend what it says`)
@@ -97,7 +95,7 @@ async function initialised(terraform: Terraform): Promise<string | undefined> {
     return undefined
   } catch (thrown) {
     const said = messageOf(thrown)
-    if (/Failed to (query available provider packages|install provider)/.test(said)) await have(() => Promise.reject(thrown))
+    if (/Failed to (query available provider packages|install provider)/.test(said)) throw new Unavailable(oneLine(said), { cause: thrown })
     return oneLine(said)
   }
 }
@@ -116,9 +114,9 @@ interface TflintReport {
 }
 
 async function runTflint({ root, signal }: Look): Promise<string[]> {
-  const program = await have(() => tool('tflint'), signal)
+  const program = await have(() => tool('tflint', signal), signal)
   const args = ['--recursive', '--format=json', '--no-color', `--config=${join(ownRoot, '.tflint.hcl')}`]
-  const { stdout } = await exec(program, args, { cwd: join(root, 'cloud'), accept: [0, 1, 2], ...given(signal) })
+  const { stdout } = await exec(program, args, { cwd: join(root, 'cloud'), accept: [0, 1, 2], signal })
   const { issues, errors } = JSON.parse(stdout) as TflintReport
   return [
     ...errors.map(({ message }) => `cloud:1 — ${oneLine(message)} — mend what it says`),
@@ -153,7 +151,7 @@ export async function scanWithCheckov(cloud: string, signal?: AbortSignal): Prom
   const files = [join(cloud, 'environments', 'prod.tfvars'), values].flatMap((file) => ['--var-file', file])
   const args = ['--directory', cloud, '--framework', 'terraform', '--skip-download', '--output', 'json', ...files]
   // Its exit code says only that something was found.
-  const { stdout } = await exec(checkov, args, { accept: [0, 1], ...given(signal) })
+  const { stdout } = await exec(checkov, args, { accept: [0, 1], signal })
   return JSON.parse(stdout) as CheckovReport
 }
 

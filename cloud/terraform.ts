@@ -22,7 +22,7 @@ export interface TerraformOptions {
   /** Added to the process's own environment: credentials, `AWS_ENDPOINT_URL`. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Asks Terraform to stop, once; what it began it ends and writes into the state. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** Remembers the state's lock for as long as it is held. @default nobody */
   readonly lock?: OwnLock
   /** @default what is found on this machine */

@@ -38,5 +38,5 @@ export async function writeSuite(folder: string, { rules, tests }: RuleSuite): P
 
 /** Its exit code is 1 or 3 where it found something. */
 export async function promtool(args: readonly string[], signal?: AbortSignal): Promise<ExecResult> {
-  return exec(await tool('promtool'), args, { accept: [0, 1, 3], ...(signal === undefined ? {} : { signal }) })
+  return exec(await tool('promtool', signal), args, { accept: [0, 1, 3], signal })
 }

@@ -25,7 +25,7 @@ export interface DeployTip {
 export interface DeployOptions {
   /** @default 'refs/heads/deploy' */
   readonly ref?: string
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface UpdateOptions extends DeployOptions {
@@ -92,7 +92,7 @@ export async function updateDeploy(remote: Remote, edit: Edit, options: UpdateOp
   for (let tries = 1; tries <= TRIES; tries += 1) {
     const outcome = await attempt({ gitDir: bare.gitDir, remote, edit }, options)
     if (outcome !== 'conflict') return outcome
-    await sleep(Math.random() * PAUSE_MS * tries, undefined, signal === undefined ? {} : { signal })
+    await sleep(Math.random() * PAUSE_MS * tries, undefined, { signal })
   }
   throw new Failure({
     what: `Cannot update '${ref}'`,
@@ -118,7 +118,7 @@ async function attempt({ gitDir, remote, edit }: Attempt, options: UpdateOptions
   if (onto !== undefined && there !== undefined && (await isSame(gitDir, { there, tip, files }))) return { sha: there.sha, changed: false }
   const sha = await commitChanges(gitDir, { tip, changes, message })
   const expected = there?.sha ?? ''
-  const outcome = await pushRef(gitDir, remote, { ref: onto ?? ref, sha, expected, ...(signal === undefined ? {} : { signal }) })
+  const outcome = await pushRef(gitDir, remote, { ref: onto ?? ref, sha, expected, signal })
   return outcome === 'conflict' ? 'conflict' : { sha, changed: true }
 }
 
@@ -147,7 +147,7 @@ export async function fetchDeploy(gitDir: string, remote: Remote, options: Deplo
   const { ref = DEPLOY_REF, depth, signal } = options
   const args = ['fetch', '--quiet', `--depth=${depth}`, '--no-tags', '--force', '--', remote.url, `${ref}:${TIP}`]
   try {
-    await gitRemote(remote, ['--git-dir', gitDir, ...args], signal === undefined ? {} : { signal })
+    await gitRemote(remote, ['--git-dir', gitDir, ...args], { signal })
     return true
   } catch (thrown) {
     if (thrown instanceof Failure && NO_REF.test(thrown.message)) return false

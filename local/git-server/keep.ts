@@ -13,7 +13,7 @@ export async function keepCommit(
   { ref, signal }: { readonly ref: string; readonly signal?: AbortSignal },
 ): Promise<string> {
   await using bare = await temporaryBare()
-  const options = signal === undefined ? {} : { signal }
+  const options = { signal }
   if (!(await fetchDeploy(bare.gitDir, remote, { ref, depth: 1, ...options })))
     throw new Failure({ what: 'Cannot keep a commit', why: `there is no '${ref}'`, next: 'Run npm run local:deploy' })
   const sha = await gitLine(['--git-dir', bare.gitDir, 'rev-parse', TIP])

@@ -21,7 +21,7 @@ export interface RefUpdate {
   readonly expected?: string
   /** Kept on the server under `refs/holdfast/base`, so that the next push knows what the server has. */
   readonly base?: string
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 const BASE_REF = 'refs/holdfast/base'
@@ -48,7 +48,7 @@ export async function pushRef(gitDir: string, remote: Remote, update: RefUpdate)
       `${forced ? '+' : ''}${sha}:${ref}`,
       ...(base === undefined ? [] : [`+${base}:${BASE_REF}`]),
     ],
-    { accept: [0, 1], ...(signal === undefined ? {} : { signal }) },
+    { accept: [0, 1], signal },
   )
   const line = result.stdout.split('\n').find((each) => each.split('\t')[1]?.endsWith(`:${ref}`))
   if (line === undefined) throw cannotReach(remote, result.stderr)

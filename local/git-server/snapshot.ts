@@ -29,7 +29,7 @@ export interface Snapshot extends AsyncDisposable {
 }
 
 export interface SnapshotOptions {
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** @default the system's folder for temporary files */
   readonly temporary?: string
 }
@@ -70,7 +70,7 @@ export async function pushSnapshot(
   { ref = 'refs/heads/source', signal }: { readonly ref?: string; readonly signal?: AbortSignal } = {},
 ): Promise<'pushed' | 'unchanged'> {
   const { sha, base, gitDir } = snapshot
-  const update = { ref, sha, ...(base === undefined ? {} : { base }), ...(signal === undefined ? {} : { signal }) }
+  const update = { ref, sha, ...(base === undefined ? {} : { base }), signal }
   for (let tries = 1; tries <= TRIES; tries += 1) {
     const outcome = await pushRef(gitDir, remote, update)
     if (outcome !== 'conflict') return outcome
@@ -91,7 +91,7 @@ async function take(
   const gitDir = await createBorrower(join(folder, 'git'), repository.objects)
   const env = { GIT_INDEX_FILE: join(folder, 'index'), GIT_OBJECT_DIRECTORY: join(gitDir, 'objects') }
   await copyIndex(repository.index, env.GIT_INDEX_FILE)
-  const run = { env, ...(signal === undefined ? {} : { signal }) }
+  const run = { env, signal }
   const nested = await addAll(repository, run)
   const tree = await gitLine(['-C', root, 'write-tree'], run)
   const base = await baseOf(repository, gitDir)

@@ -6,7 +6,7 @@ export interface ChildOptions {
   readonly args?: readonly string[]
   /** Added to the process's own environment. */
   readonly env?: Readonly<Record<string, string>>
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   readonly timeoutMs?: number
   /** Called with each line of its output and errors as it comes. */
   readonly onLine?: (line: string) => void

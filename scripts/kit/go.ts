@@ -47,7 +47,7 @@ export async function goBuild(binary: GoBinary, platform: GoPlatform, signal?: A
     await mkdir(folder, { recursive: true })
     // A compile that is cut short must not look like a finished one; that of a killed command may still run beside ours.
     const part = `${target}.${process.pid}.part`
-    await compiling(() => compile(binary, { platform, target: part, ...(signal === undefined ? {} : { signal }) }))
+    await compiling(() => compile(binary, { platform, target: part, signal }))
     await rename(part, target)
     await removeParts(folder)
     return target
@@ -81,13 +81,13 @@ function isOfModule(path: string, module: string): boolean {
   return folder === module || (!existsSync(join(folder, 'go.mod')) && isOfModule(folder, module))
 }
 
-async function compile(binary: GoBinary, to: { platform: GoPlatform; target: string; signal?: AbortSignal }): Promise<void> {
+async function compile(binary: GoBinary, to: { platform: GoPlatform; target: string; signal: AbortSignal | undefined }): Promise<void> {
   const args = ['build', '-C', join(root, binary.goMod), '-trimpath', '-ldflags', ['-s', '-w', ...(binary.ldflags ?? [])].join(' ')]
   if (binary.tags !== undefined) args.push('-tags', binary.tags.join(','))
   if (binary.pins !== undefined) args.push('-modfile', join(root, binary.pins, 'go.mod')) // with the go.sum beside it
   await exec('go', [...args, '-o', to.target, binary.package], {
     env: { CGO_ENABLED: '0', GOOS: to.platform.os, GOARCH: to.platform.arch, GOFLAGS: '-mod=readonly -buildvcs=false' },
-    ...(to.signal === undefined ? {} : { signal: to.signal }),
+    signal: to.signal,
   })
 }
 

@@ -15,7 +15,7 @@ const once = createOnce<string>()
  * @throws UserError where there is no Python, or PyPI does not answer.
  */
 export async function pythonProgram(requirements: string, program: string, signal?: AbortSignal): Promise<string> {
-  const options = signal === undefined ? {} : { signal }
+  const options = { signal }
   const file = join(root, requirements)
   const version = await exec('python3', ['--version'], options).catch((thrown) => {
     throw cannot(program, 'python3 is not on the PATH', thrown)
@@ -29,7 +29,7 @@ export async function pythonProgram(requirements: string, program: string, signa
 }
 
 /** An environment cannot be moved once it is made, so a mark tells a whole one from one that was left half-made. */
-async function install(requirements: string, folder: string, options: { signal?: AbortSignal }): Promise<string> {
+async function install(requirements: string, folder: string, options: { signal: AbortSignal | undefined }): Promise<string> {
   const mark = join(folder, 'complete')
   if (existsSync(mark)) return folder
   await rm(folder, { recursive: true, force: true })

@@ -72,7 +72,7 @@ export async function pushBlob(what: string, repository: Repository, content: st
 /** Puts a blob of this digest into a repository; `content` is its body, and what else goes with it. */
 export async function uploadBlob(what: string, blob: ImageRef, { headers, ...content }: RequestInit): Promise<void> {
   const { signal } = content
-  const started = await askRegistry(what, `${urlOf(blob)}/blobs/uploads/`, { method: 'POST', ...(signal == null ? {} : { signal }) })
+  const started = await askRegistry(what, `${urlOf(blob)}/blobs/uploads/`, { method: 'POST', signal: signal ?? null })
   const location = new URL(started.headers.get('location') ?? '', urlOf(blob))
   location.searchParams.set('digest', blob.digest)
   const typed = { 'content-type': 'application/octet-stream', ...Object.fromEntries(new Headers(headers)) }

@@ -42,7 +42,7 @@ function pagesOf(entry: NavEntry): string[] {
 export interface SiteOptions {
   /** Where the site is written. */
   readonly to: string
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Builds the site; a link or an anchor that leads nowhere, or a page outside of its menu, fails. @throws ExecError, UserError */

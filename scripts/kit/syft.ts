@@ -37,6 +37,6 @@ export interface SpdxRelationship {
 export async function scanImage({ registry, name, digest }: ImageRef, signal?: AbortSignal): Promise<SpdxDocument> {
   const args = ['scan', `registry:${registry}/${name}@${digest}`, '--output', 'spdx-json', '--quiet']
   const env = { SYFT_REGISTRY_INSECURE_USE_HTTP: 'true', SYFT_CHECK_FOR_APP_UPDATE: 'false' }
-  const { stdout } = await exec(await tool('syft'), args, { env, ...(signal === undefined ? {} : { signal }) })
+  const { stdout } = await exec(await tool('syft', signal), args, { env, signal })
   return JSON.parse(stdout) as SpdxDocument
 }

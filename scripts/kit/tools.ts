@@ -36,9 +36,9 @@ export function toolBinary(name: ToolName): GoBinary {
   return TOOLS[name]
 }
 
-/** The path of a tool for this machine; compiled at the first call. */
-export async function tool(name: ToolName): Promise<string> {
-  return goBuild(TOOLS[name], hostPlatform())
+/** The path of a tool for this machine; compiled at the first call, which takes up to minutes. */
+export async function tool(name: ToolName, signal?: AbortSignal): Promise<string> {
+  return goBuild(TOOLS[name], hostPlatform(), signal)
 }
 
 function hostPlatform(): { os: string; arch: string } {

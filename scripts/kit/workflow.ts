@@ -114,10 +114,10 @@ export async function lintWorkflows(root: string, files: readonly TextFile[], si
   // Emptied, or it would also run what it finds on this machine's PATH, and judge differently on each.
   const others = ['-shellcheck=', '-pyflakes=']
   const args = [...others, '-format', '{{json .}}', ...files.map(({ path }) => path)]
-  const { stdout } = await exec(await tool('actionlint'), args, {
+  const { stdout } = await exec(await tool('actionlint', signal), args, {
     cwd: root,
     accept: [0, 1],
-    ...(signal === undefined ? {} : { signal }),
+    signal,
   })
   const findings = JSON.parse(stdout) as { message: string; filepath: string; line: number; kind: string }[]
   return findings.map(({ message, filepath, line, kind }) => `${filepath}:${line} — ${message} — see actionlint (${kind})`)

@@ -48,7 +48,7 @@ test('what docker save writes is read too', async () => {
 })
 
 test('without an engine nothing was looked at', async () => {
-  const gate = imageGate(() => have(() => Promise.reject(new Error('no Docker engine answers'))))
+  const gate = imageGate(() => have(() => Promise.reject(new Unavailable('no Docker engine answers'))))
   for (const { run } of gate.checks) {
     const thrown = await run({ root }).catch((each: unknown) => each)
     assert.instance(thrown, Unavailable)

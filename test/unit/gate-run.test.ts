@@ -2,13 +2,15 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { exec } from '#kit/exec'
+import { UserError } from '#kit/errors'
+import { type ExecOptions, exec } from '#kit/exec'
 import { type Absence, readAbsence, readAllowed } from '#kit/gate/absence'
 import { type Check, type Gate, have, readProblem, Unavailable } from '#kit/gate/gate'
 import { installHooks } from '#kit/gate/hook'
 import { countsOf, renderGateJunit, renderSarif, renderTable } from '#kit/gate/report'
 import { runGates } from '#kit/gate/run'
 import { readTests } from '#kit/gate/unit'
+import { NoAnswer } from '#kit/http'
 import { root } from '#kit/paths'
 import { createProgress } from '#kit/progress'
 import { gates } from '../../holdfast.config.ts'
@@ -26,7 +28,7 @@ function check(tool: string, run: Check['run']): Check {
 
 const clean = check('clean', async () => [])
 const red = check('red', async () => ['a.ts:3 — is <bad> — mend it', 'b.ts:1 — is bad too — mend it'])
-const absent = check('absent', () => have(() => Promise.reject(new Error('no registry answers\nand more'))))
+const absent = check('absent', () => have(() => Promise.reject(new Unavailable('no registry answers\nand more'))))
 const broken = check('broken', () => Promise.reject(new Error('segmentation fault')))
 
 const gateOf = (name: string, ...checks: readonly Check[]): Gate => ({ name, checks })
@@ -129,8 +131,40 @@ test('have() keeps an interrupt an interrupt', async () => {
     have(() => Promise.reject(new Error('x')), AbortSignal.abort(interrupt)),
     /interrupted/,
   )
-  const thrown = await have(() => Promise.reject(new Error('x'))).catch((each) => each)
-  assert.instance(thrown, Unavailable)
+})
+
+/** What `have` makes of what is thrown. */
+const outcomeOf = (thrown: unknown) => have(() => Promise.reject(thrown)).catch((each: unknown) => each)
+const ran = (program: string, args: readonly string[], options?: ExecOptions) => exec(program, args, options).catch((each: unknown) => each)
+
+test('have() takes only for absent what this machine cannot have', async () => {
+  const missing = await ran('holdfast-no-such-program', [])
+  const offline = await ran('sh', [
+    '-c',
+    'echo "go: x@v1: Get https://proxy.golang.org/x: dial tcp: lookup proxy.golang.org: no such host" >&2; exit 1',
+  ])
+  const noEngine = await ran('sh', [
+    '-c',
+    'echo "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?" >&2; exit 1',
+  ])
+  const noPython = new UserError({ what: 'Cannot run zizmor', why: 'python3 is not on the PATH' }, missing)
+  const noAnswer = new NoAnswer({ what: 'Cannot ask', why: 'x answered 503' })
+  for (const absent of [missing, offline, noEngine, noPython, noAnswer]) assert.instance(await outcomeOf(absent), Unavailable)
+})
+
+test('have() keeps what is broken as it is: a tool that does not compile, packages with another hash, a bug', async () => {
+  const uncompiled = await ran('sh', ['-c', 'echo "x/main.go:3:1: syntax error: unexpected EOF" >&2; exit 1'])
+  const otherHash = await ran('sh', ['-c', 'echo "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE" >&2; exit 1'])
+  const notInstalled = new UserError({ what: 'Cannot run zizmor', why: 'its packages could not be installed' }, otherHash)
+  for (const broken of [uncompiled, notInstalled, new TypeError('x is not a function')]) assert.is(await outcomeOf(broken), broken)
+  const { results } = await run(
+    LOCAL,
+    gateOf(
+      'one',
+      check('it', () => have(() => Promise.reject(uncompiled))),
+    ),
+  )
+  assert.match(results[0]?.problems[0] ?? 'skipped', /it could not look: .*syntax error/)
 })
 
 test('the table, JUnit and SARIF say the same', async () => {

@@ -103,7 +103,7 @@ async function runTool(
   cwd: string,
   signal?: AbortSignal,
 ): Promise<{ stdout: string; stderr: string; exitCode: number }> {
-  return exec(process.execPath, args, { cwd, accept: [0, 1, 2, 101], ...(signal === undefined ? {} : { signal }) })
+  return exec(process.execPath, args, { cwd, accept: [0, 1, 2, 101], signal })
 }
 
 const lastLine = (text: string) => text.trim().split('\n').at(-1) ?? ''

@@ -36,7 +36,7 @@ const npmAudit: Check = {
   version: async () => 'live',
   async run({ root, signal }) {
     const args = ['audit', '--json', '--package-lock-only']
-    const { stdout } = await exec('npm', args, { cwd: root, accept: [0, 1], ...(signal === undefined ? {} : { signal }) })
+    const { stdout } = await exec('npm', args, { cwd: root, accept: [0, 1], signal })
     return judgeAdvisories(readAudit(stdout), await readPolicy(root))
   },
 }

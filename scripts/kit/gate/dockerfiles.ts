@@ -37,7 +37,7 @@ async function runHadolint({ root, signal }: Look): Promise<string[]> {
   const program = await have(() => pythonProgram(HADOLINT, 'hadolint', signal), signal)
   // Findings are read from its report, so that its exit code is left for what it could not read.
   const args = ['--no-fail', '--format=json', '--config', SETTINGS, ...files]
-  const { stdout } = await exec(program, args, { cwd: root, ...(signal === undefined ? {} : { signal }) })
+  const { stdout } = await exec(program, args, { cwd: root, signal })
   return (JSON.parse(stdout) as Finding[]).map(
     ({ file, line, code, message }) =>
       `${file}:${line} — ${message.replaceAll('\n', ' ')} — see https://github.com/hadolint/hadolint/wiki/${code}`,

@@ -1,7 +1,9 @@
 /** What a gate is: checks, each with one tool, that must find nothing before anything is run or pushed. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { messageOf } from '../errors.ts'
+import { messageOf, UserError } from '../errors.ts'
+import { ExecError } from '../exec.ts'
+import { NoAnswer } from '../http.ts'
 import { root as ownRoot } from '../paths.ts'
 import { pickNamed } from '../pick.ts'
 
@@ -10,7 +12,7 @@ export type Source = 'npm' | 'PyPI' | 'Go module' | 'pulled' | 'PATH' | 'web' | 
 
 export interface Look {
   readonly root: string
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface Check {
@@ -42,12 +44,32 @@ export class Unavailable extends Error {
   readonly exitCode = 1
 }
 
-/** @throws Unavailable instead of whatever `obtain` throws, with its first line. */
+/** What Go, pip, Docker and the shell say where a program is not on the PATH, nobody answers, or no engine runs. */
+const LACKING = new RegExp(
+  [
+    'failed with exit code 127',
+    'dial (tcp|unix)|proxyconnect|no such host|connection (refused|reset)|network is unreachable|i/o timeout|TLS handshake timeout',
+    'module lookup disabled|reading https?://\\S+: \\d{3}',
+    'failed to establish a new connection|name resolution|from versions: none|ensurepip is not available',
+    'docker daemon|docker API|error during connect|toomanyrequests',
+  ].join('|'),
+  'i',
+)
+
+/** A tool that does not compile, or whose hash is another one, is there: that is a problem, and must be seen. */
+function isAbsence(thrown: unknown): boolean {
+  const ran = thrown instanceof Error && thrown.cause instanceof ExecError ? thrown.cause : thrown
+  if (ran instanceof ExecError) return LACKING.test(`${ran.message}\n${ran.stderr}`)
+  return ran instanceof UserError || ran instanceof NoAnswer || ran instanceof Unavailable
+}
+
+/** @throws Unavailable with the first line of what `obtain` throws where that says that the tool cannot be had here; all else as it is. */
 export async function have<T>(obtain: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   try {
     return await obtain()
   } catch (thrown) {
     signal?.throwIfAborted()
+    if (!isAbsence(thrown)) throw thrown
     const [line = ''] = messageOf(thrown).split('\n')
     throw new Unavailable(line, { cause: thrown })
   }

@@ -4,6 +4,7 @@
 import { mkdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { exec } from '../exec.ts'
+import { ask } from '../http.ts'
 import { cacheDir, reportsDir } from '../paths.ts'
 import { oneLine } from '../text.ts'
 import { tool } from '../tools.ts'
@@ -76,14 +77,13 @@ interface Spdx {
 }
 
 async function writeSbom({ kind, path }: ImageArchive, { signal }: Look): Promise<string[]> {
-  const given = signal === undefined ? {} : { signal }
-  const program = await have(() => tool('syft'), signal)
+  const program = await have(() => tool('syft', signal), signal)
   const file = join(reportsDir(), 'sbom.spdx.json')
   // Nothing is asked of the network: not whether there is a newer version, not about licences.
   const env = { SYFT_CHECK_FOR_APP_UPDATE: 'false' }
   const { stdout } = await exec(program, ['scan', `${kind}:${path}`, '--quiet', '-o', 'spdx-json', '-o', `spdx-json=${file}`], {
     env,
-    ...given,
+    signal,
   })
   const { packages = [] } = JSON.parse(stdout) as Spdx
   const inside = packages.filter(({ primaryPackagePurpose: purpose }) => purpose !== 'CONTAINER')
@@ -95,7 +95,7 @@ async function runTrivy({ path }: ImageArchive, { root, signal }: Look): Promise
   await mkdir(cache, { recursive: true })
   const args = ['image', '--input', `/src/${basename(path)}`, '--scanners=vuln', '--severity=CRITICAL,HIGH', '--format=json', '--quiet']
   const options = { root: dirname(path), network: 'bridge', writes: { '/root/.cache/trivy': cache } } as const
-  const { stdout } = await runPulled(TRIVY, [...args, '--exit-code=0'], { ...options, ...(signal === undefined ? {} : { signal }) })
+  const { stdout } = await runPulled(TRIVY, [...args, '--exit-code=0'], { ...options, signal })
   return judgeAdvisories(readTrivy(stdout), await readPolicy(root))
 }
 
@@ -130,10 +130,10 @@ export function readTrivy(stdout: string): Advisory[] {
 
 async function runGrype({ kind, path }: ImageArchive, { root, signal }: Look): Promise<string[]> {
   // It takes minutes to build, and says nothing without its database.
-  await have(() => fetch(GRYPE_DATABASE, { method: 'HEAD', signal: AbortSignal.timeout(5000) }), signal)
-  const program = await have(() => tool('grype'), signal)
+  await have(() => ask('Cannot ask grype’s database', GRYPE_DATABASE, { method: 'HEAD', timeoutMs: 5000, signal }), signal)
+  const program = await have(() => tool('grype', signal), signal)
   const env = { GRYPE_CHECK_FOR_APP_UPDATE: 'false', GRYPE_DB_CACHE_DIR: join(cacheDir, 'grype') }
-  const { stdout } = await exec(program, [`${kind}:${path}`, '--quiet', '-o', 'json'], { env, ...(signal === undefined ? {} : { signal }) })
+  const { stdout } = await exec(program, [`${kind}:${path}`, '--quiet', '-o', 'json'], { env, signal })
   return judgeAdvisories(readGrype(stdout), await readPolicy(root))
 }
 

@@ -4,7 +4,7 @@ import { docker } from '../docker.ts'
 import type { ExecResult } from '../exec.ts'
 import { whyNoRegistry } from '../hub.ts'
 import { pullImage } from '../pulled.ts'
-import { have } from './gate.ts'
+import { have, Unavailable } from './gate.ts'
 
 export interface PulledTool {
   /** Repository and tag. */
@@ -20,21 +20,20 @@ export interface PulledOptions {
   readonly network?: 'bridge'
   /** Folders of this machine that it may write, by their paths in the container: its database, for one. */
   readonly writes?: Readonly<Record<string, string>>
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** @throws Unavailable where no registry answers or there is no engine; ExecError where the tool breaks. */
 export async function runPulled({ ref, digest }: PulledTool, args: readonly string[], options: PulledOptions): Promise<ExecResult> {
   const { root, network = 'none', writes = {}, signal } = options
   const image = digest === undefined ? ref : `${ref}@${digest}`
-  const given = signal === undefined ? {} : { signal }
   await have(async () => {
-    if ((await whyNoRegistry()) !== undefined) throw new Error('no container registry answers')
-    await pullImage(image, given)
+    if ((await whyNoRegistry()) !== undefined) throw new Unavailable('no container registry answers')
+    await pullImage(image, { signal })
   }, signal)
   const volumes = [`${root}:/src:ro`, ...Object.entries(writes).map(([inside, outside]) => `${outside}:${inside}`)]
   const run = ['run', '--rm', '--network', network, ...volumes.flatMap((each) => ['--volume', each]), '--workdir', '/src', image]
-  return docker([...run, ...args], given)
+  return docker([...run, ...args], { signal })
 }
 
 /** The version that its tag names. */

@@ -21,7 +21,7 @@ export interface RunOptions {
   readonly root: string
   readonly absence: Absence
   readonly progress: Progress
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 export const isRed = ({ problems }: CheckResult) => problems.length > 0
@@ -44,8 +44,7 @@ async function runCheck(gate: string, check: Check, options: RunOptions): Promis
   const { tool, pin } = check
   const started = performance.now()
   const isGood = (outcome: Outcome) => outcome.problems.length === 0
-  const work = () =>
-    lookWith(check, { root, ...(signal === undefined ? {} : { signal }) }).then((outcome) => judge(outcome, check, absence))
+  const work = () => lookWith(check, { root, signal }).then((outcome) => judge(outcome, check, absence))
   const outcome = await runStage(`${gate}: ${tool}`, work, { progress, isGood })
   for (const problem of outcome.problems) progress.say(`  ${problem}`)
   if (outcome.skipped !== undefined) progress.say(`  ${tool} skipped: ${outcome.skipped}`)

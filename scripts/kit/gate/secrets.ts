@@ -35,7 +35,7 @@ export const secrets: Gate = {
       run: async ({ root, signal }) => {
         // No network: nothing that looks like a secret is sent to where it would be valid.
         const args = ['git', 'file:///src', '--json', '--no-update', '--no-verification']
-        const { stdout } = await runPulled(TRUFFLEHOG, args, { root, ...(signal === undefined ? {} : { signal }) })
+        const { stdout } = await runPulled(TRUFFLEHOG, args, { root, signal })
         return readTrufflehog(stdout)
       },
     },
@@ -84,12 +84,12 @@ type Scan = (
 ) => Promise<{ findings: readonly Finding[]; log: string }>
 
 async function createScan(root: string, signal?: AbortSignal): Promise<Scan> {
-  const gitleaks = await have(() => tool('gitleaks'), signal)
+  const gitleaks = await have(() => tool('gitleaks', signal), signal)
   // Named, since not every mode of gitleaks looks for it: one project has one setting.
   const settings = existsSync(join(root, SETTINGS)) ? ['--config', join(root, SETTINGS)] : []
   return async (mode, options) => {
     const args = [mode, ...COMMON, ...settings, ...(mode === 'stdin' ? [] : ['.'])]
-    const { stdout, stderr } = await exec(gitleaks, args, { cwd: root, ...options, ...(signal === undefined ? {} : { signal }) })
+    const { stdout, stderr } = await exec(gitleaks, args, { cwd: root, ...options, signal })
     const refused = stderr.split('\n').find((line) => / (ERR|FTL) /.test(line))
     if (refused !== undefined) throw new Error(`Cannot scan for secrets: gitleaks said '${refused.trim()}'`)
     return { findings: JSON.parse(stdout) as Finding[], log: stderr }

@@ -17,7 +17,7 @@ export const unit: Gate = {
       version: () => npmVersion('uvu'),
       async run({ root, signal }) {
         const lines: string[] = []
-        const options = { args: ['unit'], onLine: (line: string) => lines.push(line), ...(signal === undefined ? {} : { signal }) }
+        const options = { args: ['unit'], onLine: (line: string) => lines.push(line), signal }
         const { message, exitCode } = await runChild(join(root, 'test', 'run.ts'), options)
         return readTests(lines, { message, exitCode })
       },

@@ -28,7 +28,7 @@ export const workflows: Gate = {
       about: 'syntax, types of expressions, events, runners',
       version: () => goVersionOf('local/tools/actionlint', 'github.com/rhysd/actionlint'),
       async run({ root, signal }) {
-        await have(() => tool('actionlint'), signal)
+        await have(() => tool('actionlint', signal), signal)
         return lintWorkflows(root, await workflowsOf(root), signal)
       },
     },
@@ -67,12 +67,11 @@ interface ZizmorFinding {
 const ZIZMOR_CODES = [0, 11, 12, 13, 14]
 
 async function runZizmor({ root, signal }: Look): Promise<string[]> {
-  const given = signal === undefined ? {} : { signal }
   const program = await have(() => pythonProgram(ZIZMOR, 'zizmor', signal), signal)
   const files = (await workflowsOf(root)).map(({ path }) => path)
   // Offline: it would ask GitHub about each action otherwise, with whatever token the environment holds.
   const args = ['--offline', '--no-config', '--no-progress', '--format=json', ...files]
-  const { stdout } = await exec(program, args, { cwd: root, accept: ZIZMOR_CODES, ...given })
+  const { stdout } = await exec(program, args, { cwd: root, accept: ZIZMOR_CODES, signal })
   return (JSON.parse(stdout) as ZizmorFinding[]).map(({ ident, desc, url, locations }) => {
     const place = locations.find(({ symbolic }) => symbolic.kind === 'Primary') ?? locations[0]
     const file = place?.symbolic.key.Local?.verbatim_path ?? '.github/workflows'
