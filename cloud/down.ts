@@ -1,6 +1,5 @@
 /** `cloud:down`: the cluster emptied, everything destroyed, what was left swept, and the proof that nothing is. Goes on from anywhere. */
-import { Failure, messageOf } from '#kit/errors'
-import type { Aws } from './aws.ts'
+import { Failure, isBug, messageOf } from '#kit/errors'
 import { describeCluster, kubeOf } from './eks.ts'
 import { emptyCluster } from './empty.ts'
 import { type Place, PROJECT } from './place.ts'
@@ -19,7 +18,7 @@ export async function takeDown(place: Place): Promise<Down> {
   const { aws, request, progress } = place.options
   const of: SweepOf = { name: place.name, project: PROJECT, environment: request.environment }
   const remarks = await progress.step('Empty the cluster', (note) => emptied(place, { of, note }))
-  const { destroyed, swept } = await destroyAll(place, aws, of)
+  const { destroyed, swept } = await destroyAll(place, () => sweep(aws, of))
   const last = await progress.step('Look for what is left', () => sweep(aws, of))
   return { destroyed, remarks, removed: [...swept, ...last.removed], left: last.left }
 }
@@ -33,25 +32,32 @@ async function emptied({ options }: Place, { of, note }: { of: SweepOf; note: (t
     return await emptyCluster(await kubeOf(aws, description), { signal, note, inAws })
   } catch (thrown) {
     signal.throwIfAborted()
+    if (isBug(thrown)) throw thrown
     // A half-made cluster, or one whose access is gone: what it made in AWS is found by the sweep.
     return [`The cluster could not be emptied: ${messageOf(thrown)}`]
   }
 }
 
-async function destroyAll(place: Place, aws: Aws, of: SweepOf): Promise<{ destroyed: number; swept: Swept['removed'] }> {
+/** Everything that the state holds, whatever number of times it takes. Exported for the tests. */
+export async function destroyAll(
+  place: Pick<Place, 'addresses' | 'planDestroy' | 'apply' | 'options'>,
+  sweepNow: () => Promise<Swept>,
+): Promise<{ destroyed: number; swept: Swept['removed'] }> {
   const swept: Swept['removed'][number][] = []
+  let destroyed: number | undefined
   for (let tries = 1; ; tries += 1) {
     const before = await place.addresses()
-    if (before.length === 0) return { destroyed: 0, swept }
+    destroyed ??= before.length
+    if (before.length === 0) return { destroyed, swept }
     const plan = await place.planDestroy()
     try {
       await place.apply(plan, `Destroy ${before.length} resources`)
-      return { destroyed: before.length, swept }
+      return { destroyed, swept }
     } catch (thrown) {
       place.options.signal.throwIfAborted()
-      if (tries === DESTROY_TRIES) throw thrown
+      if (tries === DESTROY_TRIES || isBug(thrown)) throw thrown
       place.options.progress.say(`Not all of it could be destroyed: ${messageOf(thrown)}`)
-      swept.push(...(await sweep(aws, of)).removed)
+      swept.push(...(await sweepNow()).removed)
     }
   }
 }
