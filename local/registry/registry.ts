@@ -76,9 +76,12 @@ async function createRegistry(images: Images): Promise<void> {
   ])
 }
 
-/** Host and port on this machine. */
+/** Host and port on this machine. @throws Failure where there is no registry */
 export async function registryAddress(): Promise<string> {
-  return `127.0.0.1:${(await registryPort())?.port}`
+  const found = await registryPort()
+  if (found !== undefined) return `127.0.0.1:${found.port}`
+  const why = `there is no container ${REGISTRY_CONTAINER} that publishes a port`
+  throw new Failure({ what: 'Cannot reach the image store', why, next: 'Run npm run local:up, which makes it anew' })
 }
 
 /** The port on this machine that it was given when it was made, and whether it holds it now; undefined where there is no registry. */
