@@ -1,7 +1,7 @@
 /** The password of the service's role: one Secret beside the server, one beside the service, and the same in both. */
 import { randomBytes } from 'node:crypto'
 import type { Cluster, Run } from '#core'
-import type { KubeObject } from '#kit/kube'
+import { readSecret, secret } from '#kit/secret'
 
 export const DATABASE_NAMESPACE = 'database'
 /** What the server sets as the role's password at each start. */
@@ -14,12 +14,12 @@ const PASSWORD_BYTES = 32
 /** Makes what is missing: one Secret from the other, and a new password only where both are gone. */
 export async function preparePassword({ kube }: Pick<Cluster, 'kube'>, { progress }: Pick<Run, 'progress'>): Promise<void> {
   const [server, client] = await Promise.all([kube.get(SERVER), kube.get(CLIENT)])
-  const serving = read(server, 'password')
-  const known = serving ?? passwordIn(read(client, 'url'))
+  const serving = readSecret(server, 'password')
+  const known = serving ?? passwordIn(readSecret(client, 'url'))
   const password = known ?? randomBytes(PASSWORD_BYTES).toString('base64url')
   const url = urlOf(password)
   if (serving === undefined) await kube.apply(secret(SERVER, { password }))
-  if (read(client, 'url') !== url) await kube.apply(secret(CLIENT, { url }))
+  if (readSecret(client, 'url') !== url) await kube.apply(secret(CLIENT, { url }))
   // A server that runs has still the one before; on a new cluster there is none.
   if (known === undefined && (await kube.delete(POD)))
     progress.say('  The database has a new password: restart what uses it, kubectl -n dev rollout restart deployment/service')
@@ -33,12 +33,4 @@ function urlOf(password: string): string {
 function passwordIn(url: string | undefined): string | undefined {
   const password = URL.parse(url ?? '')?.password
   return password && url === urlOf(password) ? password : undefined
-}
-
-function read(found: KubeObject | undefined, key: string): string | undefined {
-  return Buffer.from(found?.data?.[key] ?? '', 'base64').toString() || undefined
-}
-
-function secret({ apiVersion, kind, name, namespace }: typeof SERVER, stringData: Record<string, string>): KubeObject {
-  return { apiVersion, kind, metadata: { name, namespace }, stringData }
 }

@@ -14,8 +14,8 @@ import {
   withDigests,
 } from '#core'
 import { Failure } from '#kit/errors'
-import type { KubeObject } from '#kit/kube'
 import { root } from '#kit/paths'
+import { readSecret, secret } from '#kit/secret'
 import { pending, ready, waitFor } from '#kit/wait'
 import { openBranches } from './branches.ts'
 import { type Credential, writeCredential } from './credential.ts'
@@ -84,18 +84,13 @@ async function prepare({ kube }: Cluster): Promise<void> {
   await kube.apply(secret(OPERATOR_SECRET, { user, password }))
 }
 
-function secret({ apiVersion, kind, name, namespace }: typeof SERVER_SECRET, stringData: Record<string, string>): KubeObject {
-  return { apiVersion, kind, metadata: { name, namespace }, stringData }
-}
-
 async function operatorCredential({ kube }: Cluster): Promise<Pick<Credential, 'user' | 'password'>> {
   const found = await kube.get(OPERATOR_SECRET)
-  const read = (key: string) => Buffer.from(found?.data?.[key] ?? '', 'base64').toString()
   if (found === undefined)
     throw new Failure({
       what: 'Cannot push to the Git server',
       why: `the Secret '${OPERATOR_SECRET.name}' is not in the cluster`,
       next: 'Run npm run local:up',
     })
-  return { user: read('user'), password: read('password') }
+  return { user: readSecret(found, 'user') ?? '', password: readSecret(found, 'password') ?? '' }
 }

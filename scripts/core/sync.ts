@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { Failure, messageOf, UserError } from '#kit/errors'
 import { bundle } from '#kit/images'
 import type { KubeObject, ObjectRef } from '#kit/kube'
+import { secret } from '#kit/secret'
 import { type Condition, pending, ready, terminal, waitFor } from '#kit/wait'
 import { type Delivery, openDelivery, releasePart } from './deliver.ts'
 import { commitDeploy, valuesFiles, withValues } from './delivery.ts'
@@ -90,7 +91,7 @@ async function syncedPods(delivery: Delivery, token: string): Promise<AsyncDispo
     })
   try {
     await progress.step(`Let ${FIRST_ENVIRONMENT} take code`, async (note) => {
-      await cluster.kube.apply(secretOf(token))
+      await cluster.kube.apply(secret(SECRET, { token }))
       const message = `${FIRST_ENVIRONMENT} takes code of a working tree, until its sync ends`
       const change = withValues(files, of, { sync: { secretName: SECRET.name } })
       await commitDeploy(delivery, { message, files: change, applications: [] })
@@ -101,11 +102,6 @@ async function syncedPods(delivery: Delivery, token: string): Promise<AsyncDispo
     throw thrown
   }
   return { [Symbol.asyncDispose]: end }
-}
-
-function secretOf(token: string): KubeObject {
-  const { apiVersion, kind, name, namespace = '' } = SECRET
-  return { apiVersion, kind, metadata: { name, namespace }, stringData: { token } }
 }
 
 interface WantedPods {
