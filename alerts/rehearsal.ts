@@ -1,7 +1,7 @@
 /** Alerting as commands use it. Fires one alert by hand, straight at Alertmanager, and shows that it arrives and that its end does. */
 import type { Alerting, Cluster, Rehearsal, Run } from '#core'
 import { Failure, UserError } from '#kit/errors'
-import { nearest } from '#kit/nearest'
+import { unknownName } from '#kit/pick'
 import { type PromRuleGroup, promRules } from '#kit/prom'
 import { pending, ready, waitFor } from '#kit/wait'
 import { budgets } from './budget.ts'
@@ -71,10 +71,7 @@ async function ruleNamed(cluster: Cluster, name: string): Promise<Rule> {
   const rules = await alertRules(cluster)
   const names = rules.map((rule) => rule.name)
   const found = rules.find((rule) => rule.name === name)
-  if (found === undefined) {
-    const next = `Did you mean '${nearest(name, names)}'? Known: ${names.join(', ')}`
-    throw new UserError({ what: `Cannot fire '${name}'`, why: 'no rule has an alert of that name', next })
-  }
+  if (found === undefined) throw unknownName(name, names, { what: `Cannot fire '${name}'`, why: 'no rule has an alert of that name' })
   if (found.labels?.severity !== 'none') return found
   const why = 'it always fires, and goes to the heartbeat instead of a channel'
   throw new UserError({ what: `Cannot fire '${name}'`, why, next: `See its age with curl ${cluster.address('sink')}/heartbeat` })

@@ -13,7 +13,7 @@ import {
   withTable,
 } from '#core'
 import { type JsonFlags, wholeNumber, withJson } from '#kit/flags'
-import { type Invocation, main } from '#kit/main'
+import { type Invocation, main, print } from '#kit/main'
 import { namesIn } from '#kit/pick'
 import { stack } from '../holdfast.config.ts'
 
@@ -64,10 +64,5 @@ async function writeTable({ progress }: Invocation<Flags>): Promise<number> {
   progress.say(
     (await rewriteReadme((text) => withTable(text, results))) ? 'README.md has the table now' : 'README.md has the table already',
   )
-  return 0
-}
-
-function print(text: string): number {
-  process.stdout.write(`${text}\n`)
   return 0
 }

@@ -23,7 +23,7 @@ import {
   undoLeftovers,
 } from '#core'
 import { type ClusterFlags, type JsonFlags, wholeNumber, withJson, withName } from '#kit/flags'
-import { main } from '#kit/main'
+import { main, print } from '#kit/main'
 import { createRandom, shuffled } from '#kit/random'
 import { stack } from '../holdfast.config.ts'
 
@@ -87,9 +87,4 @@ async function experiment(run: OpenChaos, flags: Flags): Promise<number> {
   }
   const results = await reporting(work, { ...flags, progress })
   return exitCode(results)
-}
-
-function print(text: string): number {
-  process.stdout.write(`${text}\n`)
-  return 0
 }

@@ -4,7 +4,7 @@ import { styleText } from 'node:util'
 import { Option } from 'commander'
 import { examine, examinedJson, isBad, listChecks, machineChecks, mend, renderExamined } from '#core'
 import { type ClusterFlags, type JsonFlags, withJson, withName } from '#kit/flags'
-import { main } from '#kit/main'
+import { main, print } from '#kit/main'
 import { namesIn, pickNamed } from '#kit/pick'
 import { stack } from '../holdfast.config.ts'
 
@@ -14,7 +14,6 @@ interface Flags extends ClusterFlags, JsonFlags {
   readonly fix?: boolean
 }
 
-const print = (text: string) => void process.stdout.write(`${text}\n`)
 const json = (value: unknown) => print(JSON.stringify(value, null, 2))
 
 await main<Flags>({

@@ -8,7 +8,7 @@ import { type Gate, pickGates } from '#kit/gate/gate'
 import { installHooks } from '#kit/gate/hook'
 import { countsOf, renderGateJunit, renderSarif, renderTable } from '#kit/gate/report'
 import { runGates } from '#kit/gate/run'
-import { type Invocation, main } from '#kit/main'
+import { type Invocation, main, print } from '#kit/main'
 import { reportsDir, root } from '#kit/paths'
 import { namesIn } from '#kit/pick'
 import { formatMs } from '#kit/progress'
@@ -65,10 +65,5 @@ async function list(picked: readonly Gate[], { json }: Flags): Promise<number> {
   )
   if (json) return print(JSON.stringify(rows, undefined, 2))
   for (const { name, tool, version, how, about } of rows) print(`${name}: ${tool} ${version} (${how}): ${about}`)
-  return 0
-}
-
-function print(text: string): number {
-  process.stdout.write(`${text}\n`)
   return 0
 }

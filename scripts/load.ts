@@ -1,7 +1,7 @@
 /** `npm run load`: sends load from inside the cluster and shows what comes of it. */
 import { type LoadSecond, loadExitCode, openRun, renderSecond, renderSummary, selectProfile, startLoad } from '#core'
 import { type ClusterFlags, type JsonFlags, withJson, withName } from '#kit/flags'
-import { main } from '#kit/main'
+import { main, print } from '#kit/main'
 import { stack } from '../holdfast.config.ts'
 
 interface Flags extends ClusterFlags, JsonFlags {
@@ -17,7 +17,7 @@ await main<Flags>({
   example: 'npm run load -- spike',
   declare: (command) => withJson(withName(command)).argument('[profile]', 'which load').option('--list', 'list the profiles'),
   async run({ flags, args, progress, signal }) {
-    if (flags.list) return print(flags.json ? profiles : profiles.map(({ name, about }) => `${name}\n    ${about}`).join('\n'))
+    if (flags.list) return print(flags.json ? json(profiles) : profiles.map(({ name, about }) => `${name}\n    ${about}`).join('\n'))
     const profile = selectProfile(profiles, args[0])
     await using run = await openRun(stack, { name: flags.name, progress, signal })
     const seconds: (LoadSecond & { readonly atMs: number })[] = []
@@ -28,11 +28,9 @@ await main<Flags>({
     progress.say(`${profile.name}: ${profile.about}`)
     await using load = await startLoad(profile, run.context, onSecond)
     const summary = await load.done
-    print(flags.json ? { ...summary, seconds } : renderSummary(summary))
+    print(flags.json ? json({ ...summary, seconds }) : renderSummary(summary))
     return loadExitCode(summary)
   },
 })
 
-function print(result: string | object): undefined {
-  process.stdout.write(`${typeof result === 'string' ? result : JSON.stringify(result, null, 2)}\n`)
-}
+const json = (value: object) => JSON.stringify(value, null, 2)

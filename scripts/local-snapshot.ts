@@ -4,7 +4,7 @@ import { checkPackable, noCluster, renderSnapshots, snapshotKey, untilRunsAgain 
 import { UserError } from '#kit/errors'
 import { type ClusterFlags, type JsonFlags, parseName, withJson, withName } from '#kit/flags'
 import { Images } from '#kit/images'
-import { type Invocation, main } from '#kit/main'
+import { type Invocation, main, print } from '#kit/main'
 import { stack } from '../holdfast.config.ts'
 
 interface Flags extends ClusterFlags, JsonFlags {
@@ -26,7 +26,7 @@ await main<Flags>({
       .option('--remove <label>', 'remove one', parseName),
   async run({ flags, progress, signal }) {
     const { name, list, remove } = flags
-    if (list) return print(await local.snapshots.list(name), flags)
+    if (list) return show(await local.snapshots.list(name), flags)
     await using _lock = await local.lock(name, 'local:snapshot')
     if (remove === undefined) return take({ flags, progress, signal })
     progress.say((await local.snapshots.remove(name, remove)) ? `Removed the snapshot '${remove}'` : `There is no snapshot '${remove}'`)
@@ -43,10 +43,9 @@ async function take({ flags, progress, signal }: Pick<Invocation<Flags>, 'flags'
   const [key, head] = await Promise.all([snapshotKey(stack), stack.source.head()])
   const taken = await local.snapshots.take({ ...request, label, key, ...(head === undefined ? {} : { commit: head.sha }) })
   await untilRunsAgain(stack, await local.start(request), { progress, signal })
-  return print([taken], flags)
+  return show([taken], flags)
 }
 
-function print(all: Parameters<typeof renderSnapshots>[0], { json }: JsonFlags): number {
-  process.stdout.write(`${json ? JSON.stringify(all, null, 2) : renderSnapshots(all)}\n`)
-  return 0
+function show(all: Parameters<typeof renderSnapshots>[0], { json }: JsonFlags): 0 {
+  return print(json ? JSON.stringify(all, null, 2) : renderSnapshots(all))
 }

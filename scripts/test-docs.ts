@@ -4,7 +4,7 @@ import { runChild } from '#kit/child'
 import { hasProgram } from '#kit/debian'
 import { checkDocs, readPages } from '#kit/docs'
 import { UserError } from '#kit/errors'
-import { type Invocation, main } from '#kit/main'
+import { type Invocation, main, print } from '#kit/main'
 import { root } from '#kit/paths'
 import { countShown, jobOf, planShown, programsIn, renderRan, renderShown, type ShownCommand } from '#kit/shown'
 import { siteOrder } from '#kit/site'
@@ -63,9 +63,4 @@ async function rehearse(plan: readonly ShownCommand[], { progress, signal }: Pic
   if (why !== undefined) print(`${lines.length} not rehearsed: ${why}`)
   for (const { line, exitCode: code } of results) print(`${code === 0 ? '✓' : '✗'} ${line}: exit code ${code ?? 'none'}`)
   return exitCode === 0
-}
-
-function print(text: string): number {
-  process.stdout.write(`${text}\n`)
-  return 0
 }

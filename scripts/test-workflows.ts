@@ -5,9 +5,9 @@ import { Option } from 'commander'
 import { UserError } from '#kit/errors'
 import type { TextFile } from '#kit/files'
 import { type JsonFlags, withJson } from '#kit/flags'
-import { type Invocation, main } from '#kit/main'
-import { nearest } from '#kit/nearest'
+import { type Invocation, main, print } from '#kit/main'
 import { root as ownRoot } from '#kit/paths'
+import { unknownName } from '#kit/pick'
 import { runStage } from '#kit/stage'
 import { checkWorkflows, type Job, readJobs, readWorkflows } from '#kit/workflow'
 import { renderPlan, renderResults, runJob } from '#kit/workflow-run'
@@ -66,10 +66,8 @@ async function findWorkflows(root: string): Promise<TextFile[]> {
 function pickJobs(files: readonly TextFile[], { flags: { job: name, list, dryRun }, progress }: Invocation<Flags>): readonly Job[] {
   const all = files.flatMap(readJobs)
   const known = all.map((job) => job.name)
-  if (name !== undefined && !known.includes(name)) {
-    const next = `Did you mean '${nearest(name, known)}'? Known: ${known.join(', ')}`
-    throw new UserError({ what: `Cannot run the job '${name}'`, why: 'no workflow has one of that name', next })
-  }
+  if (name !== undefined && !known.includes(name))
+    throw unknownName(name, known, { what: `Cannot run the job '${name}'`, why: 'no workflow has one of that name' })
   if (name !== undefined) return all.filter((job) => job.name === name)
   if (list || dryRun) return all
   const left = all.filter((job) => job.if !== undefined)
@@ -77,9 +75,4 @@ function pickJobs(files: readonly TextFile[], { flags: { job: name, list, dryRun
     throw new UserError({ what: WHAT, why: 'every job has a condition', next: `Name one: --job ${known.join(', ')}` })
   for (const job of left) progress.say(`Left out ${job.name}, which GitHub runs only if ${job.if}: --job ${job.name} runs it`)
   return all.filter((job) => !left.includes(job))
-}
-
-function print(text: string): number {
-  process.stdout.write(`${text}\n`)
-  return 0
 }

@@ -1,7 +1,7 @@
 /** `npm test`: the gates, then the tests from the cheapest to the dearest; the last line sums them up. */
 import { bringUp } from '#core'
 import { type Counts, formatCounts, isGreen, sumCounts } from '#kit/counts'
-import { messageOf, UserError } from '#kit/errors'
+import { messageOf } from '#kit/errors'
 import { type ProfileFlags, withProfile } from '#kit/flags'
 import { readAbsence } from '#kit/gate/absence'
 import { pickGates } from '#kit/gate/gate'
@@ -9,8 +9,8 @@ import { countsOf } from '#kit/gate/report'
 import { runGates } from '#kit/gate/run'
 import { Images } from '#kit/images'
 import { type Invocation, main } from '#kit/main'
-import { nearest } from '#kit/nearest'
 import { root } from '#kit/paths'
+import { unknownName } from '#kit/pick'
 import { runStage } from '#kit/stage'
 import { runTestFolder } from '#kit/test-folder'
 import { gates, stack } from '../holdfast.config.ts'
@@ -94,8 +94,7 @@ function pickStages(name: string | undefined): readonly Stage[] {
   const picked = STAGES.filter((stage) => stage.name === name)
   if (picked.length > 0) return picked
   const known = STAGES.map((stage) => stage.name)
-  const next = `Did you mean '${nearest(name, known)}'? Known: ${known.join(', ')}`
-  throw new UserError({ what: `Cannot run the tests of '${name}'`, why: 'there is no stage of that name', next })
+  throw unknownName(name, known, { what: `Cannot run the tests of '${name}'`, why: 'there is no stage of that name' })
 }
 
 type Results = Map<string, Counts>

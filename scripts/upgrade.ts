@@ -20,7 +20,7 @@ import {
 import { UserError } from '#kit/errors'
 import { type ClusterFlags, type ImagesFlags, type JsonFlags, withImages, withJson, withName } from '#kit/flags'
 import { Images } from '#kit/images'
-import { type Invocation, main } from '#kit/main'
+import { type Invocation, main, print } from '#kit/main'
 import { stack } from '../holdfast.config.ts'
 
 interface Flags extends ClusterFlags, ImagesFlags, JsonFlags {
@@ -76,8 +76,4 @@ async function moveKubernetes({ flags, progress, signal }: Invocation<Flags>): P
 
 function imagesFor({ flags: { images: way }, progress, signal }: Omit<Invocation<Flags>, 'args'>): Images {
   return new Images({ progress, signal, ...(way === undefined ? {} : { way }) })
-}
-
-function print(text: string): undefined {
-  process.stdout.write(`${text}\n`)
 }

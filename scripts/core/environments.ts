@@ -1,6 +1,5 @@
 /** Environments: where the service runs, in the order in which a version moves through them. */
-import { UserError } from '#kit/errors'
-import { nearest } from '#kit/nearest'
+import { unknownName } from '#kit/pick'
 
 export const ENVIRONMENTS = ['dev', 'staging', 'prod'] as const
 export type Environment = (typeof ENVIRONMENTS)[number]
@@ -12,11 +11,7 @@ export const FIRST_ENVIRONMENT: Environment = 'dev'
 export function parseEnvironment(text: string, what: string): Environment {
   const found = ENVIRONMENTS.find((each) => each === text)
   if (found !== undefined) return found
-  throw new UserError({
-    what,
-    why: `there is no environment '${text}'`,
-    next: `Did you mean '${nearest(text, ENVIRONMENTS)}'? Known: ${ENVIRONMENTS.join(', ')}`,
-  })
+  throw unknownName(text, ENVIRONMENTS, { what, why: `there is no environment '${text}'` })
 }
 
 /** The one that a version comes from; undefined for the first. */

@@ -1,6 +1,6 @@
 /** The language of load: what is sent into the cluster, and what came of it. What sends it is a part. */
 import { UserError } from '#kit/errors'
-import { nearest } from '#kit/nearest'
+import { unknownName } from '#kit/pick'
 import type { Environment } from './environments.ts'
 import { journal, settle } from './journal.ts'
 import type { Context, Undo } from './scenario.ts'
@@ -145,11 +145,9 @@ export function selectProfile(profiles: readonly LoadProfile[], name = ''): Load
   const found = profiles.find((profile) => profile.name === name)
   if (found !== undefined) return found
   const known = profiles.map((profile) => profile.name)
-  throw new UserError({
-    what: 'Cannot send load',
-    why: name === '' ? 'no profile is named' : `there is no profile '${name}'`,
-    next: `${name === '' ? '' : `Did you mean '${nearest(name, known)}'? `}Known: ${known.join(', ')}`,
-  })
+  const what = 'Cannot send load'
+  if (name === '') throw new UserError({ what, why: 'no profile is named', next: `Known: ${known.join(', ')}` })
+  throw unknownName(name, known, { what, why: `there is no profile '${name}'` })
 }
 
 /** One line, such as `12 s  spike  60 requests  0 failed  p95 9 ms  2 pods`. */

@@ -1,6 +1,6 @@
 /** Runs scenarios of a stack one after the other: leftovers undone first, the cluster held, each run recorded and judged. */
 import { type Explanation, UserError } from '#kit/errors'
-import { nearest } from '#kit/nearest'
+import { unknownName } from '#kit/pick'
 import { ENVIRONMENTS, type Environment, FIRST_ENVIRONMENT } from './environments.ts'
 import { HOLDFAST_NAMESPACE, settleLeft, takeLease } from './journal.ts'
 import { judge } from './judge.ts'
@@ -71,11 +71,7 @@ export function selectScenarios(
   const known = all.map(({ name }) => name)
   for (const name of names) {
     if (known.includes(name)) continue
-    throw new UserError({
-      what: `Cannot run '${name}'`,
-      why: `there is no such ${ENTRY[kind]}`,
-      next: `Did you mean '${nearest(name, known)}'? Known: ${known.join(', ')}`,
-    })
+    throw unknownName(name, known, { what: `Cannot run '${name}'`, why: `there is no such ${ENTRY[kind]}` })
   }
   if (names.length > 0) return all.filter(({ name }) => names.includes(name)).map((scenario) => checkRunsIn(scenario, environment, kind))
   return all.filter((each) => withExtra || !isExtraOn(kind, each)).filter((each) => environmentsOf(each).includes(environment))

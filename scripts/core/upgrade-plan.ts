@@ -2,6 +2,7 @@
 import { UserError } from '#kit/errors'
 import type { Images } from '#kit/images'
 import { nearest } from '#kit/nearest'
+import { unknownName } from '#kit/pick'
 import type { Cluster, Digest, GitRemote, Part, Stack, Upgrades } from './types.ts'
 import { versionIn } from './versions.ts'
 
@@ -27,8 +28,7 @@ export function pinnedVersion(part: string, named: string | undefined, known: re
   if (named === undefined) throw new UserError({ what, why: 'no version is named', next: `Add --to ${known.join(' or --to ')}` })
   const to = named.replace(/^v/, '')
   if (known.includes(to)) return to
-  const next = `Did you mean '${nearest(to, known)}'? Known: ${known.join(', ')}`
-  throw new UserError({ what: `${what} to '${named}'`, why: 'that version is not pinned here', next })
+  throw unknownName(to, known, { what: `${what} to '${named}'`, why: 'that version is not pinned here' })
 }
 
 function partNamed({ parts }: Stack, name: string | undefined): Omit<WantedUpgrade, 'to'> {

@@ -142,6 +142,12 @@ function report(thrown: unknown, progress: Progress): number {
   return 1
 }
 
+/** Says a result on stdout, which nothing else is written to. @returns the exit code of a command whose whole work that is */
+export function print(text: string): 0 {
+  process.stdout.write(`${text}\n`)
+  return 0
+}
+
 /** `process.exit` drops what a pipe has not taken yet. */
 async function flush(): Promise<void> {
   await Promise.all([process.stdout, process.stderr].map((stream) => new Promise<void>((done) => stream.write('', () => done()))))

@@ -1,5 +1,5 @@
 /** Things that are chosen by their names, as `--only` takes them. */
-import { UserError } from './errors.ts'
+import { type Explanation, UserError } from './errors.ts'
 import { nearest } from './nearest.ts'
 
 /** `'a, b'` as names. */
@@ -19,6 +19,10 @@ export function pickNamed<T extends { readonly name: string }>(all: readonly T[]
   const known = all.map(({ name }) => name)
   const wrong = names.find((name) => !known.includes(name))
   if (wrong === undefined) return all.filter(({ name }) => names.length === 0 || names.includes(name))
-  const next = `Did you mean '${nearest(wrong, known)}'? Known: ${known.join(', ')}`
-  throw new UserError({ what: `Cannot ${act} '${wrong}'`, why: 'there is none of that name', next })
+  throw unknownName(wrong, known, { what: `Cannot ${act} '${wrong}'`, why: 'there is none of that name' })
+}
+
+/** A name that is none of those that are known: with the nearest, and all of them. */
+export function unknownName(name: string, known: readonly string[], { what, why }: Omit<Explanation, 'next'>): UserError {
+  return new UserError({ what, why, next: `Did you mean '${nearest(name, known)}'? Known: ${known.join(', ')}` })
 }
