@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { exitOf, feedLines, follow } from '#kit/group'
 import { ensureDir } from '#kit/paths'
+import { signalIfThere } from '#kit/process'
 import type { Note } from '#kit/progress'
 import { temporaryFolder } from '#kit/temporary'
 import { errorsIn, explain, parseEvent, progressOf, stepsIn, type TerraformEvent } from './events.ts'
@@ -244,9 +245,5 @@ export class Terraform implements AsyncDisposable {
 
 /** One signal, to Terraform alone: to its providers it would be the end in the midst of a request. */
 function interrupt({ pid }: ChildProcess): void {
-  try {
-    if (pid !== undefined) process.kill(pid, 'SIGINT')
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw thrown
-  }
+  if (pid !== undefined) signalIfThere(pid, 'SIGINT')
 }

@@ -2,12 +2,13 @@
 import { spawn } from 'node:child_process'
 import { appendFile, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { argsOf } from '#kit/child'
 import { docker, listByLabel, ROLE_LABEL } from '#kit/docker'
 import { exec } from '#kit/exec'
 import { exitOf, feedLines, signalGroup } from '#kit/group'
 import { Images } from '#kit/images'
 import { root } from '#kit/paths'
-import { processesWith } from '#kit/process'
+import { processesWith, signalIfThere } from '#kit/process'
 import type { Progress } from '#kit/progress'
 import { temporaryFolder } from '#kit/temporary'
 import { overdue, pending, ready, waitFor } from '#kit/wait'
@@ -131,7 +132,7 @@ class Place implements KillingPlace {
     const [file, ...args] = COMMANDS[victim]
     const [name = '', value = ''] = this.#mark.split('=')
     const started = performance.now()
-    const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), join(this.#clone, 'scripts', `${file}.ts`), ...args], {
+    const child = spawn(process.execPath, argsOf(join(this.#clone, 'scripts', `${file}.ts`), args), {
       cwd: this.#clone,
       env: { ...process.env, [name]: value },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -153,7 +154,7 @@ class Place implements KillingPlace {
     if (way === 'SIGINT') return signalGroup(child, 'SIGINT')
     child.kill('SIGKILL')
     if (way === 'SIGKILL') return
-    for (const pid of await processesWith(this.#mark)) killIfThere(pid)
+    for (const pid of await processesWith(this.#mark)) signalIfThere(pid, 'SIGKILL')
   }
 
   async #run(victim: Victim): Promise<EndedRun> {
@@ -214,14 +215,6 @@ class Place implements KillingPlace {
     await this.#stack.clusters.local.down({ name: KILLS_CLUSTER, all: false, progress })
     const made = (await listByLabel('image', IMAGES)).filter((image) => !this.#images.includes(image))
     if (made.length > 0) await docker(['rmi', '--force', ...made])
-  }
-}
-
-function killIfThere(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw thrown
   }
 }
 

@@ -1,6 +1,6 @@
 /** Where an image comes from, as a signed statement: https://slsa.dev/spec/v1.1/provenance. */
 import type { Images } from '#kit/images'
-import { type LockedPackage, packagesIn } from '#kit/packages'
+import { type BundledPackage, packagesIn } from '#kit/packages'
 import { root } from '#kit/paths'
 import type { Signing } from '#kit/signing'
 import { aboutImage, attest, type InToto, lacks, PREDICATES, readAttestations } from './attestation.ts'
@@ -33,7 +33,7 @@ export interface Built {
   readonly source: SourceHead | undefined
   readonly builder: Builder
   /** What the bundles in it are made of, beside our own code. */
-  readonly packages: readonly LockedPackage[]
+  readonly packages: readonly BundledPackage[]
 }
 
 /** https://github.com/in-toto/attestation/blob/main/spec/v1/resource_descriptor.md */
@@ -80,11 +80,11 @@ function treeOf(source: SourceHead | undefined, { repository }: Builder): Materi
   return [{ ...(repository === undefined ? {} : { uri: repository }), digest: { gitCommit: sha }, annotations: { clean } }]
 }
 
-function materialOf({ purl, sha512, license }: LockedPackage): Material {
+function materialOf({ purl, sha512, license }: BundledPackage): Material {
   return { uri: purl, digest: { sha512 }, ...(license === undefined ? {} : { annotations: { license } }) }
 }
 
-async function packagesOf({ build }: ImageSpec): Promise<LockedPackage[]> {
+async function packagesOf({ build }: ImageSpec): Promise<BundledPackage[]> {
   const bundles = (build?.inputs ?? []).flatMap((input) => (input.kind === 'bundle' ? [input.entry] : []))
   return (await Promise.all(bundles.map((entry) => packagesIn(entry, root)))).flat()
 }

@@ -4,6 +4,7 @@ import { open } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { signalIfThere } from './process.ts'
 
 /** @returns undefined when a signal ended it. @throws where it could not be started */
 export function exitOf(child: ChildProcess): Promise<number | undefined> {
@@ -15,11 +16,7 @@ export function exitOf(child: ChildProcess): Promise<number | undefined> {
 
 /** Tells the leader and all that it started; a group that has ended hears nothing. */
 export function signalGroup(leader: ChildProcess, signal: NodeJS.Signals): void {
-  try {
-    if (leader.pid !== undefined) process.kill(-leader.pid, signal)
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw thrown
-  }
+  if (leader.pid !== undefined) signalIfThere(-leader.pid, signal)
 }
 
 /** Calls `onLine` with each line until the stream ends. */

@@ -19,7 +19,8 @@ export async function hashFiles(base: string, paths: readonly string[], counts =
   return sha256(JSON.stringify(entries))
 }
 
-async function filesBelow(path: string): Promise<string[]> {
+/** The files below a folder; a file is its own. @throws where nothing is there */
+export async function filesBelow(path: string): Promise<string[]> {
   const entries = await readdir(path, { withFileTypes: true, recursive: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOTDIR') return undefined
     throw error

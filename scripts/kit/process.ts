@@ -10,6 +10,15 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+/** Tells a process, or by a negative number a group; one that has ended hears nothing. */
+export function signalIfThere(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw thrown
+  }
+}
+
 /** Tells a process from a later one with the same number; `ended` where there is none. */
 export async function startTime(pid: number): Promise<string> {
   if (process.platform !== 'linux') return isAlive(pid) ? 'alive' : 'ended'

@@ -1,8 +1,9 @@
 /** Other versions of an image that is in a registry, made over its HTTP API: the same layers under another configuration. */
 import { askRegistry, digestOfText, type ImageRef, pushBlob, putManifest, urlOf } from './registry.ts'
 
-/** An image's own configuration, as far as variants change it: https://github.com/opencontainers/image-spec/blob/main/config.md */
+/** An image's own configuration, as far as it is read or changed here: https://github.com/opencontainers/image-spec/blob/main/config.md */
 export interface ImageConfig {
+  readonly User?: string
   readonly Entrypoint?: readonly string[]
   readonly Cmd?: readonly string[]
   readonly Env?: readonly string[]

@@ -1,15 +1,16 @@
 /** Runs the steps of a GitHub job on a machine without GitHub, in a fresh clone, and says of each step what it was. */
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { readdir, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
+import { mkdir, stat, writeFile } from 'node:fs/promises'
 import { delimiter, join, relative, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Failure } from './errors.ts'
 import { ExecError, exec } from './exec.ts'
 import { type GroupEnd, untilEnded } from './group.ts'
+import { filesBelow } from './hash.ts'
 import { formatMs, type Progress } from './progress.ts'
 import { runStage } from './stage.ts'
+import { type TemporaryFolder, temporaryFolder } from './temporary.ts'
 import type { ActionStep, Condition, Job, ScriptStep, Step } from './workflow.ts'
 
 /** What a job of GitHub is that this is not. */
@@ -126,9 +127,9 @@ const LAST_STEPS_MS = 5 * 60_000
 
 /** Runs the steps in order, none of them twice; the clone is removed at the end. @throws the signal's reason when it aborts. */
 export async function runJob(job: Job, options: JobOptions): Promise<JobResult> {
-  using folder = temporaryFolder()
+  await using folder = await jobFolder()
   const workspace = join(folder.path, 'workspace')
-  mkdirSync(workspace)
+  await mkdir(workspace)
   const results: StepResult[] = []
   let status: JobStatus = 'success'
   let endsAtMs = performance.now() + job.timeoutMs
@@ -156,15 +157,15 @@ function skip({ title, if: condition }: Step, status: JobStatus): StepResult {
 }
 
 /** Removed also where the process ends at once, as on a second Ctrl-C. */
-function temporaryFolder(): Disposable & { readonly path: string } {
-  const path = mkdtempSync(join(tmpdir(), 'holdfast-workflow-'))
+async function jobFolder(): Promise<TemporaryFolder> {
+  const { path, [Symbol.asyncDispose]: dispose } = await temporaryFolder('workflow')
   const remove = () => rmSync(path, { recursive: true, force: true })
   process.once('exit', remove)
   return {
     path,
-    [Symbol.dispose]: () => {
+    [Symbol.asyncDispose]: async () => {
       process.removeListener('exit', remove)
-      remove()
+      await dispose()
     },
   }
 }
@@ -272,7 +273,7 @@ async function checkUpload(inputs: ActionStep['inputs'], { workspace }: Place): 
 async function weigh(path: string, { workspace, withHidden }: { workspace: string; withHidden: boolean }) {
   const what = `Cannot upload '${path}'`
   if (/[*?[!~]|^\/|\.\./.test(path)) throw new Failure({ what, why: 'only a plain path within the clone can be checked here' })
-  const all = await filesAt(join(workspace, path))
+  const all = await filesBelow(join(workspace, path)).catch(() => [])
   const files = all.filter((file) => withHidden || !relative(workspace, file).split(sep).some(isHidden))
   const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size))
   const bytes = sizes.reduce((sum, size) => sum + size, 0)
@@ -283,11 +284,3 @@ async function weigh(path: string, { workspace, withHidden }: { workspace: strin
 }
 
 const isHidden = (name: string) => name.startsWith('.')
-
-async function filesAt(path: string): Promise<string[]> {
-  const found = await stat(path).catch(() => undefined)
-  if (found?.isFile()) return [path]
-  if (!found?.isDirectory()) return []
-  const entries = await readdir(path, { recursive: true, withFileTypes: true })
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-}

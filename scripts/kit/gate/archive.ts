@@ -8,6 +8,7 @@ import { Images } from '../images.ts'
 import { createOnce } from '../limit.ts'
 import type { Progress } from '../progress.ts'
 import { roomyFolder } from '../temporary.ts'
+import type { ImageConfig } from '../variant.ts'
 import { have } from './gate.ts'
 
 export interface ImageArchive {
@@ -47,13 +48,7 @@ export function savedImage(spec: ImageSpec): ObtainImage {
   }
 }
 
-/** What its containers are started with, as far as the gate looks into it: https://github.com/opencontainers/image-spec/blob/main/config.md */
-export interface ImageConfig {
-  readonly User?: string
-  readonly Env?: readonly string[]
-  readonly Entrypoint?: readonly string[]
-}
-
+/** What its containers are started with. */
 export async function readImageConfig({ kind, path }: ImageArchive): Promise<ImageConfig> {
   const json = async (name: string) => {
     const text = kind === 'oci-dir' ? await readFile(join(path, name), 'utf8') : (await exec('tar', ['-xOf', path, name])).stdout

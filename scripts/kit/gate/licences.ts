@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'yaml'
+import { type LockedPackage, lockedPackages } from '../packages.ts'
 import { type Gate, ownVersion } from './gate.ts'
-import { type LockedPackage, lockedPackages } from './packages.ts'
 
 const POLICY = '.gate/licences.yaml'
 const LOCK = 'package-lock.json'

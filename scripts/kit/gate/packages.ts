@@ -1,5 +1,6 @@
 /** Every package that a file of ours pins: of npm, of PyPI, and modules of Go. */
 import { readTexts, type TextFile } from '../files.ts'
+import { lockedPackages } from '../packages.ts'
 
 export interface Pinned {
   /** As OSV writes it: https://ossf.github.io/osv-schema/#affectedpackage-field */
@@ -7,31 +8,6 @@ export interface Pinned {
   readonly name: string
   readonly version: string
   readonly file: string
-}
-
-export interface LockedPackage {
-  readonly name: string
-  readonly version: string
-  readonly license?: string
-  /** Where npm puts it, relative to the root. */
-  readonly path: string
-}
-
-/** The packages of a package-lock.json. */
-export function lockedPackages(text: string): LockedPackage[] {
-  const { packages = {} } = JSON.parse(text) as { packages?: Record<string, { version?: string; name?: string; license?: string }> }
-  return Object.entries(packages).flatMap(([path, { version, name, license }]) =>
-    path === '' || version === undefined
-      ? []
-      : [
-          {
-            path,
-            version,
-            name: name ?? path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),
-            ...(license ? { license } : {}),
-          },
-        ],
-  )
 }
 
 /** Each once, by the first file that pins it. */
