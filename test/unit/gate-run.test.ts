@@ -183,15 +183,27 @@ test('the table, JUnit and SARIF say the same', async () => {
     each.results.length,
   ])
   assert.equal(found, [
-    ['clean', 0],
-    ['red', 2],
+    ['one', 0],
+    ['two', 2],
   ])
+  assert.equal(sarif.runs[0].tool.driver.rules, [{ id: 'one/clean', properties: { version: '1.2.3' } }], 'what was skipped has not looked')
   assert.equal(sarif.runs[1].results[0], {
     ruleId: 'two/red',
     level: 'error',
     message: { text: 'is <bad> — mend it' },
     locations: [{ physicalLocation: { artifactLocation: { uri: 'a.ts' }, region: { startLine: 3 } } }],
   })
+})
+
+test('SARIF has fewer runs than GitHub takes of one file, and each finding has its rule', async () => {
+  const everyCheckRed = gates.map(({ name, checks }) => gateOf(name, ...checks.map(({ tool }) => ({ ...red, tool }))))
+  const { runs } = JSON.parse(renderSarif((await run(LOCAL, ...everyCheckRed)).results))
+  assert.ok(runs.length > 0 && runs.length <= 20, `${runs.length} runs`)
+  for (const { tool, results } of runs) {
+    const rules = tool.driver.rules.map(({ id }: { id: string }) => id)
+    assert.ok(results.length === 2 * rules.length && results.every(({ ruleId }: { ruleId: string }) => rules.includes(ruleId)))
+    assert.is(new Set(rules).size, rules.length)
+  }
 })
 
 test('readProblem() keeps what is written in another way', () => {

@@ -40,16 +40,18 @@ function failureOf({ problems }: CheckResult): string {
 const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
 const escaped = (text: string) => printable(text).replace(/[&<>"]/g, (char) => ENTITIES[char] ?? char)
 
-/** SARIF 2.1.0, a run for each tool that looked: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html */
+/**
+ * SARIF 2.1.0, a run for each gate with a rule for each tool of it that looked; GitHub takes 20 runs of a file at most:
+ * https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html, https://docs.github.com/en/code-security/reference/code-scanning/sarif-files
+ */
 export function renderSarif(results: readonly CheckResult[]): string {
-  const runs = results
-    .filter((result) => result.skipped === undefined || isRed(result))
-    .map(({ gate, tool, version, problems }) => ({
-      // A category of its own, or a forge would take the second run of a file for the first one again.
-      automationDetails: { id: `holdfast/${gate}/${tool}/` },
-      tool: { driver: { name: tool, version, rules: [{ id: `${gate}/${tool}` }] } },
-      results: problems.map((problem) => sarifResult(`${gate}/${tool}`, problem)),
-    }))
+  const looked = results.filter((result) => result.skipped === undefined || isRed(result))
+  const runs = [...Map.groupBy(looked, ({ gate }) => gate)].map(([gate, checks]) => ({
+    // A category of its own, or a forge would take the second run of a file for the first one again.
+    automationDetails: { id: `holdfast/${gate}/` },
+    tool: { driver: { name: gate, rules: checks.map(({ tool, version }) => ({ id: `${gate}/${tool}`, properties: { version } })) } },
+    results: checks.flatMap(({ tool, problems }) => problems.map((problem) => sarifResult(`${gate}/${tool}`, problem))),
+  }))
   const sarif = { $schema: 'https://json.schemastore.org/sarif-2.1.0.json', version: '2.1.0', runs }
   return `${JSON.stringify(sarif, undefined, 2)}\n`
 }
