@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { formatCounts, isGreen } from '#kit/counts'
 import { NOTHING_ELSE, type ProfileFlags, withProfile } from '#kit/flags'
 import { readAbsence } from '#kit/gate/absence'
-import { type Gate, pickGates } from '#kit/gate/gate'
+import { type Check, type Gate, pickGates, versionOf } from '#kit/gate/gate'
 import { installHooks } from '#kit/gate/hook'
 import { countsOf, renderGateJunit, renderSarif, renderTable } from '#kit/gate/report'
-import { runGates } from '#kit/gate/run'
+import { fixAll, runGates } from '#kit/gate/run'
 import { type Invocation, main, print } from '#kit/main'
 import { reportsDir, root } from '#kit/paths'
 import { namesIn } from '#kit/pick'
@@ -41,7 +41,7 @@ async function run({ flags, progress, signal }: Invocation<Flags>): Promise<numb
   const picked = pickGates(gates, namesIn(flags.only))
   if (flags.list) return list(picked, flags)
   const absence = await readAbsence(flags.profile, gates)
-  if (flags.fix) for (const { fix } of picked.flatMap(({ checks }) => checks)) await fix?.({ root, signal })
+  if (flags.fix) await fixAll(picked, { root, progress, signal })
   const started = performance.now()
   const results = await runGates(picked, { root, absence, progress, signal })
   writeFileSync(join(reportsDir(), 'gate.junit.xml'), renderGateJunit(results))
@@ -53,17 +53,13 @@ async function run({ flags, progress, signal }: Invocation<Flags>): Promise<numb
 }
 
 async function list(picked: readonly Gate[], { json }: Flags): Promise<number> {
-  const checks = picked.flatMap(({ name, checks: each }) => each.map((check) => ({ name, ...check })))
-  const rows = await Promise.all(
-    checks.map(async ({ name, tool, version, source, pin, about }) => ({
-      name,
-      tool,
-      version: await version(),
-      how: `${source}, ${pin}`,
-      about,
-    })),
-  )
+  const rows = await Promise.all(picked.flatMap(({ name, checks }) => checks.map(async (check) => ({ name, ...(await rowOf(check)) }))))
   if (json) return print(JSON.stringify(rows, undefined, 2))
   for (const { name, tool, version, how, about } of rows) print(`${name}: ${tool} ${version} (${how}): ${about}`)
   return 0
+}
+
+async function rowOf(check: Check) {
+  const { tool, source, pin, about } = check
+  return { tool, version: await versionOf(check), how: `${source}, ${pin}`, about }
 }

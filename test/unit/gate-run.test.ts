@@ -8,7 +8,7 @@ import { type Absence, readAbsence, readAllowed } from '#kit/gate/absence'
 import { type Check, type Gate, have, readProblem, Unavailable } from '#kit/gate/gate'
 import { installHooks } from '#kit/gate/hook'
 import { countsOf, renderGateJunit, renderSarif, renderTable } from '#kit/gate/report'
-import { runGates } from '#kit/gate/run'
+import { fixAll, runGates } from '#kit/gate/run'
 import { readTests } from '#kit/gate/unit'
 import { NoAnswer } from '#kit/http'
 import { root } from '#kit/paths'
@@ -86,6 +86,21 @@ test('in CI only a tool that the profile names may be absent; what it finds stil
   const { results } = await run({ ...CI, allowed }, gateOf('g', absent, red))
   assert.equal(countsOf(results), { passed: 0, failed: 1, skipped: 1 })
   assert.is(results[0]?.skipped, 'no registry answers (allowed: published as an image only)')
+})
+
+test('a tool that is missing for a fix ends neither the other fixes nor the checks', async () => {
+  const mended: string[] = []
+  const fixing = (tool: string, fix: () => Promise<void>): Check => ({ ...check(tool, async () => []), fix })
+  const lacking = fixing('lacking', () => have(() => Promise.reject(new Error('lacking is not on the PATH\nand more'))))
+  const there = fixing('there', async () => void mended.push('there'))
+  const said: string[] = []
+  const stream = { isTTY: false, write: (text: string) => said.push(text) } as unknown as NodeJS.WriteStream
+  using progress = createProgress(stream)
+  await fixAll([gateOf('g', lacking, clean, there)], { root, progress })
+  assert.equal(mended, ['there'])
+  assert.match(said.join(''), /g: lacking mended nothing: lacking is not on the PATH\n/)
+  const interrupted = AbortSignal.abort(new Error('interrupted'))
+  await assert.rejects(fixAll([gateOf('g', lacking)], { root, progress, signal: interrupted }), /interrupted/)
 })
 
 test('a tool that breaks has not looked, and is no skip', async () => {

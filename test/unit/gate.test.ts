@@ -7,7 +7,7 @@ import { pickGates } from '#kit/gate/gate'
 import { root } from '#kit/paths'
 import { gates } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
-import { createRepository, runFile, type Tree } from './tree-fixture.ts'
+import { createRepository, type Tree } from './tree-fixture.ts'
 
 const test = suite('gate')
 const LONG = { timeoutMs: 30_000 }
@@ -108,41 +108,9 @@ test('pickGates() gives all, or those that are named', () => {
   )
 })
 
-test(
-  'the command lists an element for each tool of a gate, without running any',
-  async () => {
-    const { exitCode, output } = await runFile(join(root, 'scripts', 'gate.ts'), { args: ['--list', '--json'] })
-    const rows = JSON.parse(output) as Record<string, string>[]
-    assert.equal(
-      rows.map(({ name, tool }) => [name, tool]),
-      gates.flatMap(({ name, checks }) => checks.map(({ tool }) => [name, tool])),
-    )
-    assert.equal(
-      [...new Set(rows.map(({ name }) => name))],
-      ['secrets', 'dependencies', 'licences', 'lint', 'types', 'unit', 'chart', 'rules', 'terraform', 'workflows', 'dockerfiles', 'image'],
-    )
-    for (const { tool, version = '', how = '', about = '' } of rows) {
-      assert.match(version, /^v?\d+(\.\d+)+|^[\w ]*live[\w ]*$/, tool)
-      assert.ok(how !== '' && about !== '', tool)
-    }
-    assert.is(exitCode, 0)
-  },
-  LONG,
-)
-
 test('every tool is pinned by a file that is there', () => {
   for (const { pin, tool } of gates.flatMap(({ checks }) => checks)) assert.ok(existsSync(join(root, pin)), `${tool}: ${pin}`)
 })
-
-test(
-  'the command answers an unknown gate with the nearest one, and exit code 2',
-  async () => {
-    const { exitCode, output } = await runFile(join(root, 'scripts', 'gate.ts'), { args: ['--only', 'lint,typs'] })
-    assert.match(output, /^Cannot run the gate 'typs': there is none of that name\. Did you mean 'types'\? Known: secrets, /)
-    assert.is(exitCode, 2)
-  },
-  LONG,
-)
 
 test(
   '--fix mends the formatting and leaves what only a person can mend',
@@ -150,16 +118,6 @@ test(
     using tree = createProject({ 'local/a.ts': 'export const a = "b";\n', 'local/c.ts': 'export const a = (x: any) => x\n' })
     for (const { fix } of pickGates(gates, ['lint']).flatMap(({ checks }) => checks)) await fix?.({ root: tree.path })
     assert.match((await problemsOf('lint', tree)).join('\n'), /^local\/c\.ts:1 — [^\n]*noExplicitAny[^\n]*$/)
-  },
-  LONG,
-)
-
-test(
-  'npm test answers an unknown stage in the same way',
-  async () => {
-    const { exitCode, output } = await runFile(join(root, 'scripts', 'test.ts'), { args: ['unti'] })
-    assert.match(output, /^Cannot run the tests of 'unti'.*Did you mean 'unit'\?/)
-    assert.is(exitCode, 2)
   },
   LONG,
 )

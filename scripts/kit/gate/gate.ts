@@ -39,6 +39,11 @@ export interface Gate {
   readonly isAlone?: boolean
 }
 
+/** The version of its tool, or where that is pinned: a tool of this machine that is not there cannot say its own. */
+export async function versionOf({ version, pin }: Check): Promise<string> {
+  return version().catch(() => `see ${pin}`)
+}
+
 /** A tool that cannot be had here. Not a problem of the code, and no pass either. */
 export class Unavailable extends Error {
   readonly exitCode = 1

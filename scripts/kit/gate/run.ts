@@ -5,7 +5,7 @@ import { createLimit } from '../limit.ts'
 import type { Progress } from '../progress.ts'
 import { runStage } from '../stage.ts'
 import type { Absence } from './absence.ts'
-import { type Check, type Gate, Unavailable } from './gate.ts'
+import { type Check, type Gate, Unavailable, versionOf } from './gate.ts'
 
 export interface CheckResult {
   readonly gate: string
@@ -39,16 +39,27 @@ export async function runGates(gates: readonly Gate[], options: RunOptions): Pro
   return gates.flatMap(({ checks }) => checks.map((check) => results.get(check) as CheckResult))
 }
 
+/** Mends what can be mended without a person. What it cannot mend, the check that follows says: it ends nothing. */
+export async function fixAll(gates: readonly Gate[], { root, progress, signal }: Omit<RunOptions, 'absence'>): Promise<void> {
+  const look = { root, ...(signal === undefined ? {} : { signal }) }
+  for (const { name, checks } of gates)
+    for (const { tool, fix } of checks)
+      await fix?.(look).catch((thrown) => {
+        signal?.throwIfAborted()
+        progress.say(`${name}: ${tool} mended nothing: ${messageOf(thrown).split('\n')[0]}`)
+      })
+}
+
 async function runCheck(gate: string, check: Check, options: RunOptions): Promise<CheckResult> {
   const { progress, absence, root, signal } = options
-  const { tool, pin } = check
+  const { tool } = check
   const started = performance.now()
   const isGood = (outcome: Outcome) => outcome.problems.length === 0
   const work = () => lookWith(check, { root, signal }).then((outcome) => judge(outcome, check, absence))
   const outcome = await runStage(`${gate}: ${tool}`, work, { progress, isGood })
   for (const problem of outcome.problems) progress.say(`  ${problem}`)
   if (outcome.skipped !== undefined) progress.say(`  ${tool} skipped: ${outcome.skipped}`)
-  return { gate, tool, version: await check.version().catch(() => `see ${pin}`), ...outcome, ms: Math.round(performance.now() - started) }
+  return { gate, tool, version: await versionOf(check), ...outcome, ms: Math.round(performance.now() - started) }
 }
 
 type Outcome = Pick<CheckResult, 'problems' | 'skipped'>
