@@ -110,7 +110,7 @@ test('a registry without the database is no clean answer, and neither is one tha
 
 type Answers = Readonly<Record<string, unknown>>
 
-/** Answers JSON by method and path. */
+/** Answers JSON by method and path; a function makes it of what was asked. */
 async function serve(answers: Answers): Promise<AsyncDisposable & { readonly url: string; readonly asked: string[] }> {
   const asked: string[] = []
   const server = createServer(async (request, response) => {
@@ -118,7 +118,9 @@ async function serve(answers: Answers): Promise<AsyncDisposable & { readonly url
     for await (const chunk of request) body += chunk
     const key = `${request.method} ${request.url}`
     asked.push(`${key} ${body}`.trim())
-    response.writeHead(key in answers ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(answers[key] ?? {}))
+    const answer = answers[key]
+    const said = typeof answer === 'function' ? answer(JSON.parse(body)) : (answer ?? {})
+    response.writeHead(key in answers ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(said))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -212,6 +214,29 @@ test('OSV is asked about every pinned package, and what it knows is judged by th
   assert.is(osv.asked[0], `POST /v1/querybatch ${JSON.stringify({ queries })}`)
   tree.write('.gate/advisories.yaml', 'from: critical\n')
   assert.equal(await checkOf('osv', osv.url).run({ root: tree.path }), [])
+})
+
+test('what OSV cuts is asked for until nothing is left, and a short answer is none', async () => {
+  const asked: unknown[] = []
+  const page = ({ queries }: { queries: { page_token?: string }[] }) => {
+    asked.push(queries.map(({ page_token: token }) => token))
+    const pages: Record<string, object> = {
+      first: { vulns: [{ id: 'LOW-1' }], next_page_token: 'second' },
+      second: { vulns: [{ id: GHSA }] },
+    }
+    return { results: queries.map(({ page_token: token = 'first' }) => pages[token]) }
+  }
+  const known = (id: string, severity: string) => ({ id, summary: 'bad', database_specific: { severity } })
+  const details = { [`GET /v1/vulns/${GHSA}`]: known(GHSA, 'HIGH'), 'GET /v1/vulns/LOW-1': known('LOW-1', 'LOW') }
+  using tree = createRepository(PLANTED)
+  await using osv = await serve({ 'POST /v1/querybatch': page, ...details })
+  assert.match(
+    (await checkOf('osv', osv.url).run({ root: tree.path })).join(),
+    new RegExp(`^package-lock.json:1 — lodash: .*${GHSA}, high`),
+  )
+  assert.equal(asked, [[undefined], ['second']])
+  await using short = await serve({ 'POST /v1/querybatch': { results: [] } })
+  await assert.rejects(checkOf('osv', short.url).run({ root: tree.path }), /OSV gave 0 answers to 1 questions/)
 })
 
 test('an OSV that does not answer, or with an error, is not a clean one', async () => {

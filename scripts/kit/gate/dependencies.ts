@@ -94,14 +94,7 @@ interface Vulnerability {
 async function runOsv(url: string, { root, signal }: Look): Promise<string[]> {
   const packages = await pinnedPackages(root)
   if (packages.length === 0) throw new Error('no file pins a package')
-  const found: { id: string; by: Pinned }[] = []
-  for (let from = 0; from < packages.length; from += BATCH) {
-    const batch = packages.slice(from, from + BATCH)
-    const queries = batch.map(({ ecosystem, name, version }) => ({ package: { ecosystem, name }, version }))
-    const init = { method: 'POST', body: JSON.stringify({ queries }) }
-    const { results } = await ask<{ results: readonly { vulns?: readonly { id: string }[] }[] }>(`${url}/v1/querybatch`, init, signal)
-    found.push(...batch.flatMap((by, i) => (results[i]?.vulns ?? []).map(({ id }) => ({ id, by }))))
-  }
+  const found = await findAll(url, packages, signal)
   const ids = [...new Set(found.map(({ id }) => id))]
   const details = new Map<string, Vulnerability>()
   for (const id of ids) details.set(id, await ask<Vulnerability>(`${url}/v1/vulns/${encodeURIComponent(id)}`, {}, signal))
@@ -109,6 +102,36 @@ async function runOsv(url: string, { root, signal }: Look): Promise<string[]> {
   const policy = await readPolicy(root)
   const asked = new Set(packages.map(({ name }) => name))
   return [...judgeAdvisories(advisories, policy), ...unusedExceptions(advisories, policy, asked)]
+}
+
+interface Found {
+  readonly id: string
+  readonly by: Pinned
+}
+
+interface BatchAnswer {
+  readonly results: readonly { readonly vulns?: readonly { readonly id: string }[]; readonly next_page_token?: string }[]
+}
+
+/** What OSV knows of each package. It cuts an answer that is long, and gives a token by which to ask for the rest. */
+async function findAll(url: string, packages: readonly Pinned[], signal?: AbortSignal): Promise<readonly Found[]> {
+  const found: Found[] = []
+  let open: readonly { readonly by: Pinned; readonly page?: string }[] = packages.map((by) => ({ by }))
+  while (open.length > 0) {
+    const batch = open.slice(0, BATCH)
+    const queries = batch.map(({ by: { ecosystem, name, version }, page }) => ({
+      package: { ecosystem, name },
+      version,
+      ...(page === undefined ? {} : { page_token: page }),
+    }))
+    const { results } = await ask<BatchAnswer>(`${url}/v1/querybatch`, { method: 'POST', body: JSON.stringify({ queries }) }, signal)
+    if (results.length !== batch.length) throw new Error(`OSV gave ${results.length} answers to ${batch.length} questions`)
+    const answers = batch.map(({ by }, i) => ({ by, ...results[i] }))
+    found.push(...answers.flatMap(({ by, vulns = [] }) => vulns.map(({ id }) => ({ id, by }))))
+    const more = answers.flatMap(({ by, next_page_token: page = '' }) => (page === '' ? [] : [{ by, page }]))
+    open = [...open.slice(BATCH), ...more]
+  }
+  return found
 }
 
 function advisoryOf(details: Vulnerability | undefined, { name, version, file }: Pinned): Advisory[] {
