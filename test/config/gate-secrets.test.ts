@@ -10,6 +10,11 @@ const test = suite('secrets gate')
 const SECRET = ['AKIA', 'QYLPMN5HNM4OZDMF'].join('')
 const LINE = `key = "${SECRET}"\n`
 
+/** As trufflehog 3.96.0 writes it to stderr with --json. */
+const LOG = `{"level":"info-0","ts":"2026-11-26T10:00:00Z","logger":"trufflehog","msg":"running source","source_manager_worker_id":"a","with_units":true}
+{"level":"info-0","ts":"2026-11-26T10:00:01Z","logger":"trufflehog","msg":"finished scanning","chunks":163,"bytes":412,"verified_secrets":0,"unverified_secrets":0,"scan_duration":"1.1s","trufflehog_version":"3.96.0"}
+`
+
 test.before(() => tool('gitleaks'), { timeoutMs: 5 * 60_000 })
 
 function git(tree: Tree, ...args: readonly string[]): void {
@@ -67,11 +72,20 @@ test('what trufflehog finds is told by its place, and never shown', () => {
     Raw: SECRET,
     SourceMetadata: { Data: { Git: { file: 'a.txt', line: 3, commit: '0123456789abcdef' } } },
   }
-  const log = { level: 'info-0', msg: 'running source' }
-  assert.equal(readTrufflehog([log, finding].map((each) => JSON.stringify(each)).join('\n')), [
+  assert.equal(readTrufflehog({ stdout: JSON.stringify(finding), stderr: LOG }), [
     'a.txt:3 — commit 0123456789ab holds a secret (AWS) — revoke it, then rewrite the history',
   ])
-  assert.equal(readTrufflehog(JSON.stringify(log)), [])
+  assert.equal(readTrufflehog({ stdout: '', stderr: LOG }), [])
+})
+
+test('a trufflehog that says nothing, of nothing, or of errors has not looked', () => {
+  const nothing = LOG.replace(/"chunks":\d+/, '"chunks":0')
+  assert.is.not(nothing, LOG, 'nothing was planted')
+  const [started = ''] = LOG.split('\n')
+  for (const stderr of ['', started, nothing])
+    assert.throws(() => readTrufflehog({ stdout: '', stderr }), /does not say that it has scanned/)
+  const errors = JSON.stringify({ level: 'error', msg: 'encountered errors during scan', errors: ['git said no'] })
+  assert.throws(() => readTrufflehog({ stdout: '', stderr: `${errors}\n${LOG}` }), /could not scan all: git said no/)
 })
 
 test.run()

@@ -2,9 +2,10 @@
 import { existsSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
-import { exec } from '../exec.ts'
+import { type ExecResult, exec } from '../exec.ts'
 import { projectFiles } from '../files.ts'
 import { type TemporaryFolder, temporaryFolder } from '../temporary.ts'
+import { oneLine } from '../text.ts'
 import { tool } from '../tools.ts'
 import { type Gate, goVersionOf, have } from './gate.ts'
 import { type PulledTool, pulledVersion, runPulled } from './pulled.ts'
@@ -35,21 +36,38 @@ export const secrets: Gate = {
       run: async ({ root, signal }) => {
         // No network: nothing that looks like a secret is sent to where it would be valid.
         const args = ['git', 'file:///src', '--json', '--no-update', '--no-verification']
-        const { stdout } = await runPulled(TRUFFLEHOG, args, { root, signal })
-        return readTrufflehog(stdout)
+          return readTrufflehog(await runPulled(TRUFFLEHOG, args, { root, signal }))
       },
     },
   ],
 }
 
-/** A finding a line; the secret itself is never read. Exported for the tests. */
-export function readTrufflehog(stdout: string): string[] {
-  const lines = stdout.split('\n').filter((line) => line.startsWith('{'))
-  const findings = lines.map((line) => JSON.parse(line) as TrufflehogFinding).filter(({ DetectorName: name }) => name !== undefined)
+/**
+ * A finding a line; the secret itself is never read. Exported for the tests.
+ * @throws Error unless its log says that it came to the end, and of how much
+ */
+export function readTrufflehog({ stdout, stderr }: Pick<ExecResult, 'stdout' | 'stderr'>): string[] {
+  const log = jsonLines<TrufflehogLog>(stderr)
+  const { errors } = log.find(({ msg }) => msg === 'encountered errors during scan') ?? {}
+  if (errors !== undefined) throw new Error(`trufflehog could not scan all: ${oneLine(errors.join('; '))}`)
+  const { chunks = 0 } = log.find(({ msg }) => msg === 'finished scanning') ?? {}
+  if (chunks === 0) throw new Error('trufflehog does not say that it has scanned anything')
+  const findings = jsonLines<TrufflehogFinding>(stdout).filter(({ DetectorName: name }) => name !== undefined)
   return findings.map(({ DetectorName: name, SourceMetadata: { Data } }) => {
     const { file, line = 1, commit } = Data.Git
     return `${file}:${Math.max(1, line)} — commit ${commit.slice(0, 12)} holds a secret (${name}) — revoke it, then rewrite the history`
   })
+}
+
+function jsonLines<T>(text: string): T[] {
+  const lines = text.split('\n').filter((line) => line.startsWith('{'))
+  return lines.map((line) => JSON.parse(line) as T)
+}
+
+interface TrufflehogLog {
+  readonly msg: string
+  readonly errors?: readonly string[]
+  readonly chunks?: number
 }
 
 interface TrufflehogFinding {
