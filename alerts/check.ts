@@ -1,5 +1,7 @@
+import { join } from 'node:path'
+import { type ExecResult, exec } from '#kit/exec'
 import { type Gate, goVersionOf, have, type Look, ownVersion } from '#kit/gate/gate'
-import { type PulledTool, pulledVersion, runPulled } from '#kit/gate/pulled'
+import { root as ownRoot } from '#kit/paths'
 import { temporaryFolder } from '#kit/temporary'
 import { oneLine } from '#kit/text'
 import { tool } from '#kit/tools'
@@ -7,8 +9,9 @@ import { promtool, suiteAt, writeSuite } from './rules/files.ts'
 import { coverageGaps, readRuleTests } from './rules/promtool.ts'
 import { readRules } from './rules.ts'
 
-/** Pinned by its tag alone: its digest was not at hand. UNVERIFIED by a pull. */
-const PINT: PulledTool = { ref: 'ghcr.io/cloudflare/pint:0.87.0' }
+const PINT = 'local/tools/pint'
+/** What it may not say, and why. One project has one setting, so a copy of it is judged by ours. */
+const PINT_SETTINGS = join(ownRoot, 'alerts', 'rules', 'pint.hcl')
 const PROMETHEUS = 'alerts/prometheus/module'
 const TESTS = 'alerts/rules/tests'
 
@@ -39,10 +42,10 @@ export function rulesGate(speedups: readonly number[]): Gate {
       },
       {
         tool: 'pint',
-        source: 'pulled',
-        pin: 'alerts/check.ts',
+        source: 'Go module',
+        pin: `${PINT}/go.mod`,
         about: 'queries that cannot work, labels that are not there',
-        version: async () => pulledVersion(PINT),
+        version: () => goVersionOf(PINT, 'github.com/cloudflare/pint'),
         run: runPint,
       },
     ],
@@ -69,13 +72,27 @@ async function runPromtool(speedup: number, { root, signal }: Look): Promise<str
 }
 
 async function runPint({ root, signal }: Look): Promise<string[]> {
+  const program = await have(() => tool('pint', signal), signal)
   await using folder = await temporaryFolder('rules')
   await writeSuite(folder.path, { rules: readRules(root), tests: new Map() })
-  const options = { root: folder.path, accept: [0, 1], signal }
-  const { stdout, stderr, exitCode } = await runPulled(
-    PINT,
-    ['--no-color', '--offline', 'lint', '--min-severity=warning', '--fail-on=warning', '.'],
-    options,
+  const args = ['--no-color', '--offline', '--config', PINT_SETTINGS, 'lint', '--min-severity=warning', '--fail-on=warning', '.']
+  return readPint(await exec(program, args, { cwd: folder.path, accept: [0, 1], signal }))
+}
+
+/**
+ * What it writes is for people, and its exit code 1 says that it found something or that it broke; what it wrote last says which:
+ * https://github.com/cloudflare/pint/blob/v0.87.0/cmd/pint/lint.go. Exported for the tests.
+ * @throws Error where it has not looked
+ */
+export function readPint({ stderr, exitCode }: Pick<ExecResult, 'stderr' | 'exitCode'>): string[] {
+  const looked = /msg="Checking Prometheus rules" entries=[1-9]/.test(stderr)
+  const found = /err="found \d+ problem\(s\) with severity/.test(stderr)
+  if (!looked || found !== (exitCode === 1)) throw new Error(`pint has not looked: ${oneLine(stderr)}`)
+  // A place within what was rendered for it helps nobody: the name of the rule does.
+  const findings = stderr.matchAll(/^(?:Fatal|Bug|Warning): (.+) \(([\w/]+)\)\n {2}---> (\S+)(?: -> `(.+)`)?/gm)
+  const problems = [...findings].map(
+    ([, what, check, file, rule = file]) =>
+      `alerts/rules:1 — ${rule}: ${what} — see https://cloudflare.github.io/pint/checks/${check}.html`,
   )
-  return exitCode === 0 ? [] : [`alerts/rules:1 — pint: ${oneLine(`${stdout}${stderr}`)} — mend the rule`]
+  return found && problems.length === 0 ? [`alerts/rules:1 — pint: ${oneLine(stderr)} — mend the rule`] : problems
 }

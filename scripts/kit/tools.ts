@@ -26,6 +26,7 @@ const TOOLS = {
   syft: { goMod: 'local/tools/syft', package: 'github.com/anchore/syft/cmd/syft', ldflags: ['-X main.version=1.57.1'] },
   grype: { goMod: 'local/tools/grype', package: 'github.com/anchore/grype/cmd/grype', ldflags: ['-X main.version=0.121.3'] },
   kubeconform: { goMod: 'local/tools/kubeconform', package: 'github.com/yannh/kubeconform/cmd/kubeconform' },
+  pint: { goMod: 'local/tools/pint', package: 'github.com/cloudflare/pint/cmd/pint' },
   actionlint: { goMod: 'local/tools/actionlint', package: 'github.com/rhysd/actionlint/cmd/actionlint' },
 } satisfies Record<string, GoBinary>
 

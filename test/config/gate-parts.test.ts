@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type Check, pickGates, Unavailable } from '#kit/gate/gate'
 import type { KubeObject } from '#kit/kube'
 import { root } from '#kit/paths'
+import { readPint } from '../../alerts/check.ts'
 import { chartGate } from '../../chart/check.ts'
 import { gates } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
@@ -110,6 +111,14 @@ const FAULTS: Readonly<Record<string, readonly Fault[]>> = {
       to: 'exp_alert:',
       says: /^alerts\/rules\/tests:1 — /m,
     },
+    {
+      name: 'a query that says less than it seems to',
+      tool: 'pint',
+      file: 'alerts/rules/platform.yaml',
+      from: 'up offset 2m',
+      to: 'up{job=~"api"} offset 2m',
+      says: /^alerts\/rules:1 — TargetDown: redundant regexp — see https:\/\/cloudflare\.github\.io\/pint\/checks\/promql\/regexp\.html$/m,
+    },
   ],
   terraform: [
     {
@@ -196,8 +205,23 @@ test('chart: digests finds an image that the cloud would run by a tag, and takes
   assert.match((await run([]))?.join() ?? '', /nothing with an image is rendered/)
 })
 
+test('pint has not looked where it says nothing of rules, or breaks', () => {
+  const checking = (entries: number) => `level=INFO msg="Checking Prometheus rules" entries=${entries} workers=10 online=false\n`
+  const failed = (err: string) => `level=ERROR msg="Execution completed with error(s)" err="${err}"\n`
+  assert.equal(readPint({ stderr: checking(3), exitCode: 0 }), [])
+  const unread = `${checking(3)}Oddity: in a new form\n${failed('found 1 problem(s) with severity Warning or higher')}`
+  assert.match(readPint({ stderr: unread, exitCode: 1 }).join(), /^alerts\/rules:1 — pint: .*Oddity/)
+  for (const [stderr, exitCode] of [
+    ['', 0],
+    [checking(0), 0],
+    [failed('no matching files'), 1],
+    [`${checking(3)}${failed('submitting reports: disk full')}`, 1],
+  ] as const)
+    assert.throws(() => readPint({ stderr, exitCode }), /pint has not looked/, stderr)
+})
+
 test('each check has a fault that it must find, or a test of its own', () => {
-  const elsewhere = ['pint', 'digests']
+  const elsewhere = ['digests']
   for (const { name, checks } of pickGates(gates, Object.keys(FAULTS)))
     for (const { tool } of checks) {
       const has = FAULTS[name]?.some((fault) => fault.tool === tool) ?? false
