@@ -1,5 +1,5 @@
 /** The composition root: what the platform is made of. An adopter edits this file. */
-import { defineStack, previewCloud, type Stack } from '#core'
+import { defineStack, previewCloud, previewLocal, type Stack } from '#core'
 import { savedImage } from '#kit/gate/archive'
 import { lint, types } from '#kit/gate/code'
 import { dependenciesGate } from '#kit/gate/dependencies'
@@ -137,7 +137,7 @@ export const gates: readonly Gate[] = [
   lint,
   types,
   unit,
-  chartGate(() => previewCloud(stack)),
+  chartGate({ cloud: () => previewCloud(stack), local: () => previewLocal(stack) }),
   rulesGate(Object.values(stack.timing).map(({ speedup }) => speedup)),
   terraformGate,
   workflows,

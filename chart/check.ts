@@ -17,22 +17,29 @@ const HELM = 'local/tools/helm'
 const KUBECONFORM = 'local/tools/kubeconform'
 const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`
 
-/** @param cloudObjects what Git would hold for a cluster in the cloud, the definitions of the kinds among it. */
-export function chartGate(cloudObjects: () => Promise<readonly KubeObject[]>): Gate {
+/** What Git would hold for a cluster, the definitions of the kinds among it. */
+export type Previews = Readonly<Record<'cloud' | 'local', () => Promise<readonly KubeObject[]>>>
+
+export function chartGate(previews: Previews): Gate {
   // Two checks look at each, and run side by side.
-  const cloud = createOnce<readonly KubeObject[]>()
+  const previewed = createOnce<readonly KubeObject[]>()
+  const preview = (name: keyof Previews) => previewed(name, previews[name])
   const rendered = createOnce<Rendering[]>()
   const renderedIn = (look: Look) => rendered(look.root, () => renderings(look))
   const kubeconform: Check = {
     tool: 'kubeconform',
     source: 'Go module',
     pin: `${KUBECONFORM}/go.mod`,
-    about: 'what each values file renders, and the policies, by the schemas of the pinned Kubernetes',
+    about: 'what each values file renders, the policies, and every manifest of the stack, by the schemas of the pinned Kubernetes',
     version: () => goVersionOf(KUBECONFORM, 'github.com/yannh/kubeconform'),
     async run(look) {
       const program = await have(() => tool('kubeconform', look.signal), look.signal)
-      const definitions = (await cloud('', cloudObjects)).filter(({ kind }) => kind === 'CustomResourceDefinition')
-      return runKubeconform(program, { definitions, rendered: await renderedIn(look), ...look })
+      return runKubeconform(program, {
+        cloud: await preview('cloud'),
+        local: await preview('local'),
+        rendered: await renderedIn(look),
+        ...look,
+      })
     },
   }
   const digests: Check = {
@@ -41,7 +48,7 @@ export function chartGate(cloudObjects: () => Promise<readonly KubeObject[]>): G
     pin: 'chart/check.ts',
     about: 'every image that the cloud would run is named by its digest',
     version: ownVersion,
-    run: async () => taggedImages(await cloud('', cloudObjects)),
+    run: async () => taggedImages(await preview('cloud')),
   }
   return { name: 'chart', checks: [helmLint, kubeconform, policyCheck(renderedIn), digests] }
 }
@@ -133,7 +140,8 @@ async function renderings({ root, signal }: Look): Promise<Rendering[]> {
 }
 
 interface KubeconformOptions extends Look {
-  readonly definitions: readonly KubeObject[]
+  readonly cloud: readonly KubeObject[]
+  readonly local: readonly KubeObject[]
   readonly rendered: readonly Rendering[]
 }
 
@@ -147,10 +155,17 @@ interface KubeconformReport {
   }[]
 }
 
-async function runKubeconform(program: string, { definitions, rendered, ...look }: KubeconformOptions): Promise<string[]> {
+async function runKubeconform(program: string, { cloud, local, rendered, ...look }: KubeconformOptions): Promise<string[]> {
   await using folder = await temporaryFolder('chart')
+  const isDefinition = ({ kind }: KubeObject) => kind === 'CustomResourceDefinition'
+  const definitions = [...cloud, ...local].filter(isDefinition)
   const policies = { file: 'policies', objects: (await readPolicies(look.root)).flatMap(({ objects }) => objects) }
-  const all = [...rendered, policies]
+  // A definition is upstream's own, and its schema of schemas a large one.
+  const stacks = Object.entries({ cloud, local }).map(([file, objects]) => ({
+    file,
+    objects: objects.filter((each) => !isDefinition(each)),
+  }))
+  const all = [...rendered, policies, ...stacks]
   await writeSchemas(folder.path, { definitions, objects: all.flatMap(({ objects }) => objects) })
   const files = all.map(async ({ file, objects }) => {
     const path = join(folder.path, `${file}.json`)
@@ -162,7 +177,9 @@ async function runKubeconform(program: string, { definitions, rendered, ...look 
   const { resources } = JSON.parse(stdout) as KubeconformReport
   return resources.map(({ filename, kind, name, msg }) => {
     const file = filename.slice(folder.path.length + 1, -'.json'.length)
-    return `chart/${file}:1 — ${kind} ${name}: ${oneLine(msg)} — mend the template`
+    const isStack = stacks.some((each) => each.file === file)
+    const place = isStack ? `holdfast.config.ts:1 — of what the ${file} cluster runs, ` : `chart/${file}:1 — `
+    return `${place}${kind} ${name}: ${oneLine(msg)} — mend the ${isStack ? 'manifest' : 'template'}`
   })
 }
 

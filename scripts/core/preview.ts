@@ -32,8 +32,18 @@ export async function previewObjects(stack: Stack, { images, ...facts }: Preview
 
 /** What Git would hold for a cluster in the cloud: each image under a registry there, by some digest. */
 export async function previewCloud(stack: Stack): Promise<readonly KubeObject[]> {
-  const names = stackOn(stack, 'eks').parts.flatMap(({ images }) => images.map(({ name }) => name))
-  const images = new Map(names.map((name, i) => [name, `sha256:${String(i).padStart(64, '0')}`]))
-  const repositories = Object.fromEntries(names.map((name) => [name, `registry.example/${name}`]))
+  const images = digestsOf(stack, 'eks')
+  const repositories = Object.fromEntries([...images.keys()].map((name) => [name, `registry.example/${name}`]))
   return previewObjects(stack, { name: 'cloud', kind: 'eks', images, repositories })
+}
+
+/** What Git would hold for a cluster on this machine: the Git server and the database too. */
+export async function previewLocal(stack: Stack): Promise<readonly KubeObject[]> {
+  return previewObjects(stack, { name: 'local', kind: 'k3s', images: digestsOf(stack, 'k3s') })
+}
+
+/** Some digest for each image. */
+function digestsOf(stack: Stack, kind: Cluster['kind']): ReadonlyMap<string, string> {
+  const names = stackOn(stack, kind).parts.flatMap(({ images }) => images.map(({ name }) => name))
+  return new Map(names.map((name, i) => [name, `sha256:${String(i).padStart(64, '0')}`]))
 }

@@ -2,12 +2,13 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { previewCloud, previewLocal } from '#core'
 import { type Check, pickGates, Unavailable } from '#kit/gate/gate'
 import type { KubeObject } from '#kit/kube'
 import { root } from '#kit/paths'
 import { readPint } from '../../alerts/check.ts'
 import { chartGate } from '../../chart/check.ts'
-import { gates } from '../../holdfast.config.ts'
+import { gates, stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 
 const test = suite('gates of parts')
@@ -197,13 +198,34 @@ for (const gate of pickGates(gates, Object.keys(FAULTS)))
 test('chart: digests finds an image that the cloud would run by a tag, and takes nothing for nothing', async () => {
   const pod = (image: string) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: { containers: [{ name: 'c', image }] } })
   const run = (objects: readonly KubeObject[]) =>
-    chartGate(async () => objects)
+    chartGate({ cloud: async () => objects, local: async () => [] })
       .checks.find(({ tool }) => tool === 'digests')
       ?.run({ root })
   assert.equal(await run([pod(`a@sha256:${'0'.repeat(64)}`)]), [])
   assert.equal(await run([pod('a:latest')]), ["holdfast.config.ts:1 — Pod p runs 'a:latest' in the cloud — name it by its digest"])
   assert.match((await run([]))?.join() ?? '', /nothing with an image is rendered/)
 })
+
+for (const [name, workload] of [
+  ['cloud', 'StatefulSet database'],
+  ['local', 'Deployment git'],
+] as const)
+  test(
+    `chart: kubeconform finds a misspelt field of what the ${name} cluster runs`,
+    async () => {
+      const previews = { cloud: () => previewCloud(stack), local: () => previewLocal(stack) }
+      const isIt = ({ kind, metadata }: KubeObject) => `${kind} ${metadata.name}` === workload
+      const planted = async () =>
+        (await previews[name]()).map((each) => (isIt(each) ? { ...each, spec: { ...each.spec, replicaz: 2 } } : each))
+      const check = chartGate({ ...previews, [name]: planted }).checks.find(({ tool }) => tool === 'kubeconform') as Check
+      const problems = (await problemsOf(check, root))?.join('\n') ?? ''
+      assert.match(
+        problems,
+        new RegExp(`^holdfast\\.config\\.ts:1 — of what the ${name} cluster runs, ${workload}: .*replicaz.* — mend the manifest$`),
+      )
+    },
+    BUILD,
+  )
 
 test('pint has not looked where it says nothing of rules, or breaks', () => {
   const checking = (entries: number) => `level=INFO msg="Checking Prometheus rules" entries=${entries} workers=10 online=false\n`
