@@ -76,6 +76,11 @@ async function createRegistry(images: Images): Promise<void> {
   ])
 }
 
+/** Where the registry of this machine answers; undefined where none runs. */
+export async function runningRegistry(): Promise<string | undefined> {
+  return (await registryPort())?.isRunning === true ? registryAddress() : undefined
+}
+
 /** Host and port on this machine. @throws Failure where there is no registry */
 export async function registryAddress(): Promise<string> {
   const found = await registryPort()

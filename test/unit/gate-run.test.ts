@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { UserError } from '#kit/errors'
 import { type ExecOptions, exec } from '#kit/exec'
 import { type Absence, readAbsence, readAllowed } from '#kit/gate/absence'
-import { type Check, type Gate, have, readProblem, Unavailable } from '#kit/gate/gate'
+import { type Check, type Gate, have, NothingYet, readProblem, Unavailable } from '#kit/gate/gate'
 import { installHooks } from '#kit/gate/hook'
 import { countsOf, renderGateJunit, renderSarif, renderTable } from '#kit/gate/report'
 import { fixAll, runGates } from '#kit/gate/run'
@@ -86,6 +86,15 @@ test('in CI only a tool that the profile names may be absent; what it finds stil
   const { results } = await run({ ...CI, allowed }, gateOf('g', absent, red))
   assert.equal(countsOf(results), { passed: 0, failed: 1, skipped: 1 })
   assert.is(results[0]?.skipped, 'no registry answers (allowed: published as an image only)')
+})
+
+test('where there is nothing to look at yet, a check is skipped and counted, in CI too', async () => {
+  const early = check('early', () => Promise.reject(new NothingYet('no image is stored')))
+  for (const absence of [LOCAL, CI]) {
+    const { results, said } = await run(absence, gateOf('g', clean, early))
+    assert.equal(countsOf(results), { passed: 1, failed: 0, skipped: 1 })
+    assert.match(said, /early skipped: no image is stored/)
+  }
 })
 
 test('a tool that is missing for a fix ends neither the other fixes nor the checks', async () => {

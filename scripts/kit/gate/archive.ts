@@ -22,7 +22,7 @@ export type Obtained = ImageArchive & AsyncDisposable
 export type ObtainImage = (signal?: AbortSignal) => Promise<Obtained>
 
 /** The check that waits for it is shown, and its steps are not. */
-const silent: Progress = {
+export const silent: Progress = {
   timings: [],
   say: () => {},
   step: (_title, work) => work(() => {}),

@@ -25,7 +25,7 @@ export interface Check {
   version(): Promise<string>
   /**
    * Reads only. @returns problems, each `file:line — what — how to mend it`.
-   * @throws Unavailable where the tool, or the database that it asks, cannot be had on this machine.
+   * @throws Unavailable where the tool, or the database that it asks, cannot be had on this machine; NothingYet where there is nothing to look at.
    */
   run(look: Look): Promise<string[]>
   /** Mends what is safe to mend without a person. */
@@ -46,6 +46,11 @@ export async function versionOf({ version, pin }: Check): Promise<string> {
 
 /** A tool that cannot be had here. Not a problem of the code, and no pass either. */
 export class Unavailable extends Error {
+  readonly exitCode = 1
+}
+
+/** There is nothing yet that a check could look at. No pass, and nowhere a problem: no machine could change it. */
+export class NothingYet extends Error {
   readonly exitCode = 1
 }
 

@@ -5,7 +5,7 @@ import { createLimit } from '../limit.ts'
 import type { Progress } from '../progress.ts'
 import { runStage } from '../stage.ts'
 import type { Absence } from './absence.ts'
-import { type Check, type Gate, Unavailable, versionOf } from './gate.ts'
+import { type Check, type Gate, NothingYet, Unavailable, versionOf } from './gate.ts'
 
 export interface CheckResult {
   readonly gate: string
@@ -62,7 +62,10 @@ async function runCheck(gate: string, check: Check, options: RunOptions): Promis
   return { gate, tool, version: await versionOf(check), ...outcome, ms: Math.round(performance.now() - started) }
 }
 
-type Outcome = Pick<CheckResult, 'problems' | 'skipped'>
+interface Outcome extends Pick<CheckResult, 'problems' | 'skipped'> {
+  /** Where there was nothing to look at. */
+  readonly isEarly?: boolean
+}
 
 /** A tool that breaks has not looked: that is a problem, and never a pass. */
 async function lookWith(check: Check, look: Parameters<Check['run']>[0]): Promise<Outcome> {
@@ -70,14 +73,16 @@ async function lookWith(check: Check, look: Parameters<Check['run']>[0]): Promis
     return { problems: await check.run(look) }
   } catch (thrown) {
     look.signal?.throwIfAborted()
+    if (thrown instanceof NothingYet) return { problems: [], skipped: thrown.message, isEarly: true }
     if (thrown instanceof Unavailable) return { problems: [], skipped: thrown.message }
     const [said = '', ...rest] = (thrown instanceof TypeError ? (thrown.stack ?? '') : messageOf(thrown)).split('\n')
     return { problems: [`${check.pin}:1 — ${check.tool} could not look: ${[said, ...rest.slice(-3)].join(' | ')} — mend what it says`] }
   }
 }
 
-function judge({ problems, skipped }: Outcome, { tool, pin }: Check, absence: Absence): Outcome {
+function judge({ problems, skipped, isEarly = false }: Outcome, { tool, pin }: Check, absence: Absence): Outcome {
   if (skipped === undefined) return { problems }
+  if (isEarly) return { problems, skipped }
   const allowed = absence.allowed.find((each) => each.tool === tool)
   if (allowed !== undefined) return { problems, skipped: `${skipped} (allowed: ${allowed.reason})` }
   if (!absence.isCi) return { problems, skipped }
