@@ -1,5 +1,5 @@
 /** The composition root: what the platform is made of. An adopter edits this file. */
-import { defineStack, previewCloud, previewLocal, type Stack } from '#core'
+import { defineStack, packagesOf, previewCloud, previewLocal, type Stack } from '#core'
 import { savedImage } from '#kit/gate/archive'
 import { lint, types } from '#kit/gate/code'
 import { dependenciesGate } from '#kit/gate/dependencies'
@@ -8,6 +8,7 @@ import type { Gate } from '#kit/gate/gate'
 import { imageGate } from '#kit/gate/image'
 import { licences } from '#kit/gate/licences'
 import { secrets } from '#kit/gate/secrets'
+import { signatureCheck, storedImage } from '#kit/gate/signature'
 import { unit } from '#kit/gate/unit'
 import { workflows } from '#kit/gate/workflows'
 import { signingFor } from '#kit/signing'
@@ -36,7 +37,7 @@ import { openUserRemote } from './local/git-server/user-remote.ts'
 import { imageStore, localClusters } from './local/local.ts'
 import { nodes } from './local/part.ts'
 import { REGISTRY_IN_CLUSTER } from './local/registry/hosting.ts'
-import { REGISTRY_ALIAS } from './local/registry/registry.ts'
+import { REGISTRY_ALIAS, runningRegistry } from './local/registry/registry.ts'
 
 /** What commands need of a part without a cluster. */
 export { pauseEngine } from './local/engine.ts'
@@ -142,5 +143,8 @@ export const gates: readonly Gate[] = [
   terraformGate,
   workflows,
   dockerfiles,
-  imageGate(savedImage(serviceImage)),
+  imageGate(
+    { obtain: savedImage(serviceImage), packages: () => packagesOf(serviceImage) },
+    signatureCheck({ find: storedImage(serviceImage, runningRegistry), signing }),
+  ),
 ]

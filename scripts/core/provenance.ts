@@ -80,11 +80,13 @@ function treeOf(source: SourceHead | undefined, { repository }: Builder): Materi
   return [{ ...(repository === undefined ? {} : { uri: repository }), digest: { gitCommit: sha }, annotations: { clean } }]
 }
 
-function materialOf({ purl, sha512, license }: BundledPackage): Material {
+/** A package of a bundle, as statements name it. */
+export function materialOf({ purl, sha512, license }: BundledPackage): Material {
   return { uri: purl, digest: { sha512 }, ...(license === undefined ? {} : { annotations: { license } }) }
 }
 
-async function packagesOf({ build }: ImageSpec): Promise<BundledPackage[]> {
+/** What the bundles in an image are made of. */
+export async function packagesOf({ build }: ImageSpec): Promise<BundledPackage[]> {
   const bundles = (build?.inputs ?? []).flatMap((input) => (input.kind === 'bundle' ? [input.entry] : []))
   return (await Promise.all(bundles.map((entry) => packagesIn(entry, root)))).flat()
 }

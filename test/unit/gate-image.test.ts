@@ -2,9 +2,11 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { judgeAdvisories } from '#kit/gate/advisories'
-import { type ImageArchive, readImageConfig } from '#kit/gate/archive'
-import { have, Unavailable } from '#kit/gate/gate'
+import { type ImageArchive, type ObtainImage, readImageConfig } from '#kit/gate/archive'
+import { type Check, have, Unavailable } from '#kit/gate/gate'
 import { imageGate, readGrype, readTrivy } from '#kit/gate/image'
+import { licences } from '#kit/gate/licences'
+import type { LockedPackage } from '#kit/packages'
 import { root } from '#kit/paths'
 import { assert, suite } from '../suite.ts'
 import { createLayout } from './image-fixture.ts'
@@ -12,9 +14,14 @@ import { createTree } from './tree-fixture.ts'
 
 const test = suite('gate image')
 
+/** A check that no test of this file runs. */
+const [SIGNATURE] = licences.checks as [Check]
+const gateOf = (obtain: ObtainImage, packages: readonly LockedPackage[] = []) =>
+  imageGate({ obtain, packages: async () => packages }, SIGNATURE)
+
 async function userProblems(image: ImageArchive): Promise<readonly string[] | undefined> {
   let disposed = 0
-  const gate = imageGate(async () => ({ ...image, [Symbol.asyncDispose]: async () => void disposed++ }))
+  const gate = gateOf(async () => ({ ...image, [Symbol.asyncDispose]: async () => void disposed++ }))
   const problems = await gate.checks.find(({ tool }) => tool === 'image user')?.run({ root })
   assert.is(disposed, 1, 'what was obtained is given back')
   return problems
@@ -48,8 +55,8 @@ test('what docker save writes is read too', async () => {
 })
 
 test('without an engine nothing was looked at', async () => {
-  const gate = imageGate(() => have(() => Promise.reject(new Unavailable('no Docker engine answers'))))
-  for (const { run } of gate.checks) {
+  const gate = gateOf(() => have(() => Promise.reject(new Unavailable('no Docker engine answers'))))
+  for (const { run } of gate.checks.filter((each) => each !== SIGNATURE)) {
     const thrown = await run({ root }).catch((each: unknown) => each)
     assert.instance(thrown, Unavailable)
   }
@@ -63,12 +70,15 @@ test('what trivy reports is judged by the policy of the dependencies, and no rep
     Severity: 'CRITICAL',
     Title: 'overflow',
   }
-  const report = JSON.stringify({ SchemaVersion: 2, Results: [{ Target: 'a' }, { Target: 'b', Vulnerabilities: [vulnerability] }] })
+  const reportOf = (...found: readonly object[]) =>
+    JSON.stringify({ SchemaVersion: 2, Results: [{ Target: 'Node.js', Packages: [{ Name: 'libc6' }], Vulnerabilities: found }] })
   const policy = { from: 'high', exceptions: [] } as const
-  assert.equal(judgeAdvisories(readTrivy(report), policy), [
+  assert.equal(judgeAdvisories(readTrivy(reportOf(vulnerability)), policy), [
     'service/Dockerfile:1 — libc6: 2.41: overflow (CVE-2026-1, critical) — take a version without it, or make an exception in .gate/advisories.yaml (https://avd.aquasec.com/nvd/CVE-2026-1)',
   ])
-  assert.equal(readTrivy(JSON.stringify({ SchemaVersion: 2 })), [])
+  assert.equal(readTrivy(reportOf()), [])
+  for (const Results of [undefined, [], [{ Target: 'a' }]])
+    assert.throws(() => readTrivy(JSON.stringify({ SchemaVersion: 2, Results })), /trivy has scanned nothing/)
   assert.throws(() => readTrivy('{}'), /trivy gave no report/)
 })
 
