@@ -38,6 +38,8 @@ const STAGES: readonly Stage[] = [
   gate('types'),
   folder('unit'),
   gate('secrets'),
+  gate('licences'),
+  gate('dependencies'),
   folder('config'),
   { ...folder('gates'), isExtra: true },
   { ...folder('contract'), onStack: true },
