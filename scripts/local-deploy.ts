@@ -1,6 +1,16 @@
 /** `npm run local:deploy`: a change of the working tree, live. */
 
-import { type Deploy, eachChange, explainFailure, liveAfter, machineChecks, openDeploy, openSync, refuseElsewhere, type SourceWatch } from '#core'
+import {
+  type Deploy,
+  eachChange,
+  explainFailure,
+  liveAfter,
+  machineChecks,
+  openDeploy,
+  openSync,
+  refuseElsewhere,
+  type SourceWatch,
+} from '#core'
 import { type DeployFlags, withDeploy } from '#kit/flags'
 import { type Invocation, main } from '#kit/main'
 import { formatMs, timingsJson } from '#kit/progress'

@@ -6,7 +6,7 @@ import type { ObtainImage } from '#kit/gate/archive'
 import type { Check } from '#kit/gate/gate'
 import { imageGate } from '#kit/gate/image'
 import { licences } from '#kit/gate/licences'
-import type { LockedPackage } from '#kit/packages'
+import type { BundledPackage } from '#kit/packages'
 import { reportsDir, root } from '#kit/paths'
 import { tool } from '#kit/tools'
 import { assert, suite } from '../suite.ts'
@@ -20,7 +20,7 @@ const MANIFEST = JSON.stringify({ name: 'left-pad', version: '1.3.0', license: '
 
 test.before(() => tool('syft'), BUILD)
 
-async function sbomOf(files: Readonly<Record<string, string>>, bundled: readonly LockedPackage[] = []) {
+async function sbomOf(files: Readonly<Record<string, string>>, bundled: readonly BundledPackage[] = []) {
   using layout = createLayout({ files, user: '10001' })
   const obtain: ObtainImage = async () => ({ kind: 'oci-dir', path: layout.path, [Symbol.asyncDispose]: async () => {} })
   const [other] = licences.checks as [Check]

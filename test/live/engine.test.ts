@@ -38,7 +38,10 @@ async function openPlace(signal: AbortSignal): Promise<Place> {
 const why = whyNotHere()
 let place: Place
 
-if (why === undefined) test.before(async ({ signal }) => void (place = await openPlace(signal)), LONG)
+if (why === undefined)
+  test.before(async ({ signal }) => {
+    place = await openPlace(signal)
+  }, LONG)
 test.after(async () => place?.[Symbol.asyncDispose](), LONG)
 
 function onMachine(name: string, work: (signal: AbortSignal) => Promise<void>): void {

@@ -50,7 +50,7 @@ export class Immutable {
   took(path: string, body: Buffer): Record<string, string> {
     const { mediaType = '', artifactType, subject } = JSON.parse(body.toString()) as Manifest
     if (subject === undefined) return {}
-    const key = `${MANIFEST_PATH.exec(path)?.groups?.['name']}@${subject.digest}`
+    const key = `${MANIFEST_PATH.exec(path)?.groups?.name}@${subject.digest}`
     const digest = `sha256:${sha256(body)}`
     const others = (this.#referrers.get(key) ?? []).filter((each) => each.digest !== digest)
     this.#referrers.set(key, [...others, { mediaType, digest, size: body.length, ...(artifactType === undefined ? {} : { artifactType }) }])

@@ -6,7 +6,7 @@ import { type ImageArchive, type ObtainImage, readImageConfig } from '#kit/gate/
 import { type Check, have, Unavailable } from '#kit/gate/gate'
 import { imageGate, readGrype, readTrivy } from '#kit/gate/image'
 import { licences } from '#kit/gate/licences'
-import type { LockedPackage } from '#kit/packages'
+import type { BundledPackage } from '#kit/packages'
 import { root } from '#kit/paths'
 import { assert, suite } from '../suite.ts'
 import { createLayout } from './image-fixture.ts'
@@ -16,7 +16,7 @@ const test = suite('gate image')
 
 /** A check that no test of this file runs. */
 const [SIGNATURE] = licences.checks as [Check]
-const gateOf = (obtain: ObtainImage, packages: readonly LockedPackage[] = []) =>
+const gateOf = (obtain: ObtainImage, packages: readonly BundledPackage[] = []) =>
   imageGate({ obtain, packages: async () => packages }, SIGNATURE)
 
 async function userProblems(image: ImageArchive): Promise<readonly string[] | undefined> {

@@ -20,13 +20,16 @@ async function withDocker<T>(script: string, work: () => Promise<T>): Promise<T>
 
 test('where the registry is gone, that is said, and no address is made up', async () => {
   const gone = withDocker("echo 'Error: No such container: holdfast-registry' >&2; exit 1", registryAddress)
-  await assert.rejects(gone, 'Cannot reach the image store: the container holdfast-registry is gone. Run npm run local:up')
-  const closed = withDocker(`echo '[{"HostConfig":{"PortBindings":{}}}]'`, registryAddress)
-  await assert.rejects(closed, 'the container holdfast-registry publishes no port')
+  await assert.rejects(
+    gone,
+    'Cannot reach the image store: there is no container holdfast-registry that publishes a port. Run npm run local:up',
+  )
+  const closed = withDocker(`echo '[{"State":{"Running":true},"HostConfig":{"PortBindings":{}}}]'`, registryAddress)
+  await assert.rejects(closed, 'there is no container holdfast-registry that publishes a port')
 })
 
 test('its address is the port that it publishes', async () => {
-  const open = `echo '[{"HostConfig":{"PortBindings":{"5000/tcp":[{"HostIp":"127.0.0.1","HostPort":"16430"}]}}}]'`
+  const open = `echo '[{"State":{"Running":true},"HostConfig":{"PortBindings":{"5000/tcp":[{"HostIp":"127.0.0.1","HostPort":"16430"}]}}}]'`
   assert.is(await withDocker(open, registryAddress), '127.0.0.1:16430')
 })
 

@@ -36,7 +36,7 @@ export const secrets: Gate = {
       run: async ({ root, signal }) => {
         // No network: nothing that looks like a secret is sent to where it would be valid.
         const args = ['git', 'file:///src', '--json', '--no-update', '--no-verification']
-          return readTrufflehog(await runPulled(TRUFFLEHOG, args, { root, signal }))
+        return readTrufflehog(await runPulled(TRUFFLEHOG, args, { root, signal }))
       },
     },
   ],
