@@ -32,19 +32,26 @@ const { signal } = new AbortController()
 await saveStore(new Images({ progress, signal }), signal)
 `
 
-test('the store is saved also where its registry went with the last cluster', async () => {
-  const server = createServer((_, response) => response.end()).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  using tree = createTree()
-  try {
-    tree.write('docker', engine((server.address() as AddressInfo).port), 0o755)
-    const env = { PATH: `${tree.path}${delimiter}${process.env.PATH}`, XDG_CACHE_HOME: tree.path, XDG_STATE_HOME: tree.path }
-    const { exitCode, output } = await runSource(SAVE, { env })
-    assert.is(exitCode, 0, output)
-    assert.ok(existsSync(join(tree.path, 'holdfast/store/blob')))
-  } finally {
-    server.close()
-  }
-})
+/** Starts a dozen processes. */
+const SLOW = { timeoutMs: 60_000 }
+
+test(
+  'the store is saved also where its registry went with the last cluster',
+  async () => {
+    const server = createServer((_, response) => response.end()).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    using tree = createTree()
+    try {
+      tree.write('docker', engine((server.address() as AddressInfo).port), 0o755)
+      const env = { PATH: `${tree.path}${delimiter}${process.env.PATH}`, XDG_CACHE_HOME: tree.path, XDG_STATE_HOME: tree.path }
+      const { exitCode, output } = await runSource(SAVE, { env })
+      assert.is(exitCode, 0, output)
+      assert.ok(existsSync(join(tree.path, 'holdfast/store/blob')))
+    } finally {
+      server.close()
+    }
+  },
+  SLOW,
+)
 
 test.run()
