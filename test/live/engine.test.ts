@@ -26,7 +26,8 @@ async function openPlace(signal: AbortSignal): Promise<Place> {
   const { run } = begun.use(await openOwnMachine(signal))
   await run('mount', ['-t', 'tmpfs', 'tmpfs', '/var/lib/docker'])
   const held = begun.move()
-  const env = { HOLDFAST_DIR: join(path, 'own'), XDG_CACHE_HOME: join(path, 'cache'), XDG_STATE_HOME: join(path, 'state') }
+  const folders = { HOLDFAST_DIR: join(path, 'own'), XDG_CACHE_HOME: join(path, 'cache'), XDG_STATE_HOME: join(path, 'state') }
+  const env = { ...folders, DOCKER_HOST: undefined } // npm test has it, and an engine that somebody named is not ours to start
   return {
     run,
     command: (name, ...args) => run(process.execPath, ['scripts/bootstrap.mjs', name, ...args], { env }),
