@@ -17,7 +17,7 @@ const { local } = stack.clusters
 
 await main<Flags>({
   name: 'local:snapshot',
-  summary: 'Packs the cluster with all its data into one file, which local:restore brings back in about half a minute.',
+  summary: 'Packs the cluster with all its data into one file, which local:restore brings back within a minute.',
   example: 'npm run local:snapshot -- --as before-the-demo',
   declare: (command) =>
     withJson(withName(command))
