@@ -123,7 +123,7 @@ async function startEngine(signal?: AbortSignal): Promise<void> {
       const answer = await engineAnswer()
       return answer.running ? ready(undefined) : pending(answer.why)
     },
-    { timeoutMs: 60_000, everyMs: 200, ...(signal === undefined ? {} : { signal }) },
+    { timeoutMs: 60_000, everyMs: 200, signal },
   )
 }
 

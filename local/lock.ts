@@ -45,7 +45,7 @@ export async function takeLock(cluster: string, command: string, folder = machin
 /** Waits until whoever holds it is done, for work that takes seconds. @param name no cluster's: they have no underscore. */
 export function waitForLock(name: `_${string}`, command: string, signal?: AbortSignal): Promise<AsyncDisposable> {
   const take = async () => ready(await takeLock(name, command))
-  return waitFor(`another command's ${command}`, take, { timeoutMs: WAIT_MS, everyMs: 200, ...(signal === undefined ? {} : { signal }) })
+  return waitFor(`another command's ${command}`, take, { timeoutMs: WAIT_MS, everyMs: 200, signal })
 }
 
 const WAIT_MS = 90_000

@@ -20,7 +20,7 @@ export async function waitForNode(
     await kube.request('GET', '/readyz')
     return nodeCondition(kube, node, info.State.StartedAt)
   }
-  await waitFor(`the node '${node}' to be ready`, look, { timeoutMs, everyMs: 200, ...(signal === undefined ? {} : { signal }) })
+  await waitFor(`the node '${node}' to be ready`, look, { timeoutMs, everyMs: 200, signal })
 }
 
 function hasEnded({ State, RestartCount }: ContainerInfo): boolean {

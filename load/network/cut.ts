@@ -82,6 +82,6 @@ async function mend(kube: Kube, signal?: AbortSignal): Promise<void> {
     const left = (await Promise.all(refs.map(({ name }) => kube.list(podsOf({ metadata: { name } }))))).flat()
     return left.length === 0 ? ready(undefined) : pending(left.map(({ metadata }) => metadata.name).join(', '))
   }
-  const options = { timeoutMs: MENDED_TIMEOUT_MS, everyMs: 200, ...(signal === undefined ? {} : { signal }) }
+  const options = { timeoutMs: MENDED_TIMEOUT_MS, everyMs: 200, signal }
   await waitFor('the network to be whole', look, options)
 }

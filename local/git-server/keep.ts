@@ -13,10 +13,9 @@ export async function keepCommit(
   { ref, signal }: { readonly ref: string; readonly signal?: AbortSignal },
 ): Promise<string> {
   await using bare = await temporaryBare()
-  const options = { signal }
-  if (!(await fetchDeploy(bare.gitDir, remote, { ref, depth: 1, ...options })))
+  if (!(await fetchDeploy(bare.gitDir, remote, { ref, depth: 1, signal })))
     throw new Failure({ what: 'Cannot keep a commit', why: `there is no '${ref}'`, next: 'Run npm run local:deploy' })
   const sha = await gitLine(['--git-dir', bare.gitDir, 'rev-parse', TIP])
-  await pushRef(bare.gitDir, remote, { ref: `refs/tags/kept-${sha.slice(0, TAG_LENGTH)}`, sha, ...options })
+  await pushRef(bare.gitDir, remote, { ref: `refs/tags/kept-${sha.slice(0, TAG_LENGTH)}`, sha, signal })
   return sha
 }

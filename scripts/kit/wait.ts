@@ -19,7 +19,7 @@ export const terminal = (why: string, next?: string): Condition<never> => ({
 
 export interface WaitOptions {
   readonly timeoutMs: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** Looks again after this long even if no watch spoke. @default 500 */
   readonly everyMs?: number
   /** Subscribes to changes: `wake` makes the wait look again at once. Disposed at the end. */

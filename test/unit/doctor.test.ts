@@ -23,6 +23,7 @@ import { FAILURES } from './doctor/failures.ts'
 import { MACHINE } from './doctor/machine.ts'
 import { NETWORK } from './doctor/network.ts'
 import { TOOLS } from './doctor/tools.ts'
+import { askedOfProxy, withProxy } from './proxy-fixture.ts'
 import { createTree, runSource, urlOf } from './tree-fixture.ts'
 
 const test = suite('doctor')
@@ -224,35 +225,6 @@ test('extraCa() gives the node what Node is given, and nothing where the file is
   assert.equal(extraCa({ NODE_EXTRA_CA_CERTS: join(tree.path, 'gone.pem') }), [])
   assert.equal(extraCa({}), [])
 })
-
-/** What is asked of a proxy that refuses all, which the environment names. */
-async function askedOfProxy(work: () => Promise<void>): Promise<string[]> {
-  const asked: string[] = []
-  const proxy = createServer()
-  proxy.on('connect', (request, socket) => {
-    asked.push(request.url ?? '')
-    socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
-  })
-  await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done))
-  const address = proxy.address()
-  try {
-    await withProxy(`http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`, work)
-    return asked
-  } finally {
-    await new Promise((done) => proxy.close(done))
-  }
-}
-
-async function withProxy(proxy: string, work: () => Promise<void>): Promise<void> {
-  const before = process.env.https_proxy
-  process.env.https_proxy = proxy
-  try {
-    await work()
-  } finally {
-    if (before === undefined) delete process.env.https_proxy
-    else process.env.https_proxy = before
-  }
-}
 
 test('a proxy whose address is none is why nothing answers', async () => {
   await withProxy('no address', async () => assert.match((await whyNoRegistry()) ?? 'it answers', /invalid url/i))

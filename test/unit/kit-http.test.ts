@@ -10,6 +10,7 @@ import { ensurePullRequest } from '#kit/pull-request'
 import { openRegistryRelay } from '#kit/registry-relay'
 import { bucketExists } from '../../cloud/place.ts'
 import { assert, suite } from '../suite.ts'
+import { askedOfProxy } from './proxy-fixture.ts'
 
 const test = suite('kit/http')
 
@@ -138,26 +139,9 @@ test('the relay asks no further for one who has left', async () => {
   assert.ok(asked.destroyed, 'the registry is still asked')
 })
 
-// The agent is made at the first question to another machine, of what the environment names then.
 test('whyNoRegistry() asks through the proxy that the environment names', async () => {
-  const asked: string[] = []
-  const proxy = createServer()
-  proxy.on('connect', (request, socket) => {
-    asked.push(request.url ?? '')
-    socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
-  })
-  await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done))
-  const address = proxy.address()
-  const before = process.env.https_proxy
-  process.env.https_proxy = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
-  try {
-    assert.match((await whyNoRegistry()) ?? 'it answers', /403/)
-    assert.equal(asked, ['registry-1.docker.io:443'])
-  } finally {
-    if (before === undefined) delete process.env.https_proxy
-    else process.env.https_proxy = before
-    await new Promise((done) => proxy.close(done))
-  }
+  const asked = await askedOfProxy(async () => assert.match((await whyNoRegistry()) ?? 'it answers', /403/))
+  assert.equal(asked, ['registry-1.docker.io:443'])
 })
 
 test.run()

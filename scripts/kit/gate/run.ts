@@ -41,7 +41,7 @@ export async function runGates(gates: readonly Gate[], options: RunOptions): Pro
 
 /** Mends what can be mended without a person. What it cannot mend, the check that follows says: it ends nothing. */
 export async function fixAll(gates: readonly Gate[], { root, progress, signal }: Omit<RunOptions, 'absence'>): Promise<void> {
-  const look = { root, ...(signal === undefined ? {} : { signal }) }
+  const look = { root, signal }
   for (const { name, checks } of gates)
     for (const { tool, fix } of checks)
       await fix?.(look).catch((thrown) => {

@@ -48,13 +48,13 @@ export function signatureCheck(signed: Signed): Check {
 async function verify({ find, signing }: Signed, { signal }: Look): Promise<string[]> {
   const image = await find(signal)
   if (image === undefined) throw new NothingYet('no image of this tree is stored: npm run local:up or local:deploy stores and signs it')
-  const cosign = await have(() => tool('cosign'), signal)
+  const cosign = await have(() => tool('cosign', signal), signal)
   const ref = `${image.registry}/${image.name}@${image.digest}`
   await using folder = await temporaryFolder('signature')
   const args = ['verify-attestation', ...(await believing(signing, folder)), '--type', PREDICATES.provenance, '--new-bundle-format=true']
   // The registry of this machine speaks no TLS.
   const local = /^(127\.0\.0\.1|localhost):/.test(image.registry) ? ['--allow-http-registry'] : []
-  const options = { env: { HOME: folder.path }, accept: [0, 1], ...(signal === undefined ? {} : { signal }) }
+  const options = { env: { HOME: folder.path }, accept: [0, 1], signal }
   const { stderr, exitCode } = await exec(cosign, [...args, ...local, ref], options)
   if (exitCode === 0) return []
   return [`${COSIGN}/go.mod:1 — cosign refuses ${ref}: ${oneLine(stderr)} — npm run local:deploy, which vouches for what it stores`]
