@@ -39,6 +39,8 @@ export interface NpmOptions {
   /** Where it is typed. @default the project's root */
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string>>
+  /** Called with each line as it comes. */
+  readonly onLine?: (line: string) => void
 }
 
 export interface Timed {
@@ -49,9 +51,9 @@ export interface Timed {
 
 /** `npm run <command> -- --name bench …`: with all that a person waits for. @throws ExecError where it does not end well. */
 export function createNpm(root: string, signal: AbortSignal): Npm {
-  return async (command, args = [], { cwd = root, env = {} } = {}) => {
+  return async (command, args = [], { cwd = root, ...options } = {}) => {
     const started = performance.now()
-    const { stdout } = await exec('npm', ['run', '--silent', command, '--', '--name', BENCH_CLUSTER, ...args], { cwd, env, signal })
+    const { stdout } = await exec('npm', ['run', '--silent', command, '--', '--name', BENCH_CLUSTER, ...args], { cwd, ...options, signal })
     return { ms: Math.round(performance.now() - started), stdout }
   }
 }

@@ -16,13 +16,15 @@ export const cold: Measure = {
   runs: 1,
   onStack: false,
   isCold: true,
-  async open({ npm }) {
+  async open({ npm, progress }) {
     await checkStoreIsOurs()
+    // Half an hour without a word would be too long.
+    const onLine = (line: string) => line.startsWith('{') || progress.say(line)
     const go = await emptyGoCaches()
     return {
       async run() {
         await npm('local:down', ['--all'])
-        const { ms, stdout } = await npm('local:up', TIMINGS, { env: go.env })
+        const { ms, stdout } = await npm('local:up', TIMINGS, { env: go.env, onLine })
         return { values: { cold: [ms] }, steps: stepsOf(stdout) }
       },
       [Symbol.asyncDispose]: () => go[Symbol.asyncDispose](),
