@@ -107,7 +107,9 @@ async function measureOne(bench: Bench, measure: Measure, of: number): Promise<v
       await writeBench(path, withSeries(withoutMeasure(await readBench(path), machine, measure.name), machine, series))
     }
   }
-  await writeBench(benchPath(), withSeries(await readBench(benchPath()), machine, series))
+  // A cold start may have begun without an engine to ask.
+  const facts = await machineFacts(bench.stack.clusters.local.kubernetes.pinned)
+  await writeBench(benchPath(), withSeries(await readBench(benchPath()), machine, { ...series, facts }))
   await writeBench(path, withoutMeasure(await readBench(path), machine, measure.name))
 }
 

@@ -1,10 +1,9 @@
 /** Measures of coming up: from nothing, from stored images, again, and from a snapshot. */
 import { join } from 'node:path'
-import { CLUSTER_LABEL, listByLabel } from '#kit/docker'
 import { UserError } from '#kit/errors'
 import { exec } from '#kit/exec'
 import { temporaryFolder } from '#kit/temporary'
-import { BENCH_CLUSTER, type Bench, type Bout, type Measure, nothingToUndo, stepsOf } from './measure.ts'
+import { type Bench, type Bout, type Measure, nothingToUndo, stepsOf } from './measure.ts'
 
 const TIMINGS = ['--timings', 'json']
 const SNAPSHOT = 'bench'
@@ -16,14 +15,15 @@ export const cold: Measure = {
   runs: 1,
   onStack: false,
   isCold: true,
-  async open({ npm, progress }) {
-    await checkStoreIsOurs()
+  async open(bench) {
+    const { npm, progress } = bench
     // Half an hour without a word would be too long.
     const onLine = (line: string) => line.startsWith('{') || progress.say(line)
     const go = await emptyGoCaches()
     return {
       async run() {
         await npm('local:down', ['--all'])
+        await checkNoStore(bench)
         const { ms, stdout } = await npm('local:up', TIMINGS, { env: go.env, onLine })
         return { values: { cold: [ms] }, steps: stepsOf(stdout) }
       },
@@ -33,11 +33,10 @@ export const cold: Measure = {
 }
 
 /** @throws UserError where other clusters keep the image store from being removed: then nothing would be made anew. */
-async function checkStoreIsOurs(): Promise<void> {
-  const own = await listByLabel('volume', `${CLUSTER_LABEL}=${BENCH_CLUSTER}`)
-  const others = (await listByLabel('volume', CLUSTER_LABEL)).filter((name) => !own.includes(name))
-  if (others.length === 0) return
-  const why = `another cluster uses the image store: ${others.join(', ')} are there`
+async function checkNoStore({ stack }: Bench): Promise<void> {
+  const volumes = (await stack.clusters.local.listLeft()).filter((line) => line.startsWith('volume '))
+  if (volumes.length === 0) return
+  const why = `another cluster uses the image store: ${volumes.join(', ')} are there`
   throw new UserError({ what: 'Cannot measure cold', why, next: 'Run npm run local:down first' })
 }
 
