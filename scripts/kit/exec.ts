@@ -1,5 +1,6 @@
 /** Runs a program through zx, with an error that says what ran, for how long, how it ended and what it said last. */
 import { $, type Options, type ProcessOutput, type ProcessPromise } from 'zx'
+import { feedLines } from './group.ts'
 import { formatMs } from './progress.ts'
 
 export interface ExecOptions {
@@ -9,7 +10,7 @@ export interface ExecOptions {
   readonly input?: string | Buffer
   readonly signal?: AbortSignal | undefined
   readonly timeoutMs?: number
-  /** Called with each line of output as it comes. */
+  /** Called with each line of output and errors as it comes. */
   readonly onLine?: (line: string) => void
   /** Exit codes that are an answer, not a failure. @default [0] */
   readonly accept?: readonly number[]
@@ -47,7 +48,7 @@ export async function exec(program: string, args: readonly string[], options: Ex
     void stop(running)
   }
   const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs)
-  const lines = onLine === undefined ? undefined : feedLines(running, onLine)
+  const lines = onLine === undefined ? undefined : hear(running, onLine)
   const [output] = await Promise.all([running, lines]).finally(() => clearTimeout(timer))
   signal?.throwIfAborted()
   const { stdout, stderr, exitCode } = output
@@ -74,9 +75,9 @@ function shellOptions({ cwd, env, input, signal }: ExecOptions): Partial<Options
 }
 
 /** @throws what `onLine` throws; the program, which nobody listens to any more, has ended by then. */
-async function feedLines(running: ProcessPromise, onLine: (line: string) => void): Promise<void> {
+async function hear(running: ProcessPromise, onLine: (line: string) => void): Promise<void> {
   try {
-    for await (const line of running) onLine(line)
+    await Promise.all([running.stdout, running.stderr].map((stream) => feedLines(stream, onLine)))
   } catch (thrown) {
     await stop(running)
     await running

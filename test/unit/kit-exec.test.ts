@@ -80,6 +80,12 @@ test('a program that ends well because its time is over has failed', async () =>
   await assert.rejects(exec(node, ['-e', script], { timeoutMs: 1000 }), /timed out after \d.*\nready$/s)
 })
 
+test('onLine is told of errors too: progress is printed there', async () => {
+  const lines: string[] = []
+  await exec(node, ['-e', 'console.error("step"); console.log("result")'], { onLine: (line) => lines.push(line) })
+  assert.equal(lines.toSorted(), ['result', 'step'])
+})
+
 test('what onLine throws is what exec() throws, and the program has ended by then', async () => {
   const refuse = (line: string) => {
     throw new RangeError(`cannot take ${line}`)
