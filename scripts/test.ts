@@ -2,6 +2,7 @@
 import { bringUp } from '#core'
 import { type Counts, formatCounts, isGreen, sumCounts } from '#kit/counts'
 import { messageOf } from '#kit/errors'
+import { exec } from '#kit/exec'
 import { type ProfileFlags, withProfile } from '#kit/flags'
 import { readAbsence } from '#kit/gate/absence'
 import { pickGates } from '#kit/gate/gate'
@@ -72,6 +73,7 @@ await main<Flags>({
 
 async function run(x: Invocation<Flags>): Promise<number> {
   const stages = pickStages(x.args[0])
+  const before = await lookAround()
   const results = await runStages(
     stages.filter(({ onStack, isAlone }) => !(onStack || isAlone)),
     x,
@@ -84,8 +86,9 @@ async function run(x: Invocation<Flags>): Promise<number> {
   for (const [some, runSome] of dear) {
     if (some.length === 0) continue
     if (broken.length > 0) x.progress.say(`${namesOf(some)} not run: ${broken.join(', ')} failed`)
-    else await runSome(some, results, x).catch((thrown) => void results.set(`around ${namesOf(some)}`, failed(thrown, x)))
+    else await runSome(some, { results, before, x }).catch((thrown) => void results.set(`around ${namesOf(some)}`, failed(thrown, x)))
   }
+  if (x.args[0] === undefined) results.set('traces', await lookForTraces(before, x))
   const total = sumCounts([...results.values()])
   process.stdout.write(`${formatCounts(total)}\n`)
   return isGreen(total) ? 0 : 1
@@ -101,6 +104,12 @@ function pickStages(name: string | undefined): readonly Stage[] {
 
 type Results = Map<string, Counts>
 
+interface Running {
+  readonly results: Results
+  readonly before: readonly string[]
+  readonly x: Invocation<Flags>
+}
+
 /** Runs stages in order; a red one does not stop the next. */
 async function runStages(stages: readonly Stage[], x: Invocation<Flags>): Promise<Results> {
   const results: Results = new Map()
@@ -111,14 +120,15 @@ async function runStages(stages: readonly Stage[], x: Invocation<Flags>): Promis
   return results
 }
 
-async function runOnStack(stages: readonly Stage[], results: Results, x: Invocation<Flags>): Promise<void> {
+async function runOnStack(stages: readonly Stage[], { results, before, x }: Running): Promise<void> {
   await withStack(x, async () => {
     for (const [name, counts] of await runStages(stages, x)) results.set(name, counts)
+    results.set('traces of the stack', await lookForTraces(before, x))
   })
 }
 
 /** With the stack that runs, if one does, stopped for so long. */
-async function runAlone(stages: readonly Stage[], results: Results, x: Invocation<Flags>): Promise<void> {
+async function runAlone(stages: readonly Stage[], { results, x }: Running): Promise<void> {
   const { local } = stack.clusters
   await using _lock = await local.lock(CLUSTER, 'npm test')
   await using _paused = await local.pause(CLUSTER)
@@ -145,6 +155,20 @@ async function runGate(name: string, { flags, progress, signal }: Invocation<Fla
 
 function runFolder(name: string, { args, flags, progress, signal }: Invocation<Flags>): Promise<Counts> {
   return runTestFolder(name, { filter: args[1] ?? '', env: { HOLDFAST_REQUIRE: flags.require.join(',') }, progress, signal })
+}
+
+/** What tests must not add to, a line for each: what Git sees of the working tree, and ports that others can reach. */
+async function lookAround(): Promise<readonly string[]> {
+  const { stdout } = await exec('git', ['status', '--porcelain'], { cwd: root, accept: [0, 128] }) // 128: no repository
+  const ports = await stack.clusters.local.portsBeyondLoopback()
+  return [...stdout.split('\n').filter((line) => line !== ''), ...ports.map((port) => `port ${port} listens beyond 127.0.0.1`)]
+}
+
+/** Counts as one test. Who edits the tree meanwhile reads here that it is not the one that was tested. */
+async function lookForTraces(before: readonly string[], { progress }: Invocation<Flags>): Promise<Counts> {
+  const added = (await lookAround()).filter((line) => !before.includes(line))
+  for (const line of added) progress.say(`✗ since the tests began: ${line}`)
+  return added.length === 0 ? { passed: 1, failed: 0, skipped: 0 } : FAILED
 }
 
 /** A stage that cannot run is a failed test; an interrupt ends everything. */

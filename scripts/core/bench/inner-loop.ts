@@ -46,11 +46,11 @@ export const code: Measure = {
   open: (bench) =>
     openLoop(bench, async (copy, number) => {
       const cluster = await bench.cluster()
-      const before = await versionOf(cluster)
+      const before = await versionsOf(cluster.kube)
       // Of each run anew: an image of before would be in the store.
       const mark = `${Date.now()}-${number}`
       await copy.change(CODE_FILE, (text) => `Object.assign(globalThis, { holdfastBench: '${mark}' })\n${text}`)
-      const [liveMs, done] = await measureLive(bench, copy, (signal) => untilOtherVersion(cluster, before, signal))
+      const [liveMs, done] = await measureLive(bench, copy, (signal) => untilNewVersion(cluster, before, signal))
       return { values: { 'code-live': [liveMs], 'code-done': [done.ms] } }
     }),
 }
@@ -235,6 +235,11 @@ async function versionOf(cluster: Cluster): Promise<string> {
   return version
 }
 
+/** Of all pods, also of those that drain: one of them may still be the Service's answer. @throws where one does not say it */
+async function versionsOf(kube: Kube): Promise<ReadonlySet<string>> {
+  return new Set(await Promise.all((await kube.list(WORKLOAD_PODS)).map((pod) => versionIn(kube, pod))))
+}
+
 /** Each by itself: the Service would show only the one that answered. */
 async function untilEveryPod(kube: Kube, version: string, signal: AbortSignal): Promise<void> {
   const look = async () => {
@@ -252,10 +257,10 @@ async function versionIn(kube: Kube, { metadata }: KubeObject): Promise<string> 
   return response.headers.get('x-version') ?? `HTTP ${response.status}`
 }
 
-async function untilOtherVersion(cluster: Cluster, before: string, signal: AbortSignal): Promise<void> {
+async function untilNewVersion(cluster: Cluster, before: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const now = await versionOf(cluster).catch(() => before)
-    if (now !== before) return
+    const now = await versionOf(cluster).catch(() => undefined)
+    if (now !== undefined && !before.has(now)) return
     await sleep(LOOK_MS, undefined, { signal })
   }
   signal.throwIfAborted()
