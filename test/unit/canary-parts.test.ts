@@ -59,7 +59,7 @@ test(
   'the faulty version is ready, fails every second request as the service itself counts it, and drains',
   async () => {
     await using bundle = await bundleMain()
-    const main = startMain({ VERSION: 'bad', LOG_REQUESTS: 'off' }, bundle.file, FAULTY_ARGS)
+    const main = startMain({ VERSION: 'bad', LOG_REQUESTS: 'off' }, { bundle: bundle.file, nodeArgs: FAULTY_ARGS })
     const { url, metrics, probes } = await main.listening
     const statuses: number[] = []
     for (let i = 0; i < 20; i++) {

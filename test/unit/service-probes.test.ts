@@ -79,7 +79,7 @@ test(
   'the bundle: a hang fails the probes until it is over, a crash ends the process once it has answered',
   async ({ signal }) => {
     await using bundle = await bundleMain()
-    const main = startMain({ FAULTS: 'on', HEARTBEAT_LIMIT_MS: '500', ENV: 'test' }, bundle.file)
+    const main = startMain({ FAULTS: 'on', HEARTBEAT_LIMIT_MS: '500', ENV: 'test' }, { bundle: bundle.file })
     const { url, metrics, probes } = await main.listening
     const put = (body: object) =>
       fetch(`${metrics}/faults`, { method: 'PUT', body: JSON.stringify(body), signal: AbortSignal.timeout(2_000) })

@@ -56,10 +56,21 @@ export interface RunningMain {
   readonly output: () => string
 }
 
-/** main.ts, or a bundle of it, in a process of its own on free ports; `nodeArgs` stand before it. */
-export function startMain(env: Record<string, string>, bundle?: string, nodeArgs: readonly string[] = []): RunningMain {
-  const args = bundle === undefined ? ['--import', import.meta.resolve('tsx'), MAIN] : [bundle]
-  const child = spawn(process.execPath, [...nodeArgs, ...args], { env: { ...FREE_PORTS, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+export interface MainOptions {
+  /** In the place of main.ts. */
+  readonly bundle?: string
+  /** Stand before it. */
+  readonly nodeArgs?: readonly string[]
+  readonly args?: readonly string[]
+}
+
+/** main.ts, or a bundle of it, in a process of its own on free ports. */
+export function startMain(env: Record<string, string>, { bundle, nodeArgs = [], args = [] }: MainOptions = {}): RunningMain {
+  const program = bundle === undefined ? ['--import', import.meta.resolve('tsx'), MAIN] : [bundle]
+  const child = spawn(process.execPath, [...nodeArgs, ...program, ...args], {
+    env: { ...FREE_PORTS, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
   const listening = once(child.stdout, 'data').then(([chunk]) => JSON.parse(String(chunk).split('\n')[0] ?? ''))

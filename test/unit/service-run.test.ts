@@ -158,4 +158,20 @@ test(
   { timeoutMs: 60_000 },
 )
 
+test(
+  'main.ts tells every variable that it reads, and takes no arguments',
+  async () => {
+    const help = startMain({}, { args: ['--help'] })
+    assert.equal(await help.ended, [0, null])
+    const read: string[] = []
+    readSettings(new Proxy({}, { get: (_, name) => void read.push(String(name)) }))
+    assert.ok(read.length > 15, read.join(', '))
+    for (const name of read) assert.match(help.output(), new RegExp(`\\b${name}\\b`), `it reads ${name}`)
+    const wrong = startMain({}, { args: ['--prot', '8090'] })
+    assert.equal(await wrong.ended, [2, null])
+    assert.match(wrong.output(), /^Cannot start the service: it takes no '--prot', .*\n$/)
+  },
+  { timeoutMs: 60_000 },
+)
+
 test.run()
