@@ -1,5 +1,8 @@
-/** A second cluster beside the first: its own ports and volumes, alive without its starter, after restarts, and with another node. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+/**
+ * A second cluster beside the first: its own ports and volumes, alive without its starter, after restarts, and with another node. It is
+ * made as where a company opens TLS.
+ */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Cluster } from '#core'
@@ -9,11 +12,13 @@ import { Images } from '#kit/images'
 import type { KubeObject, ObjectRef } from '#kit/kube'
 import { root } from '#kit/paths'
 import { createProgress } from '#kit/progress'
+import { type TemporaryFolder, temporaryFolder } from '#kit/temporary'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
 import { stack } from '../../holdfast.config.ts'
 import { assert, suite } from '../suite.ts'
 import { giveAnotherAddress } from './another-address.ts'
 import { clusterName } from './stack.ts'
+import { makeCertificate, startTlsRegistry } from './tls-registry.ts'
 
 const NAME = 'holdfast-test'
 const PORTS_FROM = 27_440
@@ -28,19 +33,26 @@ const STARTER = `
 import { stack } from './holdfast.config.ts'
 import { Images } from '#kit/images'
 import { createProgress } from '#kit/progress'
+import { type TemporaryFolder, temporaryFolder } from '#kit/temporary'
 const progress = createProgress(), signal = new AbortController().signal
 const request = { name: '${NAME}', portsFrom: ${PORTS_FROM}, images: new Images({ progress, signal }), progress, signal }
 await stack.clusters.local.prepare(request)
 await stack.clusters.local.up(request)
 process.exit(0)`
 
+/** Two registries, each with a certificate of its own; the cluster was told of the first one's. */
+const [KNOWN, UNKNOWN] = ['known.test', 'unknown.test']
+
 let cluster: Cluster
+let certificates: TemporaryFolder
 let startedAt = 0
 
 test.before(
   async () => {
     await remove()
-    await exec(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', STARTER], { cwd: root, timeoutMs: 120_000 })
+    certificates = await temporaryFolder('tls')
+    const env = { NODE_EXTRA_CA_CERTS: await certificateOf(KNOWN) }
+    await exec(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', STARTER], { cwd: root, env, timeoutMs: 120_000 })
     startedAt = Date.now()
     const found = await stack.clusters.local.find(NAME)
     if (found === undefined) throw new Error('the second cluster does not run')
@@ -49,7 +61,13 @@ test.before(
   { timeoutMs: 150_000 },
 )
 
-test.after(remove, { timeoutMs: 60_000 })
+test.after(
+  async () => {
+    await remove()
+    await certificates[Symbol.asyncDispose]()
+  },
+  { timeoutMs: 60_000 },
+)
 
 test('it has ports and volumes of its own, and the first still answers', async () => {
   assert.match(cluster.address('git'), new RegExp(`:${PORTS_FROM + 1}$`))
@@ -66,6 +84,27 @@ test(
     assert.is(await cluster.kube.request('GET', '/readyz'), 'ok')
   },
   { timeoutMs: OUTLIVE_MS + 15_000 },
+)
+
+test(
+  'its node pulls past our registry where it knows who vouches, and says x509 where it does not',
+  async ({ signal }) => {
+    await certificateOf(UNKNOWN)
+    for (const host of [KNOWN, UNKNOWN]) {
+      await using _registry = await startTlsRegistry({ cluster: NAME, host, folder: join(certificates.path, host) })
+      const pod = { apiVersion: 'v1', kind: 'Pod', name: 'puller', namespace: 'default' }
+      const image = (await serviceImage()).replace(/^[^/]+/, `${host}:5000`)
+      await cluster.kube.create(podObject(pod.name, { node: CONTAINER, image, script: '' }))
+      try {
+        if (host === KNOWN) await untilPhase(pod, 'Succeeded', signal)
+        else assert.match(await untilRefused(pod, signal), /x509: certificate signed by unknown authority/)
+      } finally {
+        await cluster.kube.delete(pod)
+        await untilGone([pod])
+      }
+    }
+  },
+  { timeoutMs: 180_000 },
 )
 
 test(
@@ -162,10 +201,32 @@ async function assertReachable(signal: AbortSignal): Promise<void> {
     assert.is(await cluster.kube.request('GET', '/api/v1/namespaces/default/pods/listener/log'), '')
   } finally {
     for (const ref of [listener, asker]) await cluster.kube.delete(ref)
-    const gone = async () =>
-      ((await cluster.kube.get(listener)) ?? (await cluster.kube.get(asker))) ? pending('still there') : ready(undefined)
-    await waitFor('both pods to be gone', gone, { timeoutMs: 45_000 })
+    await untilGone([listener, asker])
   }
+}
+
+async function untilGone(pods: readonly ObjectRef[]): Promise<void> {
+  const look = async () => {
+    const left = (await Promise.all(pods.map((pod) => cluster.kube.get(pod)))).filter((pod) => pod !== undefined)
+    return left.length > 0 ? pending('still there') : ready(undefined)
+  }
+  await waitFor(`${pods.map(({ name }) => name).join(' and ')} to be gone`, look, { timeoutMs: 45_000 })
+}
+
+/** @returns why its image is not pulled. */
+async function untilRefused(pod: ObjectRef, signal: AbortSignal): Promise<string> {
+  const look = async () => {
+    const status = (await cluster.kube.get(pod))?.status
+    const { waiting } = status?.containerStatuses?.[0]?.state ?? {}
+    return waiting?.reason === 'ErrImagePull' ? ready(String(waiting.message)) : pending(String(waiting?.reason ?? status?.phase))
+  }
+  return waitFor(`the image of pod ${pod.name} to be refused`, look, { timeoutMs: 45_000, everyMs: 100, signal })
+}
+
+async function certificateOf(host: string): Promise<string> {
+  const folder = join(certificates.path, host)
+  await mkdir(folder)
+  return makeCertificate(folder, host)
 }
 
 /** The image that the first cluster's service runs: it is in the registry, and it has a Node. */
