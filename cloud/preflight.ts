@@ -3,6 +3,7 @@ import { DescribeInstanceTypesCommand, type InstanceTypeInfo } from '@aws-sdk/cl
 import { GetServiceQuotaCommand } from '@aws-sdk/client-service-quotas'
 import { Failure, messageOf, UserError } from '#kit/errors'
 import { exec } from '#kit/exec'
+import { ask } from '#kit/http'
 import type { Aws } from './aws.ts'
 import type { PlanJson } from './plan.ts'
 import { parseCidr } from './request.ts'
@@ -23,16 +24,11 @@ const ADDRESS_TIMEOUT_MS = 5_000
 /** Who reaches the API: who was named, else this machine as the internet sees it. */
 export async function callersRange(allowCidrs: readonly string[], what: string): Promise<readonly string[]> {
   if (allowCidrs.length > 0) return allowCidrs
-  const seen = await fetch(ADDRESS_SERVICE, { signal: AbortSignal.timeout(ADDRESS_TIMEOUT_MS) }).then(
-    (answer) => answer.text(),
-    (thrown) => {
-      const next = 'Name who may reach the Kubernetes API: --allow-cidr 203.0.113.7/32'
-      throw new UserError(
-        { what, why: `${ADDRESS_SERVICE} does not say what this machine's address is: ${messageOf(thrown)}`, next },
-        thrown,
-      )
-    },
-  )
+  const next = 'Name who may reach the Kubernetes API: --allow-cidr 203.0.113.7/32'
+  const answer = await ask("this machine's address is not known", ADDRESS_SERVICE, { timeoutMs: ADDRESS_TIMEOUT_MS }).catch((thrown) => {
+    throw new UserError({ what, why: messageOf(thrown), next }, thrown)
+  })
+  const seen = await answer.text()
   return [parseCidr(seen.trim(), what)]
 }
 

@@ -1,5 +1,6 @@
 /** The dependencies gate: npm's and OSV's databases of vulnerabilities, judged by a policy file whose exceptions end. */
 import { exec } from '../exec.ts'
+import { ask, NoAnswer } from '../http.ts'
 import { type Advisory, judgeAdvisories, judgeExceptions, POLICY, readPolicy, readSeverity, unusedExceptions } from './advisories.ts'
 import { type Check, type Gate, type Look, ownVersion, Unavailable } from './gate.ts'
 import { type Pinned, pinnedPackages } from './packages.ts'
@@ -97,7 +98,7 @@ async function runOsv(url: string, { root, signal }: Look): Promise<string[]> {
   const found = await findAll(url, packages, signal)
   const ids = [...new Set(found.map(({ id }) => id))]
   const details = new Map<string, Vulnerability>()
-  for (const id of ids) details.set(id, await ask<Vulnerability>(`${url}/v1/vulns/${encodeURIComponent(id)}`, {}, signal))
+  for (const id of ids) details.set(id, await askOsv<Vulnerability>(`${url}/v1/vulns/${encodeURIComponent(id)}`, undefined, signal))
   const advisories = withoutDoubles(found.flatMap(({ id, by }) => advisoryOf(details.get(id), by)))
   const policy = await readPolicy(root)
   const asked = new Set(packages.map(({ name }) => name))
@@ -124,7 +125,7 @@ async function findAll(url: string, packages: readonly Pinned[], signal?: AbortS
       version,
       ...(page === undefined ? {} : { page_token: page }),
     }))
-    const { results } = await ask<BatchAnswer>(`${url}/v1/querybatch`, { method: 'POST', body: JSON.stringify({ queries }) }, signal)
+    const { results } = await askOsv<BatchAnswer>(`${url}/v1/querybatch`, { queries }, signal)
     if (results.length !== batch.length) throw new Error(`OSV gave ${results.length} answers to ${batch.length} questions`)
     const answers = batch.map(({ by }, i) => ({ by, ...results[i] }))
     found.push(...answers.flatMap(({ by, vulns = [] }) => vulns.map(({ id }) => ({ id, by }))))
@@ -149,12 +150,10 @@ function withoutDoubles(all: readonly Advisory[]): Advisory[] {
 }
 
 /** @throws Unavailable where nobody answers, or with anything but what was asked for */
-async function ask<T>(url: string, init: RequestInit, signal?: AbortSignal): Promise<T> {
-  const limits = [AbortSignal.timeout(20_000), ...(signal === undefined ? [] : [signal])]
-  const response = await fetch(url, { ...init, signal: AbortSignal.any(limits) }).catch((thrown) => {
-    signal?.throwIfAborted()
-    throw new Unavailable(`${new URL(url).host} does not answer`, { cause: thrown })
+async function askOsv<T>(url: string, body?: object, signal?: AbortSignal): Promise<T> {
+  const question = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }
+  const answer = await ask('Cannot ask OSV', url, { ...question, signal }).catch((thrown) => {
+    throw thrown instanceof NoAnswer ? new Unavailable(thrown.message, { cause: thrown }) : thrown
   })
-  if (!response.ok) throw new Unavailable(`${new URL(url).host} answered ${response.status}`)
-  return (await response.json()) as T
+  return (await answer.json()) as T
 }
