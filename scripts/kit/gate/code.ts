@@ -4,6 +4,7 @@ import { exec } from '../exec.ts'
 import { root as ownRoot } from '../paths.ts'
 import { checkRules } from '../rules.ts'
 import { type Gate, type Look, npmVersion, ownVersion } from './gate.ts'
+import { goModules } from './go-modules.ts'
 
 const BIOME = join(ownRoot, 'node_modules', '@biomejs', 'biome', 'bin', 'biome')
 
@@ -29,6 +30,7 @@ export const lint: Gate = {
       version: ownVersion,
       run: ({ root }) => checkRules(root),
     },
+    goModules,
   ],
 }
 
