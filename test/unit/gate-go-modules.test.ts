@@ -21,6 +21,11 @@ test('of two commits the later is newer, and one with +incompatible is read as i
   assert.equal(told(goMod('a/go.mod', asks(late)), goMod('b/go.mod', asks(early))), [`b/go.mod: example.org/a ${early}, ${late}`])
 })
 
+test('who asks for a release candidate gets that one', () => {
+  const asks = (version: string) => goMod(`${version}/go.mod`, `require go.yaml.in/yaml/v4 ${version}`)
+  assert.equal(told(asks('v4.0.0-rc.3'), asks('v4.0.0-rc.4')), [])
+})
+
 test('a program says its own version, whoever else asks for it', () => {
   const program = goMod('a/go.mod', 'tool (\n\texample.org/prom/cmd/prom\n)\n\nrequire example.org/prom v0.31.0 // indirect')
   const user = goMod('b/go.mod', 'tool example.org/user\n\nrequire example.org/prom v0.33.0 // indirect')
@@ -34,6 +39,12 @@ test('what is replaced by its own counts in that version, and what another stand
   const newer = goMod('c/go.mod', 'require k8s.io/api v0.36.3')
   assert.equal(told(pinned, forked, newer), ['a/go.mod: k8s.io/api v0.36.2, v0.36.3'])
   assert.equal(pinned.asks[0]?.by, 'replace')
+})
+
+test('a release of Kubernetes beside the pinned one keeps its own modules, and only these', () => {
+  const other = goMod('local/node/module/1.36.2/go.mod', 'require (\n\tk8s.io/kubernetes v1.36.2\n\tk8s.io/klog/v2 v2.1.0\n)')
+  const pinned = goMod('local/node/go.mod', 'require (\n\tk8s.io/kubernetes v1.36.3\n\tk8s.io/klog/v2 v2.2.0\n)')
+  assert.equal(told(other, pinned), ['local/node/module/1.36.2/go.mod: k8s.io/klog/v2 v2.1.0, v2.2.0'])
 })
 
 test.run()

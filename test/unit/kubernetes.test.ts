@@ -108,8 +108,9 @@ test('each version is built of the same modules, all of Kubernetes among them at
     const modules = await modulesAt(pins)
     assert.is(modules.get('k8s.io/kubernetes'), `v${version}`, pins)
     assert.is(modules.get('k8s.io/kubelet'), `v${version.replace(/^1/, '0')}`, pins)
-    const at = (text: string, of: string) => text.replace(/^v([01])\.36\.\d+$/, `v$1${of.replace(/^1/, '')}`)
-    for (const [module, found] of own) assert.is(modules.get(module), at(found, version), `${module} in ${pins}`)
+    const at = (module: string, text: string) =>
+      module.startsWith('k8s.io/') ? text.replace(/^v([01])\.36\.\d+$/, `v$1${version.replace(/^1/, '')}`) : text
+    for (const [module, found] of own) assert.is(modules.get(module), at(module, found), `${module} in ${pins}`)
     assert.is(modules.size, own.size)
   }
 })

@@ -1,13 +1,11 @@
 /** The check that all Go programs ask for one version of a module: what two of them share is fetched and compiled once. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { gt } from 'semver'
 import { exec } from '../exec.ts'
 import { lineAt, readTexts, type TextFile } from '../files.ts'
 import { type Check, type Look, ownVersion } from './gate.ts'
-
-/** Another release of Kubernetes has the modules of that release: nothing of the pinned one must reach it. */
-const OTHER_RELEASES = /^local\/node\/module\//
 
 export const goModules: Check = {
   tool: 'go modules',
@@ -23,6 +21,9 @@ export const goModules: Check = {
   },
   fix: alignModules,
 }
+
+/** Its interface may change still: who asks for one gets that one. */
+const CANDIDATE = /^v[\d.]+-(alpha|beta|rc)/
 
 interface GoModule {
   readonly file: TextFile
@@ -45,8 +46,7 @@ interface Differing extends Asked {
 }
 
 async function readModules(root: string): Promise<readonly GoModule[]> {
-  const files = await readTexts(root, (path) => path.endsWith('/go.mod') && !OTHER_RELEASES.test(path))
-  return files.map(readModule)
+  return (await readTexts(root, (path) => path.endsWith('/go.mod'))).map(readModule)
 }
 
 /** Exported for the tests. */
@@ -56,6 +56,7 @@ export function readModule(file: TextFile): GoModule {
   const isReplaced = new Set(replaced.map(([, name]) => name))
   // One that stands in for another is nobody else's.
   const itself = replaced.filter(([, name, by, version]) => name === by && version !== undefined)
+  const isOfRelease = releasedWith(file.path)
   const required = all(/^(?:require)?\s*([^\s/]+\.\S+) (v\S+)(?: \/\/ indirect)?$/gm).filter(([, name]) => !isReplaced.has(name))
   return {
     file,
@@ -63,8 +64,14 @@ export function readModule(file: TextFile): GoModule {
     asks: [
       ...required.map(({ 1: name = '', 2: version = '', index }) => ({ name, version, by: 'require' as const, index })),
       ...itself.map(({ 1: name = '', 3: version = '', index }) => ({ name, version, by: 'replace' as const, index })),
-    ],
+    ].filter((asked) => !(isOfRelease(asked) || CANDIDATE.test(asked.version))),
   }
+}
+
+/** In a folder that is named after a release of Kubernetes its modules are that release's: 0.36.2 below 1.36.2, whatever others ask for. */
+function releasedWith(path: string): (asked: Pick<Asked, 'name' | 'version'>) => boolean {
+  const [, release] = /\/1(\.\d+\.\d+)\/go\.mod$/.exec(path) ?? []
+  return ({ name, version }) => release !== undefined && name.startsWith('k8s.io/') && version.endsWith(release)
 }
 
 /** What is asked for in an older version than elsewhere. Exported for the tests. */
@@ -101,12 +108,21 @@ async function alignModules({ root, signal }: Look): Promise<void> {
 
 /** Lets Go write what follows into go.mod and go.sum. `go mod tidy` would ask for what only the tests of others need. */
 async function settle(folder: string, signal?: AbortSignal): Promise<void> {
-  const hasTool = /^tool\b/m.test(await readFile(join(folder, 'go.mod'), 'utf8'))
+  const goMod = join(folder, 'go.mod')
+  const packages = /^tool\b/m.test(await readFile(goMod, 'utf8')) ? 'tool' : './...'
   for (const GOOS of SYSTEMS) {
     const env = { GOFLAGS: '-mod=mod', GOOS, CGO_ENABLED: '0' }
-    await exec('go', ['list', '-C', folder, '-deps', '-f', '{{.Name}}', hasTool ? 'tool' : './...'], { env, signal })
+    const from = ['-C', await sourcesOf(folder), '-modfile', goMod]
+    await exec('go', ['list', ...from, '-deps', '-f', '{{.Name}}', packages], { env, signal })
   }
   await dropOldSums(folder)
+}
+
+/** Other pins of the same sources lie below them. */
+async function sourcesOf(folder: string): Promise<string> {
+  const names = await readdir(folder)
+  const isAlone = !names.some((name) => name.endsWith('.go')) && existsSync(join(folder, '..', '..', 'go.mod'))
+  return isAlone ? join(folder, '..', '..') : folder
 }
 
 /** Of a module's source only the version that is used; of its go.mod every one, by which Go finds that out. */
