@@ -76,6 +76,9 @@ const guard = admission({
 export const localServerArgs: readonly string[] = [
   // Minutes become seconds: the proofs are the same, their bounds are summed from these.
   '--kube-controller-manager-arg=horizontal-pod-autoscaler-sync-period=5s',
+  // Until then a pod's usage counts only where it was measured wholly after the pod was ready: a look later than it need be, whenever a
+  // cluster starts again.
+  '--kube-controller-manager-arg=horizontal-pod-autoscaler-cpu-initialization-period=30s',
   `--kube-controller-manager-arg=node-monitor-grace-period=${localNodes.graceMs / 1000}s`,
   // For pods that say nothing themselves.
   `--kube-apiserver-arg=default-unreachable-toleration-seconds=${localNodes.tolerationMs / 1000}`,
