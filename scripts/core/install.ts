@@ -20,7 +20,16 @@ import {
   renderPart,
   rootObjects,
 } from './gitops.ts'
-import { currentPods, firstProblem, isCompared, pastPods, type Revisions, type StackSeen, stackCondition } from './health.ts'
+import {
+  applicationState,
+  currentPods,
+  firstProblem,
+  isCompared,
+  pastPods,
+  type Revisions,
+  type StackSeen,
+  stackCondition,
+} from './health.ts'
 import { type DeployFacts, withFacts } from './history.ts'
 import { HOLDFAST_NAMESPACE, type Lease, settleLeft, takeLease } from './journal.ts'
 import { vouched } from './provenance.ts'
@@ -320,9 +329,12 @@ interface WaitUntilHealthy {
  * Git server was not reachable yet would look again only minutes later, so it is told until it has compared.
  */
 function createTeller(kube: Kube, revisions: Revisions): (applications: readonly KubeObject[]) => Promise<void> {
-  const toldAtMs = new Map<string, number>()
+  const [startedMs, toldAtMs] = [Date.now(), new Map<string, number>()]
   return async (applications) => {
-    const due = applications.filter(({ metadata }) => Date.now() - (toldAtMs.get(metadata.name) ?? 0) >= TELL_AGAIN_MS)
+    const first = applications.filter(({ metadata: { name } }) => FIRST_TOLD.includes(name))
+    const isFirstThrough = first.every((each) => isSyncedTo(each, revisions))
+    const told = isFirstThrough || Date.now() - startedMs > OTHERS_LATER_MS ? applications : first
+    const due = told.filter(({ metadata }) => Date.now() - (toldAtMs.get(metadata.name) ?? 0) >= TELL_AGAIN_MS)
     const behind = due.filter((application) => !isCompared(application, revisions))
     await Promise.all(
       behind.map(async (application) => {
@@ -332,6 +344,13 @@ function createTeller(kube: Kube, revisions: Revisions): (applications: readonly
     )
   }
 }
+
+/** What carries the change, and what it is of. All Applications are of one repository, and where all are told at once these are the last. */
+const FIRST_TOLD = [ROOT_APPLICATION, nameIn(FIRST_ENVIRONMENT, WORKLOAD_NAME)]
+const OTHERS_LATER_MS = 3_000
+
+const isSyncedTo = (application: KubeObject, revisions: Revisions) =>
+  isCompared(application, revisions) && applicationState(application).sync === 'Synced'
 
 async function partsCondition(stack: Stack, target: Target): Promise<Condition<void>> {
   const conditions = await Promise.all(stack.parts.map(async (part) => (await part.ready?.(target)) ?? ready(undefined)))
