@@ -33,7 +33,6 @@ const STARTER = `
 import { stack } from './holdfast.config.ts'
 import { Images } from '#kit/images'
 import { createProgress } from '#kit/progress'
-import { type TemporaryFolder, temporaryFolder } from '#kit/temporary'
 const progress = createProgress(), signal = new AbortController().signal
 const request = { name: '${NAME}', portsFrom: ${PORTS_FROM}, images: new Images({ progress, signal }), progress, signal }
 await stack.clusters.local.prepare(request)
