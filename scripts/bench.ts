@@ -35,7 +35,7 @@ await main<Flags>({
     withJson(command)
       .option('--only <measures>', 'these alone, separated by commas', namesIn)
       .option('--runs <n>', 'how often each (default as --list says)', wholeNumber(1, 100))
-      .option('--cold', 'also what removes the image store and makes every image anew: half an hour', false)
+      .option('--cold', 'also what removes the image store and makes every image anew: 20 minutes', false)
       .option('--table', 'write README’s table from docs/bench.json, and measure nothing')
       .option('--list', 'list the measures')
       .option('--dry-run', 'say what would be measured'),

@@ -52,7 +52,8 @@ const STAGES: readonly Stage[] = [
 /** A stack takes minutes: it is not brought up for code that is known to be broken. */
 const BEFORE_STACK = ['lint', 'types', 'unit', 'secrets']
 const CLUSTER = 'local'
-const FAILED: Counts = { passed: 0, failed: 1, skipped: 0 }
+const NOTHING_RAN: Counts = { passed: 0, failed: 0, skipped: 0 }
+const FAILED: Counts = { ...NOTHING_RAN, failed: 1 }
 
 await main<Flags>({
   name: 'test',
@@ -73,7 +74,7 @@ await main<Flags>({
 
 async function run(x: Invocation<Flags>): Promise<number> {
   const stages = pickStages(x.args[0])
-  const before = await lookAround()
+  const lookForTraces = x.args[0] === undefined ? await openTraces(x) : async () => NOTHING_RAN
   const results = await runStages(
     stages.filter(({ onStack, isAlone }) => !(onStack || isAlone)),
     x,
@@ -86,9 +87,10 @@ async function run(x: Invocation<Flags>): Promise<number> {
   for (const [some, runSome] of dear) {
     if (some.length === 0) continue
     if (broken.length > 0) x.progress.say(`${namesOf(some)} not run: ${broken.join(', ')} failed`)
-    else await runSome(some, { results, before, x }).catch((thrown) => void results.set(`around ${namesOf(some)}`, failed(thrown, x)))
+    else
+      await runSome(some, { results, lookForTraces, x }).catch((thrown) => void results.set(`around ${namesOf(some)}`, failed(thrown, x)))
   }
-  if (x.args[0] === undefined) results.set('traces', await lookForTraces(before, x))
+  results.set('traces', await lookForTraces())
   const total = sumCounts([...results.values()])
   process.stdout.write(`${formatCounts(total)}\n`)
   return isGreen(total) ? 0 : 1
@@ -106,7 +108,7 @@ type Results = Map<string, Counts>
 
 interface Running {
   readonly results: Results
-  readonly before: readonly string[]
+  readonly lookForTraces: () => Promise<Counts>
   readonly x: Invocation<Flags>
 }
 
@@ -120,10 +122,10 @@ async function runStages(stages: readonly Stage[], x: Invocation<Flags>): Promis
   return results
 }
 
-async function runOnStack(stages: readonly Stage[], { results, before, x }: Running): Promise<void> {
+async function runOnStack(stages: readonly Stage[], { results, lookForTraces, x }: Running): Promise<void> {
   await withStack(x, async () => {
     for (const [name, counts] of await runStages(stages, x)) results.set(name, counts)
-    results.set('traces of the stack', await lookForTraces(before, x))
+    results.set('traces of the stack', await lookForTraces())
   })
 }
 
@@ -164,11 +166,14 @@ async function lookAround(): Promise<readonly string[]> {
   return [...stdout.split('\n').filter((line) => line !== ''), ...ports.map((port) => `port ${port} listens beyond 127.0.0.1`)]
 }
 
-/** Counts as one test. Who edits the tree meanwhile reads here that it is not the one that was tested. */
-async function lookForTraces(before: readonly string[], { progress }: Invocation<Flags>): Promise<Counts> {
-  const added = (await lookAround()).filter((line) => !before.includes(line))
-  for (const line of added) progress.say(`✗ since the tests began: ${line}`)
-  return added.length === 0 ? { passed: 1, failed: 0, skipped: 0 } : FAILED
+/** Each look counts as one test. Who edits the tree meanwhile reads here that it is not the one that was tested. */
+async function openTraces({ progress }: Invocation<Flags>): Promise<() => Promise<Counts>> {
+  const before = await lookAround()
+  return async () => {
+    const added = (await lookAround()).filter((line) => !before.includes(line))
+    for (const line of added) progress.say(`✗ since the tests began: ${line}`)
+    return added.length === 0 ? { ...NOTHING_RAN, passed: 1 } : FAILED
+  }
 }
 
 /** A stage that cannot run is a failed test; an interrupt ends everything. */

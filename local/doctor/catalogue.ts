@@ -17,7 +17,7 @@ import { architecture, buildBase, git, go, kubectl, node, npm } from './tools.ts
 const BEFORE: readonly Entry[] = [engineAddress, memory, inotifyInstances, inotifyWatches, disk, projectFiles, engine]
 /** What the engine must be; all of it is in two of its answers. */
 const OF_ENGINE: readonly Entry[] = [engineVersion, snapDocker, architecture, engineMemory, engineDisk, engineFiles, cgroup, privileges]
-/** What a cluster that does not run must find: better said now than after half an hour of building. */
+/** What a cluster that does not run must find: better said now than after a quarter of an hour of building. */
 const OF_NEW: readonly Entry[] = [ports, subnets]
 const OTHERS: readonly Entry[] = [cpu, credentials, clock, proxy, ca, registry, go, buildBase, node, npm, git, kubectl]
 

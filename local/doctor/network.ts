@@ -260,7 +260,7 @@ const PULLS_MS = 1_500
 export const registry: Entry<RegistryRaw> = {
   name: 'registry',
   minimum: `those of the images answer, ${FEW_PULLS} pulls left`,
-  why: 'Without Docker Hub images are built from source, which takes half an hour the first time; with it all are pulled, each from its own',
+  why: 'Without Docker Hub images are built from source, which takes a quarter of an hour the first time; with it all are pulled, each from its own',
   fix: 'Nothing, where building is well; else let this machine and the engine reach the registries, Docker Hub as registry-1.docker.io',
   symptoms: /toomanyrequests|pull rate limit|registry-1\.docker\.io.*(timeout|no such host|refused|429)/i,
   read: async (facts) => {

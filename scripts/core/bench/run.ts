@@ -39,7 +39,7 @@ export function chooseMeasures({ only = [], cold: allowed }: BenchChoice): reado
   const chosen = pickNamed(MEASURES, only, 'measure')
   const forbidden = chosen.find(({ isCold = false }) => isCold && !allowed)
   if (only.length > 0 && forbidden !== undefined) {
-    const why = 'it removes the image store and takes half an hour'
+    const why = 'it removes the image store and takes 20 minutes'
     throw new UserError({ what: `Cannot measure '${forbidden.name}'`, why, next: 'Add --cold' })
   }
   return chosen.filter(({ isCold = false }) => !isCold || allowed)

@@ -11,13 +11,13 @@ const SNAPSHOT = 'bench'
 export const cold: Measure = {
   name: 'cold',
   about:
-    'Removes all that was ever made here, the image store too, and brings the platform up: every image is pulled or built. Half an hour.',
+    'Removes all that was ever made here, the image store too, and brings the platform up: every image is pulled or built. 20 minutes.',
   runs: 1,
   onStack: false,
   isCold: true,
   async open(bench) {
     const { npm, progress } = bench
-    // Half an hour without a word would be too long.
+    // 20 minutes without a word would be too long.
     const onLine = (line: string) => line.startsWith('{') || progress.say(line)
     const go = await emptyGoCaches()
     return {
