@@ -258,12 +258,16 @@ export function filesWithDigest(files: Files, part: Part, { target, digest }: { 
   return { [path]: values, ...Object.fromEntries(objects.map(applicationFile)) }
 }
 
-/** The files of `deploy` that change when an environment runs nothing any more: its Applications go, other values stay. */
+/**
+ * The files of `deploy` that change when an environment runs nothing any more: its Applications go, other values stay. Their project goes
+ * with the next rendering of the stack: an Application whose project is gone before it has removed what it made never ends.
+ */
 export function filesWithoutDigest(files: Files, part: Part, target: Target): Record<string, string | null> {
   const of = { part: part.name, environment: target.environment }
   const { image: _, ...others } = valuesIn(files, of)
   const values = Object.keys(others).length === 0 ? null : toYaml(others)
-  const gone = applicationsIn(part, { target, files }).map((object) => [applicationFile(object)[0], null])
+  const applications = applicationsIn(part, { target, files }).filter(({ kind }) => kind === 'Application')
+  const gone = applications.map((object) => [applicationFile(object)[0], null])
   return { [valuesPath(of.environment, of.part)]: values, ...Object.fromEntries(gone) }
 }
 

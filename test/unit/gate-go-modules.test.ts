@@ -41,6 +41,15 @@ test('what is replaced by its own counts in that version, and what another stand
   assert.equal(pinned.asks[0]?.by, 'replace')
 })
 
+test('what is kept, with its reason, is no difference; without a reason it is', () => {
+  const replaced = 'replace example.org/a => example.org/a v0.20.3'
+  const newer = goMod('b/go.mod', 'require example.org/a v0.22.1')
+  assert.equal(told(goMod('a/go.mod', `// Kept: by a newer one it asks for TLS.\n${replaced}`), newer), [])
+  assert.equal(told(goMod('a/go.mod', `// By a newer one it asks for TLS.\n${replaced}`), newer), [
+    'a/go.mod: example.org/a v0.20.3, v0.22.1',
+  ])
+})
+
 test('a release of Kubernetes beside the pinned one keeps its own modules, and only these', () => {
   const other = goMod('local/node/module/1.36.2/go.mod', 'require (\n\tk8s.io/kubernetes v1.36.2\n\tk8s.io/klog/v2 v2.1.0\n)')
   const pinned = goMod('local/node/go.mod', 'require (\n\tk8s.io/kubernetes v1.36.3\n\tk8s.io/klog/v2 v2.2.0\n)')

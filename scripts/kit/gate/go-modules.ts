@@ -53,9 +53,10 @@ async function readModules(root: string): Promise<readonly GoModule[]> {
 export function readModule(file: TextFile): GoModule {
   const all = (pattern: RegExp) => [...file.text.matchAll(pattern)]
   const replaced = all(/^(?:replace)?\s*(\S+)(?: v\S+)? => (\S+)(?: (v\S+))?$/gm)
+  const kept = new Set(all(/^\/\/ Kept: .+\nreplace (\S+) => /gm).map(([, name]) => name))
   const isReplaced = new Set(replaced.map(([, name]) => name))
-  // One that stands in for another is nobody else's.
-  const itself = replaced.filter(([, name, by, version]) => name === by && version !== undefined)
+  // One that stands in for another is nobody else's, and one that is kept says why.
+  const itself = replaced.filter(([, name, by, version]) => name === by && version !== undefined && !kept.has(name))
   const isOfRelease = releasedWith(file.path)
   const required = all(/^(?:require)?\s*([^\s/]+\.\S+) (v\S+)(?: \/\/ indirect)?$/gm).filter(([, name]) => !isReplaced.has(name))
   return {
