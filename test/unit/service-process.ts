@@ -74,6 +74,7 @@ export function startMain(env: Record<string, string>, { bundle, nodeArgs = [], 
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
   const listening = once(child.stdout, 'data').then(([chunk]) => JSON.parse(String(chunk).split('\n')[0] ?? ''))
+  listening.catch(() => {}) // one that only says something is not waited for
   return { child, listening, ended: once(child, 'close'), output: () => output }
 }
 
