@@ -1,5 +1,6 @@
 /** The node image's own Go tests: flags, command lines, certificates, the order of starting and stopping. */
 import { exec } from '#kit/exec'
+import { COMPILE_ENV } from '#kit/go'
 import { root } from '#kit/paths'
 import { assert, suite } from '../suite.ts'
 
@@ -14,15 +15,11 @@ if (hasGo) {
     'its Go tests pass',
     async ({ signal }) => {
       // With the flags of the image's build: without them all of Kubernetes is compiled a second time.
-      const { stdout } = await exec(
-        'go',
-        ['test', '-C', 'local/node', '-trimpath', '-gcflags=all=-dwarf=false', './plan', './pki', './supervise'],
-        {
-          cwd: root,
-          env: { CGO_ENABLED: '0' },
-          signal,
-        },
-      )
+      const { stdout } = await exec('go', ['test', '-C', 'local/node', '-trimpath', './plan', './pki', './supervise'], {
+        cwd: root,
+        env: { ...COMPILE_ENV, CGO_ENABLED: '0' },
+        signal,
+      })
       assert.is(stdout.match(/^ok\s/gm)?.length, 3, stdout)
     },
     { timeoutMs: TIMEOUT_MS },
