@@ -5,11 +5,11 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-/** What testcontainers 12 and the Kubernetes client 2 ask for. */
-const OLDEST_NODE = [22, 22]
+/** The first LTS that runs our TypeScript as it is: it strips types without a warning, and knows `using`. */
+const OLDEST_NODE = [24, 3]
 
 /** Programs that are run as they are, without a command file of their own. */
 const PROGRAMS = { service: join('service', 'main.ts') }
@@ -70,10 +70,11 @@ function isNewEnough(version) {
 }
 
 function handOver(node, name, rest) {
-  const tsx = pathToFileURL(join(root, 'node_modules', 'tsx', 'dist', 'esm', 'index.mjs')).href
   const program = PROGRAMS[name]
   const file = join(root, program ?? join('scripts', `${name}.ts`))
-  const child = spawn(node, ['--import', tsx, file, ...rest], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] })
+  // What Node compiles is kept beside the packages, and goes with them: a command starts in two thirds of the time.
+  const env = { NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'node'), ...process.env }
+  const child = spawn(node, [file, ...rest], { env, stdio: ['inherit', 'inherit', 'inherit', 'ipc'] })
   // A terminal's Ctrl-C has reached the child too, and what was sent to us alone has not: nothing says which it was. A command would take
   // it for the second one, so it is told by a message; a program takes any number for one.
   const passOn = (signal) => {

@@ -31,13 +31,11 @@ const BEAT_MS = 250
 const PHASES: readonly Phase[] = ['starting', 'waiting', 'ready', 'draining']
 const THREAD = {
   eval: true,
-  // What the process was started with, such as tsx or an agent in NODE_OPTIONS, is not for this thread.
+  // What the process was started with, such as a loader or an agent in NODE_OPTIONS, is not for this thread.
   execArgv: [],
   // Twice what it needs: V8 would allow it as much as the service itself.
   resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1, codeRangeSizeMb: 1, stackSizeMb: 1 },
 }
-/** tsx marks functions with their names by a helper that a thread of its own does not have; the bundle has no such marks. */
-const TSX_HELPER = 'const __name = (target) => target;'
 
 /** @returns once the port is open; @throws the listen error, such as EADDRINUSE */
 export async function startProbes(options: ProbeOptions): Promise<RunningProbes> {
@@ -65,7 +63,7 @@ export async function startProbes(options: ProbeOptions): Promise<RunningProbes>
 
 /** From the function's own text: one way that works from the source tree and from the bundle of one file. */
 async function startThread(data: ProbeThreadData): Promise<{ worker: Worker; port: number }> {
-  const worker = new Worker(`${TSX_HELPER}(${serveProbes})()`, { ...THREAD, workerData: data })
+  const worker = new Worker(`(${serveProbes})()`, { ...THREAD, workerData: data })
   const said = await new Promise<{ port: number } | { error: { message: string; code?: string } }>((resolve, reject) => {
     worker.once('message', resolve)
     worker.once('error', reject)

@@ -145,7 +145,7 @@ interface NodeRaw {
 export const node: Entry<NodeRaw> = {
   name: 'node',
   minimum: `Node ${OLDEST_NODE}`,
-  why: 'Commands run TypeScript as it is, and where the Node on the PATH is older than 22.22 by one that the packages bring',
+  why: 'Commands run TypeScript as it is, and where the Node on the PATH is older than 24.3 by one that the packages bring',
   fix: 'Install Node 24, the current LTS, from https://nodejs.org',
   /** npm lays ours before yours on the PATH of what it runs, and says what it runs with itself. */
   read: async ({ env, find, run }) => ({

@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process'
 import { appendFile, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { argsOf } from '#kit/child'
 import { docker, listByLabel, ROLE_LABEL } from '#kit/docker'
 import { exec } from '#kit/exec'
 import { exitOf, feedLines, signalGroup } from '#kit/group'
@@ -132,7 +131,7 @@ class Place implements KillingPlace {
     const [file, ...args] = COMMANDS[victim]
     const [name = '', value = ''] = this.#mark.split('=')
     const started = performance.now()
-    const child = spawn(process.execPath, argsOf(join(this.#clone, 'scripts', `${file}.ts`), args), {
+    const child = spawn(process.execPath, [join(this.#clone, 'scripts', `${file}.ts`), ...args], {
       cwd: this.#clone,
       env: { ...process.env, [name]: value },
       stdio: ['ignore', 'pipe', 'pipe'],

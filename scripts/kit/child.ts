@@ -18,11 +18,6 @@ export interface ChildResult extends GroupEnd {
   readonly ms: number
 }
 
-/** The arguments by which our Node runs a TypeScript file. */
-export function argsOf(file: string, args: readonly string[] = []): string[] {
-  return ['--import', import.meta.resolve('tsx'), file, ...args]
-}
-
 const GRACE_MS = 5000
 
 /** @throws the signal's reason when it aborts; the process and all that it started have ended by then. */
@@ -30,7 +25,7 @@ export async function runChild(file: string, options: ChildOptions = {}): Promis
   const { args = [], env = {}, signal, timeoutMs, onLine } = options
   signal?.throwIfAborted()
   const started = performance.now()
-  const child = spawn(process.execPath, argsOf(file, args), {
+  const child = spawn(process.execPath, [file, ...args], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, ...env },
     // A group of its own, so that what it started can be ended with it.

@@ -51,7 +51,7 @@ test.before(
     await remove()
     certificates = await temporaryFolder('tls')
     const env = { NODE_EXTRA_CA_CERTS: await certificateOf(KNOWN) }
-    await exec(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', STARTER], { cwd: root, env, timeoutMs: 120_000 })
+    await exec(process.execPath, ['--input-type=module', '--eval', STARTER], { cwd: root, env, timeoutMs: 120_000 })
     startedAt = Date.now()
     const found = await stack.clusters.local.find(NAME)
     if (found === undefined) throw new Error('the second cluster does not run')

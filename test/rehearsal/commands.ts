@@ -1,7 +1,6 @@
 /** Our commands as a person runs them, each in a process of its own, with the environment of a rehearsal. */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { argsOf } from '#kit/child'
 import { exitOf, feedLines, signalGroup } from '#kit/group'
 import { root } from '#kit/paths'
 
@@ -22,7 +21,7 @@ export interface CommandOptions {
 /** @param name of the file in `scripts`. */
 export async function command(name: string, args: readonly string[], { env, signal, onLine }: CommandOptions): Promise<Ended> {
   const started = performance.now()
-  const child = spawn(process.execPath, argsOf(join(root, 'scripts', `${name}.ts`), args), {
+  const child = spawn(process.execPath, [join(root, 'scripts', `${name}.ts`), ...args], {
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -106,6 +106,15 @@ for (const [name, code] of [
 }
 
 test(
+  'what Node compiles is kept beside the packages',
+  async () => {
+    const { output } = await runClone('progress.say(String(process.env.NODE_COMPILE_CACHE))', () => {})
+    assert.match(output, /\/node_modules\/\.cache\/node$/)
+  },
+  LONG,
+)
+
+test(
   'a second signal to the whole group ends the command at once',
   async () => {
     const { exitCode, output } = await runClone(UNTIL_STOPPED, (bootstrap) => {

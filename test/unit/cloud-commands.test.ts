@@ -58,7 +58,7 @@ for (const [name, args, sentence] of REFUSED) {
     async () => {
       const nobody = { AWS_ENDPOINT_URL: 'http://127.0.0.1:1', AWS_EC2_METADATA_DISABLED: 'true' }
       const options = { accept: [2], env: nobody, cwd: root, input: '' }
-      const { stderr } = await exec(process.execPath, ['--import', 'tsx', join('scripts', `${name}.ts`), ...args], options)
+      const { stderr } = await exec(process.execPath, [join('scripts', `${name}.ts`), ...args], options)
       assert.match(stderr, sentence)
       assert.is(stderr.trim().split('\n').length, 1)
     },

@@ -144,7 +144,7 @@ test('what is thrown to a watch is no line that cannot be read: it ends the proc
     }
     Kube.fromFile(${JSON.stringify(server.kubeconfig)}).watch(${JSON.stringify(PODS)}, onEvent)
     setTimeout(() => process.exit(0), 5000)`
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', script])
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script])
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
   assert.equal(await once(child, 'close'), [1, null], output)

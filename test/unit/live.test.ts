@@ -89,7 +89,7 @@ await main({ name: 'it', summary: 'Try it', example: 'it', run: ({ progress, sig
 async function onTerminal(env: Readonly<Record<string, string>> = {}): Promise<{ output: string; exitCode: number }> {
   using tree = createTree({ 'package.json': '{"type":"module"}', 'it.ts': SOURCE })
   // Where CI is set, Node takes a terminal for one without colours.
-  const command = `unset CI; stty cols 60 rows 20; exec '${process.execPath}' --import '${import.meta.resolve('tsx')}' '${tree.path}/it.ts'`
+  const command = `unset CI; stty cols 60 rows 20; exec '${process.execPath}' '${tree.path}/it.ts'`
   const { stdout, exitCode } = await exec('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
     env: { TERM: 'xterm-256color', ...env },
     accept: [0, 130],

@@ -67,7 +67,7 @@ test('the thread does not keep a process alive, and loads nothing that the proce
     await startProbes({ host: '127.0.0.1', port: 0, environment: 'test', heartbeatLimitMs: 10_000, phase: () => 'ready', onError() {} })
     console.log('listens')`
   const saying = (word: string) => `--import=data:text/javascript,console.log('${word}')`
-  const args = ['--import', import.meta.resolve('tsx'), saying('preload'), '--input-type=module', '--eval', script]
+  const args = [saying('preload'), '--input-type=module', '--eval', script]
   const child = spawn(process.execPath, args, { env: { NODE_OPTIONS: saying('agent') } })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))

@@ -66,8 +66,7 @@ export interface MainOptions {
 
 /** main.ts, or a bundle of it, in a process of its own on free ports. */
 export function startMain(env: Record<string, string>, { bundle, nodeArgs = [], args = [] }: MainOptions = {}): RunningMain {
-  const program = bundle === undefined ? ['--import', import.meta.resolve('tsx'), MAIN] : [bundle]
-  const child = spawn(process.execPath, [...nodeArgs, ...program, ...args], {
+  const child = spawn(process.execPath, [...nodeArgs, bundle ?? MAIN, ...args], {
     env: { ...FREE_PORTS, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -139,7 +139,7 @@ interface Process {
 
 function start(env: Record<string, string>): Process {
   const main = fileURLToPath(new URL('../../alerts/sink/main.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), main], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
   const listening = async () => {

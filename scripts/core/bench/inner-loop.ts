@@ -3,7 +3,6 @@ import { spawn } from 'node:child_process'
 import { copyFile, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { argsOf } from '#kit/child'
 import { Failure } from '#kit/errors'
 import { exec } from '#kit/exec'
 import { exitOf, feedLines } from '#kit/group'
@@ -165,7 +164,7 @@ const deploy = ({ npm }: Bench, { folder }: Copy) => npm('local:deploy', [], { c
 
 /** Until disposal, which ends it as Ctrl-C does. */
 async function startSync({ signal }: Bench, { folder }: Copy): Promise<AsyncDisposable> {
-  const args = argsOf(join(folder, 'scripts', 'local-deploy.ts'), ['--name', BENCH_CLUSTER, '--sync'])
+  const args = [join(folder, 'scripts', 'local-deploy.ts'), '--name', BENCH_CLUSTER, '--sync']
   const child = spawn(process.execPath, args, { cwd: folder, env: { ...process.env, ...ownFolder() }, stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = exitOf(child)
   await using begun = new AsyncDisposableStack()
