@@ -48,6 +48,9 @@ export { imageStore }
 /** A lost node is given up soon here. The chart's local values say the same for the service's own pods. */
 const localNodes = { heartbeatMs: 10_000, graceMs: 20_000, monitorMs: 5_000, tolerationMs: 10_000 }
 
+/** The HPA looks often, and sees what metrics-server has at most every 10 s. A cluster that starts again is Healthy once it has looked. */
+const localHpa = { syncMs: 2_000, usageMs: 10_000, scaleInWindowMs: 20_000, podStartMs: 5_000 }
+
 /** All that can move from one node to another while the service serves. */
 const movable = [gitServer, argocd, rollouts, ...monitoring, alertSink, load, networkFaults, policies]
 
@@ -75,7 +78,7 @@ const guard = admission({
 /** How the control plane is set where it is ours. */
 export const localServerArgs: readonly string[] = [
   // Minutes become seconds: the proofs are the same, their bounds are summed from these.
-  '--kube-controller-manager-arg=horizontal-pod-autoscaler-sync-period=5s',
+  `--kube-controller-manager-arg=horizontal-pod-autoscaler-sync-period=${localHpa.syncMs / 1000}s`,
   // Until then a pod's usage counts only where it was measured wholly after the pod was ready: a look later than it need be, whenever a
   // cluster starts again.
   '--kube-controller-manager-arg=horizontal-pod-autoscaler-cpu-initialization-period=30s',
@@ -84,6 +87,9 @@ export const localServerArgs: readonly string[] = [
   `--kube-apiserver-arg=default-unreachable-toleration-seconds=${localNodes.tolerationMs / 1000}`,
   // Usage is measured every 5 to 10 s instead of 10 to 20: the HPA sees load half as late.
   '--kubelet-arg=housekeeping-interval=5s',
+  // A node that starts again asks for the tokens and settings of all its pods at once: the default is 50 a second.
+  '--kubelet-arg=kube-api-qps=200',
+  '--kubelet-arg=kube-api-burst=400',
   // A container that crashes is started again after 1, 2, 4 … s instead of 10, 20, 40: else it would not crash often enough within
   // the rule's window, which is 15 times as short.
   '--kubelet-arg=feature-gates=ReduceDefaultCrashLoopBackOffDecay=true',
@@ -117,7 +123,7 @@ export const stack = defineStack({
       delivery: { pushMs: 1_000, seenMs: 2_000, syncedMs: 2_000 },
       reconciliationMs: 15_000,
       speedup: 15,
-      hpa: { syncMs: 5_000, usageMs: 10_000, scaleInWindowMs: 20_000, podStartMs: 5_000 },
+      hpa: localHpa,
       nodes: localNodes,
     },
     production: {

@@ -4,9 +4,10 @@
  * must send exactly what stands in Git.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { HttpMethod, KubeConfig, RequestContext, Watch } from '@kubernetes/client-node'
-import { fetch, type Response } from 'undici'
-import { Failure, messageOf } from './errors.ts'
+import { KubeConfig, Watch } from '@kubernetes/client-node'
+import type { Response } from 'undici'
+import { ApiServer } from './api-server.ts'
+import { messageOf } from './errors.ts'
 
 export interface KubeObject {
   readonly apiVersion: string
@@ -69,10 +70,12 @@ const AGAIN_MS = 250
 
 export class Kube {
   readonly #config: KubeConfig
+  readonly #server: ApiServer
   readonly #resources = new Map<string, Promise<ApiResource[]>>()
 
   private constructor(config: KubeConfig) {
     this.#config = config
+    this.#server = new ApiServer(config)
   }
 
   static fromFile(path: string): Kube {
@@ -142,7 +145,7 @@ export class Kube {
   async fetch(path: string, init: RequestInit = {}): Promise<globalThis.Response> {
     const { body, method, signal } = init
     const headers = Object.fromEntries(new Headers(init.headers))
-    return (await this.#ask(path, {
+    return (await this.#server.ask(path, {
       headers,
       method: method ?? 'GET',
       signal: signal ?? AbortSignal.timeout(REQUEST_TIMEOUT_MS),
@@ -152,7 +155,7 @@ export class Kube {
 
   /** The address that the kubeconfig names. */
   get server(): string {
-    return this.#config.getCurrentCluster()?.server ?? ''
+    return this.#server.address ?? ''
   }
 
   /** A raw request; `path` is below the server's address. */
@@ -180,26 +183,9 @@ export class Kube {
   ): Promise<Response> {
     const headers = content === undefined ? {} : { 'content-type': content.type }
     const body = content === undefined ? {} : { body: JSON.stringify(content.body) }
-    const response = await this.#ask(path, { method, headers, signal, ...body })
+    const response = await this.#server.ask(path, { method, headers, signal, ...body })
     if (!response.ok) throw new KubeError(`${method} ${path.split('?')[0]}`, response.status, apiMessage(await response.text()))
     return response
-  }
-
-  /** @throws Failure where nobody answers. */
-  async #ask(path: string, request: Asked): Promise<Response> {
-    const cluster = this.#config.getCurrentCluster()
-    if (cluster === null) throw new Failure({ what: 'Cannot reach the cluster', why: 'the kubeconfig has no current cluster' })
-    const context = new RequestContext(`${cluster.server}${path}`, HttpMethod.GET)
-    await this.#config.applySecurityAuthentication(context)
-    const dispatcher = context.getDispatcher()
-    const headers = { ...context.getHeaders(), ...request.headers }
-    return fetch(`${cluster.server}${path}`, { ...request, headers, ...(dispatcher === undefined ? {} : { dispatcher }) }).catch(
-      (thrown) => {
-        request.signal.throwIfAborted()
-        const why = messageOf((thrown as Error).cause ?? thrown)
-        throw new Failure({ what: `Cannot reach the API server at ${cluster.server}`, why, next: 'See that the cluster runs' }, thrown)
-      },
-    )
   }
 
   async #watchForever(ref: ListRef, { onEvent, onRefused, signal: disposed }: Watching): Promise<void> {
@@ -305,13 +291,6 @@ export class Kube {
       throw thrown
     }
   }
-}
-
-interface Asked {
-  readonly method: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body?: string
-  readonly signal: AbortSignal
 }
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'

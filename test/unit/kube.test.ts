@@ -1,4 +1,4 @@
-/** Watches, against an API server of plain HTTP: how often it is asked, what is told, and that no error of ours is lost. */
+/** Against an API server of plain HTTP: connections; of watches how often it is asked, what is told, and that no error of ours is lost. */
 import { spawn } from 'node:child_process'
 import { getEventListeners, once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -21,6 +21,7 @@ interface Server extends AsyncDisposable {
   readonly kubeconfig: string
   /** When each list was asked for. */
   readonly listedAtMs: number[]
+  readonly connections: { opened: number; closeAll(): void }
 }
 
 /** It has these pods by turns, and opens a watch as it is told to. */
@@ -35,6 +36,8 @@ async function serve(watch: (response: ServerResponse) => void, pods: readonly (
     const body = url === '/api/v1' ? { resources: [{ name: 'pods', kind: 'Pod', namespaced: true }] } : list()
     response.setHeader('content-type', 'application/json').end(JSON.stringify(body))
   })
+  const connections = { opened: 0, closeAll: () => server.closeAllConnections() }
+  server.on('connection', () => connections.opened++)
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-kube-'))
   const kubeconfig = join(folder, 'kubeconfig')
@@ -43,6 +46,7 @@ async function serve(watch: (response: ServerResponse) => void, pods: readonly (
     kube: Kube.fromFile(kubeconfig),
     kubeconfig,
     listedAtMs,
+    connections,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       server.close()
@@ -64,6 +68,17 @@ const refuse = (status: number) => (response: ServerResponse) => void response.w
 
 const until = (what: string, isTrue: () => boolean, signal: AbortSignal) =>
   waitFor(what, async () => (isTrue() ? ready(undefined) : pending('not yet')), { timeoutMs: 9_000, everyMs: 10, signal })
+
+test('a connection is kept for the next request, and one that broke meanwhile is replaced', async () => {
+  await using server = await serve(refuse(403))
+  for (let i = 0; i < 10; i++) await server.kube.list(PODS)
+  const { opened } = server.connections
+  assert.ok(opened <= 2, `${opened} for ten requests`) // one that has just answered may not be free yet
+  server.connections.closeAll()
+  await sleep(50) // what has ended is known then
+  await server.kube.list(PODS)
+  assert.is(server.connections.opened, opened + 1)
+})
 
 test('a watch that is refused is asked for again and again, at a pace; a refusal that stays is told once', async ({ signal }) => {
   for (const [status, told] of [
