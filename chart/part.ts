@@ -113,6 +113,7 @@ function serviceApplication(target: Target, values: object): KubeObject {
     namespace: environment,
     sources: [{ repoURL: repoUrl, targetRevision: sourceRevision, path: 'chart', helm }],
     ignoreDifferences: LEFT_TO_THE_HPA,
+    first: true, // all else is Healthy by the time that the HPA has seen its pods' usage
   })
 }
 

@@ -23,7 +23,12 @@ export interface ApplicationSpec {
   readonly sources: readonly object[]
   /** What Argo CD leaves as it finds it, also when it syncs. @default nothing */
   readonly ignoreDifferences?: readonly object[]
+  /** Whether the root makes it before others. @default false */
+  readonly first?: boolean
 }
+
+/** Of what the root makes in its first wave. A wave is followed by a pause of 2 s, but only where the next one has something to do. */
+const FIRST_WAVE = { annotations: { 'argocd.argoproj.io/sync-wave': '-1' } }
 
 /**
  * Without an end: an Application may hold objects whose kinds another one has yet to define, and once its retries were spent Argo CD
@@ -32,12 +37,16 @@ export interface ApplicationSpec {
 const RETRY = { limit: -1, refresh: true, backoff: { duration: '2s', factor: 1, maxDuration: '2s' } }
 
 /** An Application with the platform's sync policy: automated, pruning, self-healing, with retries. */
-export function application({ name, project = PLATFORM_PROJECT, namespace, sources, ignoreDifferences = [] }: ApplicationSpec): KubeObject {
+export function application(spec: ApplicationSpec): KubeObject {
+  const { name, project = PLATFORM_PROJECT, namespace, sources, ignoreDifferences = [], first = false } = spec
   const ignores = ignoreDifferences.length > 0
   return {
     apiVersion: 'argoproj.io/v1alpha1',
     kind: 'Application',
-    metadata: { name, namespace: ARGOCD_NAMESPACE, labels: PART_OF, finalizers: ['resources-finalizer.argocd.argoproj.io'] },
+    metadata: {
+      ...{ name, namespace: ARGOCD_NAMESPACE, labels: PART_OF, finalizers: ['resources-finalizer.argocd.argoproj.io'] },
+      ...(first ? FIRST_WAVE : {}),
+    },
     spec: {
       project,
       destination: { server: IN_CLUSTER, namespace },
@@ -73,7 +82,7 @@ export function project({ name, namespaces, objects }: ProjectSpec, { repoUrl }:
   return {
     apiVersion: 'argoproj.io/v1alpha1',
     kind: 'AppProject',
-    metadata: { name, namespace: ARGOCD_NAMESPACE, labels: PART_OF },
+    metadata: { name, namespace: ARGOCD_NAMESPACE, labels: PART_OF, ...FIRST_WAVE },
     spec: {
       sourceRepos: [repoUrl],
       destinations: namespaces.map((namespace) => ({ server: IN_CLUSTER, namespace })),

@@ -20,7 +20,7 @@ test('the page says what came of all runs, and of each', async () => {
   assert.match(page, /<h2 id="hpa-scales">hpa-scales<\/h2>/)
   assert.match(page, /mutant no-window <span class="chip tone-good">.*violated, as it should be/)
   assert.match(page, /no request failed: <b>0 of 1\d{3} failed<\/b>/)
-  assert.match(page, /bound 2\.0 s to 45\.0 s = usage 20\.0 s \+ sync 5\.0 s \+ further step 15\.0 s \+ pod start 5\.0 s/)
+  assert.match(page, /bound 2\.0 s to 39\.0 s = usage 20\.0 s \+ sync 2\.0 s \+ further step 12\.0 s \+ pod start 5\.0 s/)
   assert.match(page, /<code>npm run prove -- hpa-scales<\/code>/)
   assert.match(page, /<code>npm run prove -- hpa-scales --mutate<\/code>/)
 })
