@@ -2,6 +2,7 @@
 import { snapshotKey, untilRunsAgain } from '#core'
 import { type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Images } from '#kit/images'
+import { refOf } from '#kit/kube'
 import { createProgress } from '#kit/progress'
 import { stack } from '../../holdfast.config.ts'
 import { ownEngine, restartEngine } from '../../local/engine.ts'
@@ -58,6 +59,7 @@ for (const [where, isThere] of [
         await restoreSnapshot(signal)
       }
       await comesBack(`restored ${where}`, restore, { signal })
+      assert.is(await (await runningCluster()).kube.get(refOf(LATER)), undefined)
     },
     LONG,
   )

@@ -155,13 +155,17 @@ async function memoryOf(cluster: Cluster, selector: string): Promise<number> {
   return Math.round(sample.value / MIB)
 }
 
+/** The project last: an Application whose project is gone never ends. */
 async function takeAway(means: Means, paths: readonly string[]): Promise<void> {
   const { kube } = means.on
-  await commit(means, `No copies of ${WORKLOAD_NAME} any more`, Object.fromEntries(paths.map((path) => [path, null])))
+  const remove = (which: readonly string[]) =>
+    commit(means, `No copies of ${WORKLOAD_NAME} any more`, Object.fromEntries(which.map((path) => [path, null])))
+  await remove(paths.filter((path) => path !== projectPath(NAME)))
   const look = async () => {
     const [all, pods] = await Promise.all([kube.list(APPLICATIONS), kube.list({ apiVersion: 'v1', kind: 'Pod', namespace: NAME })])
     const left = all.filter(isCopy).length + pods.length
     return left === 0 ? ready(undefined) : pending(`${left} Applications and pods are left`)
   }
   await waitFor('the copies to be gone', look, { timeoutMs: GONE_TIMEOUT_MS, signal: means.signal })
+  await remove([projectPath(NAME)])
 }
