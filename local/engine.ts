@@ -15,8 +15,10 @@ import { type KernelBefore, lookAtKernel, removeTraces } from './firewall.ts'
 import { waitForLock } from './lock.ts'
 
 const ENGINE_PACKAGES = ['docker.io', 'iptables']
-/** As the user set it: later it is also set for testcontainers, which then would pass for the user's wish. */
-export const givenHost = process.env.DOCKER_HOST
+/** What we set DOCKER_HOST to, for testcontainers: what we start has both, and must not take it for the user's wish. */
+const OWN_HOST = 'HOLDFAST_DOCKER_HOST'
+/** As the user set it. */
+export const givenHost = process.env.DOCKER_HOST === process.env[OWN_HOST] ? undefined : process.env.DOCKER_HOST
 const engineFile = join(machineDir, 'engine.pid')
 /** What the kernel was like before it. There from before its start until it was stopped in order. */
 const kernelFile = join(machineDir, 'kernel.json')
@@ -62,6 +64,7 @@ export async function pointAtEngine(): Promise<void> {
   if (process.env.DOCKER_HOST !== undefined) return
   const { stdout } = await docker(['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'])
   process.env.DOCKER_HOST = stdout.trim()
+  process.env[OWN_HOST] = process.env.DOCKER_HOST
 }
 
 /** What the engine says of itself, of which the Docker command knows more. */

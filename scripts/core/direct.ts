@@ -10,8 +10,38 @@ const OBSERVED_TIMEOUT_MS = 30_000
 /** Definitions first: their kinds must exist before objects of them; the rest side by side. */
 export async function applyAll(kube: Kube, objects: readonly KubeObject[]): Promise<void> {
   const isFirst = ({ kind }: KubeObject) => kind === 'Namespace' || kind === 'CustomResourceDefinition'
-  await Promise.all(objects.filter(isFirst).map((object) => kube.apply(object, ADOPTING_MANAGER)))
-  await Promise.all(objects.filter((object) => !isFirst(object)).map((object) => kube.apply(object, ADOPTING_MANAGER)))
+  await Promise.all(objects.filter(isFirst).map((object) => applyOne(kube, object)))
+  await Promise.all(objects.filter((object) => !isFirst(object)).map((object) => applyOne(kube, object)))
+}
+
+const applyOne = (kube: Kube, object: KubeObject): Promise<unknown> =>
+  takesNodePort(object) ? applyPublished(kube, object) : kube.apply(object, ADOPTING_MANAGER)
+
+const takesNodePort = ({ kind, spec }: KubeObject) => kind === 'Service' && spec.type === 'NodePort'
+
+/**
+ * A Service with a port of the nodes is created before it is applied. The API server gives the port out while it applies, and where the
+ * client goes away before the Service is written it keeps the port, for nobody, until its third repair, nine minutes later
+ * (Store.Update in k8s.io/apiserver 0.36, pkg/registry/generic/registry/store.go; Store.Create gives it back).
+ */
+async function applyPublished(kube: Kube, object: KubeObject): Promise<void> {
+  const ref = refOf(object)
+  if ((await kube.get(ref)) === undefined) await kube.create(object, ADOPTING_MANAGER).catch(unlessConflict)
+  const { metadata } = await kube.apply(object, ADOPTING_MANAGER)
+  // What was created is owned by an update, whose fields no later apply could take away.
+  const managedFields = (metadata.managedFields as readonly Owner[] | undefined) ?? []
+  const applied = managedFields.filter(({ manager, operation }) => manager !== ADOPTING_MANAGER || operation !== 'Update')
+  if (applied.length < managedFields.length) await kube.mergePatch(ref, { metadata: { managedFields: applied } })
+}
+
+interface Owner {
+  readonly manager: string
+  readonly operation: 'Apply' | 'Update'
+}
+
+/** Somebody else made it meanwhile. */
+function unlessConflict(thrown: unknown): void {
+  if (!(thrown instanceof KubeError && thrown.status === 409)) throw thrown
 }
 
 /**
@@ -22,7 +52,7 @@ export async function applyEarly(kube: Kube, objects: readonly KubeObject[]): Pr
   const refused = (thrown: unknown) => {
     if (!(thrown instanceof KubeError)) throw thrown
   }
-  await Promise.all(objects.map((object) => kube.apply(object, ADOPTING_MANAGER).catch(refused)))
+  await Promise.all(objects.map((object) => applyOne(kube, object).catch(refused)))
 }
 
 const ESTABLISHED_TIMEOUT_MS = 60_000

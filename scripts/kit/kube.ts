@@ -99,9 +99,10 @@ export class Kube {
     return (await this.request('PATCH', path, { body: object, type: 'application/apply-patch+yaml' })) as KubeObject
   }
 
-  async create(object: KubeObject): Promise<KubeObject> {
+  async create(object: KubeObject, fieldManager = FIELD_MANAGER): Promise<KubeObject> {
     const { name: _name, ...collection } = refOf(object)
-    return (await this.request('POST', await this.#path(collection), { body: object, type: 'application/json' })) as KubeObject
+    const path = `${await this.#path(collection)}?fieldManager=${fieldManager}`
+    return (await this.request('POST', path, { body: object, type: 'application/json' })) as KubeObject
   }
 
   /** What would come of `create`, with all of admission and of validation; nothing is kept. @throws KubeError that says who refused. */

@@ -38,6 +38,40 @@ test('applyEarly() does not hide that nobody answers', async () => {
   await assert.rejects(applyEarly(kube, ['a', 'b'].map(object)), /connection refused/)
 })
 
+const published: KubeObject = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'git' }, spec: { type: 'NodePort' } }
+
+/** @param found the Service as it is there */
+function kubeWithService(found: KubeObject | undefined): { kube: Kube; calls: string[] } {
+  const calls: string[] = []
+  const managedFields = [...(found === undefined ? ['Update'] : []), 'Apply'].map((operation) => ({
+    manager: 'argocd-controller',
+    operation,
+  }))
+  const kube = {
+    get: async () => found,
+    create: async (_: KubeObject, manager: string) => void calls.push(`create by ${manager}`),
+    async apply(object: KubeObject, manager: string) {
+      calls.push(`apply by ${manager}`)
+      return { ...object, metadata: { ...object.metadata, managedFields } }
+    },
+    mergePatch: async (_: unknown, patch: object) => void calls.push(JSON.stringify(patch)),
+  } as unknown as Kube
+  return { kube, calls }
+}
+
+test('a Service with a port of the nodes is created first, and then owned as by an apply alone', async () => {
+  const { kube, calls } = kubeWithService(undefined)
+  await applyEarly(kube, [published])
+  const owned = '{"metadata":{"managedFields":[{"manager":"argocd-controller","operation":"Apply"}]}}'
+  assert.equal(calls, ['create by argocd-controller', 'apply by argocd-controller', owned])
+})
+
+test('one that is there is applied', async () => {
+  const { kube, calls } = kubeWithService(published)
+  await applyEarly(kube, [published])
+  assert.equal(calls, ['apply by argocd-controller'])
+})
+
 test('waitForKinds() waits until the last definition is established', async () => {
   const names = ['prometheuses', 'probes']
   let looks = 0

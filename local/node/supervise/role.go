@@ -69,6 +69,7 @@ func serve(ctx context.Context, options plan.Options, up bringUp) (exitCode int)
 // watch keeps the components running. It returns when the node has to stop, and says why.
 func watch(ctx context.Context, running *processes, broughtUp <-chan error) (exitCode int) {
 	var again restarts
+	due := make(chan plan.Component, cap(running.ended))
 	for {
 		select {
 		case <-ctx.Done():
@@ -76,15 +77,18 @@ func watch(ctx context.Context, running *processes, broughtUp <-chan error) (exi
 			return exitStopped
 		case ended := <-running.ended:
 			say("%s", ended.obituary())
-			if !again.allow(ended.component.Name, time.Now()) {
+			pause, allowed := again.after(ended.component.Name, time.Now())
+			if !allowed {
 				say("%s ended %d times within %s: the node stops", ended.component.Name, restartsAllowed+1, restartsWithin)
 				return exitFailed
 			}
-			if err := running.start(ended.component); err != nil {
+			time.AfterFunc(pause, func() { due <- ended.component })
+		case component := <-due:
+			if err := running.start(component); err != nil {
 				say("%v", err)
 				return exitFailed
 			}
-			say("%s is started again", ended.component.Name)
+			say("%s is started again", component.Name)
 		case err, open := <-broughtUp:
 			switch {
 			case !open:
@@ -100,17 +104,19 @@ func watch(ctx context.Context, running *processes, broughtUp <-chan error) (exi
 }
 
 // A component that ends is started again, as systemd and the kubelet do it on other machines: kube-proxy even ends on
-// purpose when the node's address changes. One that cannot run takes the node with it, which says so.
+// purpose when the node's address changes. The first time at once, then after one pause more each time: the kubelet ends
+// within a tenth of a second while containerd is not back. One that cannot run takes the node with it, which says so.
 const (
 	restartsAllowed = 3
 	restartsWithin  = time.Minute
+	restartPause    = time.Second
 )
 
 // restarts remembers when components ended.
 type restarts struct{ ends map[string][]time.Time }
 
-// allow says whether a component that ended now may start again.
-func (r *restarts) allow(name string, now time.Time) bool {
+// after says how soon a component that ended now starts again, and whether it may.
+func (r *restarts) after(name string, now time.Time) (pause time.Duration, allowed bool) {
 	if r.ends == nil {
 		r.ends = map[string][]time.Time{}
 	}
@@ -121,7 +127,7 @@ func (r *restarts) allow(name string, now time.Time) bool {
 		}
 	}
 	r.ends[name] = recent
-	return len(recent) <= restartsAllowed
+	return time.Duration(len(recent)-1) * restartPause, len(recent) <= restartsAllowed
 }
 
 // prepare makes the container a machine, and returns what its components run with.

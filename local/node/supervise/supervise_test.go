@@ -267,18 +267,22 @@ func TestComponentsAreWatchedAndStopped(t *testing.T) {
 	}
 }
 
-func TestAComponentIsStartedAgainUnlessItEndsOftenInAMinute(t *testing.T) {
+func TestAComponentIsStartedAgainEachTimeLaterUnlessItEndsOftenInAMinute(t *testing.T) {
 	var again restarts
 	now := time.Now()
 	for end, want := range []bool{true, true, true, false} {
-		if again.allow("kubelet", now.Add(time.Duration(end)*time.Second)) != want {
+		pause, allowed := again.after("kubelet", now.Add(time.Duration(end)*time.Second))
+		if allowed != want {
 			t.Errorf("end %d: not %v", end+1, want)
 		}
+		if pause != time.Duration(end)*restartPause {
+			t.Errorf("end %d: after %v", end+1, pause)
+		}
 	}
-	if !again.allow("kube-proxy", now) {
+	if pause, allowed := again.after("kube-proxy", now); !allowed || pause != 0 {
 		t.Error("another component's ends count")
 	}
-	if !again.allow("kubelet", now.Add(restartsWithin+3*time.Second)) {
+	if pause, allowed := again.after("kubelet", now.Add(restartsWithin+3*time.Second)); !allowed || pause != 0 {
 		t.Error("ends of long ago count")
 	}
 }
