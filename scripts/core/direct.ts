@@ -26,7 +26,7 @@ const takesNodePort = ({ kind, spec }: KubeObject) => kind === 'Service' && spec
  */
 async function applyPublished(kube: Kube, object: KubeObject): Promise<void> {
   const ref = refOf(object)
-  if ((await kube.get(ref)) === undefined) await kube.create(object, ADOPTING_MANAGER).catch(unlessConflict)
+  if ((await kube.get(ref)) === undefined) await kube.create(object, ADOPTING_MANAGER)
   const { metadata } = await kube.apply(object, ADOPTING_MANAGER)
   // What was created is owned by an update, whose fields no later apply could take away.
   const managedFields = (metadata.managedFields as readonly Owner[] | undefined) ?? []
@@ -37,11 +37,6 @@ async function applyPublished(kube: Kube, object: KubeObject): Promise<void> {
 interface Owner {
   readonly manager: string
   readonly operation: 'Apply' | 'Update'
-}
-
-/** Somebody else made it meanwhile. */
-function unlessConflict(thrown: unknown): void {
-  if (!(thrown instanceof KubeError && thrown.status === 409)) throw thrown
 }
 
 /**

@@ -44,7 +44,10 @@ export function application(spec: ApplicationSpec): KubeObject {
     apiVersion: 'argoproj.io/v1alpha1',
     kind: 'Application',
     metadata: {
-      ...{ name, namespace: ARGOCD_NAMESPACE, labels: PART_OF, finalizers: ['resources-finalizer.argocd.argoproj.io'] },
+      name,
+      namespace: ARGOCD_NAMESPACE,
+      labels: PART_OF,
+      finalizers: ['resources-finalizer.argocd.argoproj.io'],
       ...(first ? FIRST_WAVE : {}),
     },
     spec: {
