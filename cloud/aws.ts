@@ -1,60 +1,64 @@
 /** The clients of AWS's API, each made when it is first asked: credentials and endpoints come from the environment, as AWS's own tools read them. */
-import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs'
-import { EC2Client } from '@aws-sdk/client-ec2'
-import { ECRClient } from '@aws-sdk/client-ecr'
-import { EKSClient } from '@aws-sdk/client-eks'
-import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2'
-import { ResourceGroupsTaggingAPIClient } from '@aws-sdk/client-resource-groups-tagging-api'
-import { S3Client } from '@aws-sdk/client-s3'
-import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
-import { ServiceQuotasClient } from '@aws-sdk/client-service-quotas'
-import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts'
+import { createRequire } from 'node:module'
+import type { CloudWatchLogs } from '@aws-sdk/client-cloudwatch-logs'
+import type { EC2 } from '@aws-sdk/client-ec2'
+import type { ECR } from '@aws-sdk/client-ecr'
+import type { EKS } from '@aws-sdk/client-eks'
+import type { ElasticLoadBalancingV2 } from '@aws-sdk/client-elastic-load-balancing-v2'
+import type { ResourceGroupsTaggingAPI } from '@aws-sdk/client-resource-groups-tagging-api'
+import type { S3 } from '@aws-sdk/client-s3'
+import type { SecretsManager } from '@aws-sdk/client-secrets-manager'
+import type { ServiceQuotas } from '@aws-sdk/client-service-quotas'
+import type { STS } from '@aws-sdk/client-sts'
 import { Failure, messageOf, UserError } from '#kit/errors'
+
+/** Together a third of a second, which no command waits for that asks AWS nothing. */
+const load = createRequire(import.meta.url)
 
 export class Aws {
   readonly region: string
-  readonly #made = new Map<unknown, unknown>()
+  readonly #made = new Map<string, unknown>()
 
   constructor(region: string) {
     this.region = region
   }
 
-  get ec2(): EC2Client {
-    return this.#client(EC2Client)
+  get ec2(): EC2 {
+    return this.#client('@aws-sdk/client-ec2', 'EC2')
   }
-  get ecr(): ECRClient {
-    return this.#client(ECRClient)
+  get ecr(): ECR {
+    return this.#client('@aws-sdk/client-ecr', 'ECR')
   }
-  get eks(): EKSClient {
-    return this.#client(EKSClient)
+  get eks(): EKS {
+    return this.#client('@aws-sdk/client-eks', 'EKS')
   }
-  get loadBalancers(): ElasticLoadBalancingV2Client {
-    return this.#client(ElasticLoadBalancingV2Client)
+  get loadBalancers(): ElasticLoadBalancingV2 {
+    return this.#client('@aws-sdk/client-elastic-load-balancing-v2', 'ElasticLoadBalancingV2')
   }
-  get logs(): CloudWatchLogsClient {
-    return this.#client(CloudWatchLogsClient)
+  get logs(): CloudWatchLogs {
+    return this.#client('@aws-sdk/client-cloudwatch-logs', 'CloudWatchLogs')
   }
-  get quotas(): ServiceQuotasClient {
-    return this.#client(ServiceQuotasClient)
+  get quotas(): ServiceQuotas {
+    return this.#client('@aws-sdk/client-service-quotas', 'ServiceQuotas')
   }
-  get s3(): S3Client {
-    return this.#client(S3Client)
+  get s3(): S3 {
+    return this.#client('@aws-sdk/client-s3', 'S3')
   }
-  get secrets(): SecretsManagerClient {
-    return this.#client(SecretsManagerClient)
+  get secrets(): SecretsManager {
+    return this.#client('@aws-sdk/client-secrets-manager', 'SecretsManager')
   }
-  get sts(): STSClient {
-    return this.#client(STSClient)
+  get sts(): STS {
+    return this.#client('@aws-sdk/client-sts', 'STS')
   }
-  get tags(): ResourceGroupsTaggingAPIClient {
-    return this.#client(ResourceGroupsTaggingAPIClient)
+  get tags(): ResourceGroupsTaggingAPI {
+    return this.#client('@aws-sdk/client-resource-groups-tagging-api', 'ResourceGroupsTaggingAPI')
   }
 
-  #client<T>(kind: new (settings: { region: string; maxAttempts: number }) => T): T {
-    const known = this.#made.get(kind) as T | undefined
+  #client<T>(from: string, name: string): T {
+    const known = this.#made.get(name) as T | undefined
     if (known !== undefined) return known
-    const made = new kind({ region: this.region, maxAttempts: MAX_ATTEMPTS })
-    const { middlewareStack } = made as unknown as Pick<EC2Client, 'middlewareStack'> // all have one, each typed for its own requests
+    const made = new (load(from)[name])({ region: this.region, maxAttempts: MAX_ATTEMPTS })
+    const { middlewareStack } = made as Pick<EC2, 'middlewareStack'> // all have one, each typed for its own requests
     middlewareStack.add(
       (next, { commandName }) =>
         (given) =>
@@ -63,17 +67,19 @@ export class Aws {
           }),
       { step: 'initialize' },
     )
-    this.#made.set(kind, made)
+    this.#made.set(name, made)
     return made
   }
 }
 
+const NOT_THERE = ['ResourceNotFoundException', 'NoSuchKey']
+
 /** For whoever asks whether something is there, it is no fault that it is not. */
-const NOT_THERE = new Set(['ResourceNotFoundException', 'NoSuchKey'])
+export const isNotThere = (thrown: unknown) => thrown instanceof Error && NOT_THERE.includes(thrown.name)
 
 /** What AWS refuses, and that it cannot be reached, is no bug of ours. */
 function asSentence(thrown: unknown, command: string): unknown {
-  if (!(thrown instanceof Error) || NOT_THERE.has(thrown.name)) return thrown
+  if (!(thrown instanceof Error) || isNotThere(thrown)) return thrown
   const request = command.replace(/Command$/, '')
   const what = '$fault' in thrown ? `AWS refuses ${request}` : `AWS cannot be asked for ${request}`
   return new Failure({ what, why: messageOf(thrown) }, thrown)
@@ -90,7 +96,7 @@ export interface Caller {
 /** @throws UserError where there are no credentials, or none that AWS takes. */
 export async function callerOf(aws: Aws): Promise<Caller> {
   try {
-    const { Account = '', Arn = '' } = await aws.sts.send(new GetCallerIdentityCommand({}))
+    const { Account = '', Arn = '' } = await aws.sts.getCallerIdentity({})
     return { account: Account, arn: principalOf(Arn) }
   } catch (thrown) {
     const why = messageOf(thrown instanceof Failure ? thrown.cause : thrown)

@@ -1,12 +1,12 @@
 /** A cluster on EKS as the same type that every cluster is. */
-import { DescribeClusterCommand, type Cluster as EksDescription, ResourceNotFoundException } from '@aws-sdk/client-eks'
+import type { Cluster as EksDescription } from '@aws-sdk/client-eks'
 import { stringify } from 'yaml'
 import type { Cluster, Environment, ServiceName } from '#core'
 import { Failure } from '#kit/errors'
 import { writePrivate } from '#kit/files'
 import { Kube } from '#kit/kube'
 import { kubeconfigPath } from '#kit/paths'
-import type { Aws } from './aws.ts'
+import { type Aws, isNotThere } from './aws.ts'
 import { openRelay } from './relay.ts'
 import { readSettings, type Settings } from './settings.ts'
 
@@ -28,9 +28,9 @@ const FETCH_TIMEOUT_MS = 30_000
 /** As AWS has it; undefined where it has none of that name. */
 export async function describeCluster(aws: Aws, name: string): Promise<EksDescription | undefined> {
   try {
-    return (await aws.eks.send(new DescribeClusterCommand({ name }))).cluster
+    return (await aws.eks.describeCluster({ name })).cluster
   } catch (thrown) {
-    if (thrown instanceof ResourceNotFoundException) return undefined
+    if (isNotThere(thrown)) return undefined
     throw thrown
   }
 }
@@ -87,7 +87,8 @@ export interface EksParts {
 
 export async function openEks(aws: Aws, { name, kube, settings }: EksParts): Promise<Cluster> {
   const { environment, timing, repositories, domain } = settings
-  const [registry, nodes, hasPolicies, hasMetrics, hasBalancer] = await Promise.all([
+  const [server, registry, nodes, hasPolicies, hasMetrics, hasBalancer] = await Promise.all([
+    kube.address(),
     openRelay({ aws, repositories }),
     kube.list({ apiVersion: 'v1', kind: 'Node' }),
     // What enforces policies runs in the CNI's pods; https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html
@@ -113,7 +114,7 @@ export async function openEks(aws: Aws, { name, kube, settings }: EksParts): Pro
     ...(domain !== undefined && hasBalancer ? { ingress: domain } : {}),
     can: { ...NOT_OURS, secondNode: nodes.length > 1, networkPolicy: hasPolicies },
     brings: { metricsServer: hasMetrics },
-    address: (service) => `${kube.server}${path(service)}`,
+    address: (service) => `${server}${path(service)}`,
     fetch: (service, rest, init = {}) => kube.fetch(`${path(service)}${rest}`, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS), ...init }),
   }
 }

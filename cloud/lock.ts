@@ -1,13 +1,12 @@
 /** Terraform's lock on a state: what was begun on this machine and ended without giving it back may be unlocked, nobody else's. */
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { GetObjectCommand, NoSuchKey } from '@aws-sdk/client-s3'
 import { Failure } from '#kit/errors'
 import { ensureDir } from '#kit/paths'
 import { startTime } from '#kit/process'
 import type { Note } from '#kit/progress'
 import { pending, ready, waitFor } from '#kit/wait'
-import type { Aws } from './aws.ts'
+import { type Aws, isNotThere } from './aws.ts'
 import type { Diagnostic } from './events.ts'
 
 /** As it stands beside the state, and in what Terraform says where it is refused. */
@@ -33,11 +32,11 @@ const WORK_TIMEOUT_MS = 3_600_000
 /** Undefined where nobody holds it. */
 export async function readStateLock({ s3 }: Pick<Aws, 's3'>, { bucket, key }: StateAt): Promise<StateLock | undefined> {
   try {
-    const { Body } = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: `${key}.tflock` }))
+    const { Body } = await s3.getObject({ Bucket: bucket, Key: `${key}.tflock` })
     const { ID, Who = '', Operation = '', Created = '' } = JSON.parse((await Body?.transformToString()) ?? '{}')
     return ID === undefined ? undefined : { id: ID, who: Who, operation: operationOf(Operation), since: Created }
   } catch (thrown) {
-    if (thrown instanceof NoSuchKey) return undefined
+    if (isNotThere(thrown)) return undefined
     throw thrown
   }
 }

@@ -1,5 +1,4 @@
 /** What a cluster on EKS lacks and the local one brings: a class of volumes, and the key by which Argo CD reads the user's remote. */
-import { GetSecretValueCommand } from '@aws-sdk/client-secrets-manager'
 import { ARGOCD_NAMESPACE, application, type Cluster, type Part, renderedSource } from '#core'
 import { messageOf, UserError } from '#kit/errors'
 import type { KubeObject } from '#kit/kube'
@@ -59,7 +58,7 @@ async function giveKey(open: () => Aws, { kube }: Cluster): Promise<void> {
 /** A private SSH key as it stands, or `{"username", "password"}`; a read-only one is enough. @throws UserError for anything else */
 export async function readKey(aws: Aws, repoSecret: string): Promise<Readonly<Record<string, string>>> {
   const what = `Cannot read the deploy key '${repoSecret}'`
-  const { SecretString: content = '' } = await aws.secrets.send(new GetSecretValueCommand({ SecretId: repoSecret })).catch((thrown) => {
+  const { SecretString: content = '' } = await aws.secrets.getSecretValue({ SecretId: repoSecret }).catch((thrown) => {
     const next = `Put it there: aws secretsmanager create-secret --name ${repoSecret} --secret-string file://key`
     throw new UserError({ what, why: messageOf(thrown), next }, thrown)
   })

@@ -1,6 +1,5 @@
 /** What must be so before anything is made: tools, credentials, the caller's address, quotas, and room for the pods. */
-import { DescribeInstanceTypesCommand, type InstanceTypeInfo } from '@aws-sdk/client-ec2'
-import { GetServiceQuotaCommand } from '@aws-sdk/client-service-quotas'
+import type { InstanceTypeInfo } from '@aws-sdk/client-ec2'
 import { Failure, messageOf, UserError } from '#kit/errors'
 import { exec } from '#kit/exec'
 import { ask } from '#kit/http'
@@ -130,7 +129,7 @@ const QUOTAS = [
 ] as const
 
 async function quotaOf(aws: Aws, code: string): Promise<number | undefined> {
-  return aws.quotas.send(new GetServiceQuotaCommand({ ServiceCode: 'ec2', QuotaCode: code })).then(
+  return aws.quotas.getServiceQuota({ ServiceCode: 'ec2', QuotaCode: code }).then(
     ({ Quota }) => Quota?.Value,
     () => undefined, // not allowed to ask, or not known: then it is unknown
   )
@@ -158,8 +157,7 @@ export async function checkRoom(aws: Aws, plan: PlanJson, what: string): Promise
 
 async function sizesOf(aws: Aws, types: readonly string[]): Promise<ReadonlyMap<string, NodeSize>> {
   if (types.length === 0) return new Map()
-  const asked = new DescribeInstanceTypesCommand({ InstanceTypes: types as never[] })
-  const { InstanceTypes = [] } = await aws.ec2.send(asked).catch((thrown) => {
+  const { InstanceTypes = [] } = await aws.ec2.describeInstanceTypes({ InstanceTypes: types as never[] }).catch((thrown) => {
     throw new Failure({ what: 'Cannot look up the instance types', why: messageOf(thrown) }, thrown)
   })
   return new Map(InstanceTypes.map((info) => [String(info.InstanceType), sizeOf(info)]))

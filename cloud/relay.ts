@@ -1,5 +1,4 @@
 /** ECR as a registry on 127.0.0.1, which calls images by their own names. */
-import { GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr'
 import { Failure } from '#kit/errors'
 import { createLease } from '#kit/limit'
 import { openRegistryRelay } from '#kit/registry-relay'
@@ -27,7 +26,7 @@ export async function openRelay({ aws, repositories }: RelayOptions): Promise<st
 }
 
 async function logIn(aws: Aws): Promise<Login> {
-  const { authorizationData: [data] = [] } = await aws.ecr.send(new GetAuthorizationTokenCommand({}))
+  const { authorizationData: [data] = [] } = await aws.ecr.getAuthorizationToken({})
   if (data?.authorizationToken === undefined || data.proxyEndpoint === undefined)
     throw new Failure({ what: 'Cannot log in to ECR', why: 'it gave no token' })
   const untilMs = (data.expiresAt?.getTime() ?? Date.now()) - MARGIN_MS

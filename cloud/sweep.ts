@@ -1,17 +1,4 @@
 /** What a teardown leaves in AWS, found by its tags: each with what it costs, removed where that is safe, reported where it is not. */
-import { DeleteLogGroupCommand, DescribeLogGroupsCommand } from '@aws-sdk/client-cloudwatch-logs'
-import {
-  DeleteNetworkInterfaceCommand,
-  DeleteSecurityGroupCommand,
-  DeleteVolumeCommand,
-  DescribeInstancesCommand,
-  DescribeNatGatewaysCommand,
-  DescribeNetworkInterfacesCommand,
-  DescribeSecurityGroupsCommand,
-  DescribeVolumesCommand,
-} from '@aws-sdk/client-ec2'
-import { DeleteLoadBalancerCommand, DeleteTargetGroupCommand } from '@aws-sdk/client-elastic-load-balancing-v2'
-import { GetResourcesCommand } from '@aws-sdk/client-resource-groups-tagging-api'
 import { messageOf } from '#kit/errors'
 import type { Aws } from './aws.ts'
 import { estimateOf, type Priced } from './prices.ts'
@@ -74,12 +61,8 @@ async function goneIds(aws: Aws, arns: readonly string[]): Promise<ReadonlySet<s
   const ids = (type: string) => arns.filter((arn) => arn.includes(`:${type}/`)).map(idOf)
   const [gateways, instances] = [ids('natgateway'), ids('instance').filter((id) => id.startsWith('i-'))]
   const [nat, ec2] = await Promise.all([
-    gateways.length === 0
-      ? undefined
-      : aws.ec2.send(new DescribeNatGatewaysCommand({ Filter: [{ Name: 'nat-gateway-id', Values: gateways }] })),
-    instances.length === 0
-      ? undefined
-      : aws.ec2.send(new DescribeInstancesCommand({ Filters: [{ Name: 'instance-id', Values: instances }] })),
+    gateways.length === 0 ? undefined : aws.ec2.describeNatGateways({ Filter: [{ Name: 'nat-gateway-id', Values: gateways }] }),
+    instances.length === 0 ? undefined : aws.ec2.describeInstances({ Filters: [{ Name: 'instance-id', Values: instances }] }),
   ])
   const live = [
     ...(nat?.NatGateways ?? []).filter(({ State }) => State !== 'deleted').map(({ NatGatewayId }) => NatGatewayId),
@@ -153,7 +136,7 @@ async function arnsWith(aws: Aws, TagFilters: { Key: string; Values?: string[] }
   const arns: string[] = []
   let PaginationToken: string | undefined
   do {
-    const page = await aws.tags.send(new GetResourcesCommand({ TagFilters, ...(PaginationToken === undefined ? {} : { PaginationToken }) }))
+    const page = await aws.tags.getResources({ TagFilters, ...(PaginationToken === undefined ? {} : { PaginationToken }) })
     arns.push(...(page.ResourceTagMappingList ?? []).flatMap(({ ResourceARN }) => ResourceARN ?? []))
     PaginationToken = page.PaginationToken === '' ? undefined : page.PaginationToken
   } while (PaginationToken !== undefined)
@@ -163,7 +146,7 @@ async function arnsWith(aws: Aws, TagFilters: { Key: string; Values?: string[] }
 function balancers(aws: Aws, tagged: readonly string[]): Leftover[] {
   return tagged.flatMap((id): Leftover[] => {
     if (/:loadbalancer\/(app|net|gwy)\//.test(id)) {
-      const remove = () => aws.loadBalancers.send(new DeleteLoadBalancerCommand({ LoadBalancerArn: id }))
+      const remove = () => aws.loadBalancers.deleteLoadBalancer({ LoadBalancerArn: id })
       return [{ kind: 'load balancer', id, monthly: monthlyOfType(aws, 'aws_lb'), remove }]
     }
     if (/:targetgroup\//.test(id))
@@ -172,7 +155,7 @@ function balancers(aws: Aws, tagged: readonly string[]): Leftover[] {
           kind: 'target group',
           id,
           monthly: 0,
-          remove: () => aws.loadBalancers.send(new DeleteTargetGroupCommand({ TargetGroupArn: id })),
+          remove: () => aws.loadBalancers.deleteTargetGroup({ TargetGroupArn: id }),
         },
       ]
     return []
@@ -185,7 +168,7 @@ async function interfaces(aws: Aws, { name }: SweepOf): Promise<Leftover[]> {
     { Name: 'status', Values: ['available'] },
     { Name: 'tag:cluster.k8s.amazonaws.com/name', Values: [name] },
   ]
-  const { NetworkInterfaces = [] } = await aws.ec2.send(new DescribeNetworkInterfacesCommand({ Filters }))
+  const { NetworkInterfaces = [] } = await aws.ec2.describeNetworkInterfaces({ Filters })
   return NetworkInterfaces.flatMap(({ NetworkInterfaceId: id }) =>
     id === undefined
       ? []
@@ -194,7 +177,7 @@ async function interfaces(aws: Aws, { name }: SweepOf): Promise<Leftover[]> {
             kind: 'network interface',
             id,
             monthly: 0,
-            remove: () => aws.ec2.send(new DeleteNetworkInterfaceCommand({ NetworkInterfaceId: id })),
+            remove: () => aws.ec2.deleteNetworkInterface({ NetworkInterfaceId: id }),
           },
         ],
   )
@@ -204,14 +187,14 @@ async function groups(aws: Aws, of: SweepOf): Promise<Leftover[]> {
   const ids = new Set<string>()
   for (const { Key, Values } of tagsOfCluster(of)) {
     const filter = Values === undefined ? { Name: 'tag-key', Values: [Key] } : { Name: `tag:${Key}`, Values }
-    const { SecurityGroups = [] } = await aws.ec2.send(new DescribeSecurityGroupsCommand({ Filters: [filter] }))
+    const { SecurityGroups = [] } = await aws.ec2.describeSecurityGroups({ Filters: [filter] })
     for (const { GroupId } of SecurityGroups) if (GroupId !== undefined) ids.add(GroupId)
   }
   return [...ids].map((id) => ({
     kind: 'security group',
     id,
     monthly: 0,
-    remove: () => aws.ec2.send(new DeleteSecurityGroupCommand({ GroupId: id })),
+    remove: () => aws.ec2.deleteSecurityGroup({ GroupId: id }),
   }))
 }
 
@@ -223,11 +206,11 @@ async function volumes(aws: Aws, { name, project, environment }: SweepOf): Promi
   ]
   const byCluster = [{ Name: 'tag-key', Values: [`kubernetes.io/cluster/${name}`] }]
   const byKey = [{ Name: 'tag:KubernetesCluster', Values: [name] }]
-  const all = await Promise.all([own, byCluster, byKey].map((Filters) => aws.ec2.send(new DescribeVolumesCommand({ Filters }))))
+  const all = await Promise.all([own, byCluster, byKey].map((Filters) => aws.ec2.describeVolumes({ Filters })))
   const byId = new Map(all.flatMap(({ Volumes = [] }) => Volumes.map((volume) => [volume.VolumeId ?? '', volume] as const)))
   return [...byId].map(([id, { Size = 0, State }]) => {
     const monthly = monthlyOfType(aws, 'aws_ebs_volume', { size: Size })
-    const remove = () => aws.ec2.send(new DeleteVolumeCommand({ VolumeId: id }))
+    const remove = () => aws.ec2.deleteVolume({ VolumeId: id })
     return { kind: State === 'in-use' ? 'attached volume' : 'volume', id, monthly, ...(State === 'in-use' ? {} : { remove }) }
   })
 }
@@ -235,12 +218,10 @@ async function volumes(aws: Aws, { name, project, environment }: SweepOf): Promi
 /** EKS writes its last lines after its cluster has gone, and the group is back, without tags and kept for ever. */
 async function logGroups(aws: Aws, { name, project }: SweepOf): Promise<Leftover[]> {
   const prefixes = [`/aws/eks/${name}/`, `/${project}/${name}/`, `/aws/rds/instance/${name}/`, `/aws/containerinsights/${name}/`]
-  const found = await Promise.all(prefixes.map((logGroupNamePrefix) => aws.logs.send(new DescribeLogGroupsCommand({ logGroupNamePrefix }))))
+  const found = await Promise.all(prefixes.map((logGroupNamePrefix) => aws.logs.describeLogGroups({ logGroupNamePrefix })))
   return found.flatMap(({ logGroups: list = [] }) =>
     list.flatMap(({ logGroupName: id }) =>
-      id === undefined
-        ? []
-        : [{ kind: 'log group', id, monthly: undefined, remove: () => aws.logs.send(new DeleteLogGroupCommand({ logGroupName: id })) }],
+      id === undefined ? [] : [{ kind: 'log group', id, monthly: undefined, remove: () => aws.logs.deleteLogGroup({ logGroupName: id }) }],
     ),
   )
 }

@@ -7,16 +7,7 @@ import { pending, ready, waitFor } from '#kit/wait'
 import { differ, labelledConfig } from './config.ts'
 import { pointAtEngine } from './engine.ts'
 import { makeJoinToken } from './join.ts'
-import {
-  agentName,
-  agentVolumeNames,
-  containerName,
-  HoldfastAgent,
-  hostNameservers,
-  type NodeConfig,
-  STOP_S,
-  TOKEN_FILE,
-} from './node-container.ts'
+import { agentName, agentVolumeNames, containerName, hostNameservers, type NodeConfig, STOP_S, TOKEN_FILE } from './node-config.ts'
 import { waitForNode } from './ready.ts'
 
 /** A cluster whose API server answers. */
@@ -111,6 +102,7 @@ export async function join(request: Joining, { name, config }: { name: string; c
   await pointAtEngine()
   await using token = await makeJoinToken(kube, kubeconfig)
   const spec = { cluster, config, files: [], mirrors, nameservers: await hostNameservers() }
+  const { HoldfastAgent } = await import('./node-container.ts')
   await new HoldfastAgent(name, spec, token.text).start()
   await waitForNode(kube, name, { timeoutMs: READY_TIMEOUT_MS, signal }).catch((thrown) => {
     signal.throwIfAborted()

@@ -1,7 +1,7 @@
 /** What a container was made with, and how that differs from what is wanted. */
 import type { ClusterPlace } from '#core'
 import type { ContainerInfo } from '#kit/docker'
-import { CONFIG_LABEL, type NodeConfig } from './node-container.ts'
+import { CONFIG_LABEL, type NodeConfig } from './node-config.ts'
 import { defaultPortsFrom, type PortMapping, portBlock } from './ports.ts'
 
 export const labelledConfig = (found: ContainerInfo) => JSON.parse(found.Config.Labels[CONFIG_LABEL] ?? '{}') as NodeConfig

@@ -7,7 +7,7 @@ import type { Kube } from '#kit/kube'
 import { agentContainers } from './agents.ts'
 import type { ClusterSettings } from './k3s.ts'
 import { imageOf } from './node/image.ts'
-import { containerName, type NodeConfig, STOP_S } from './node-container.ts'
+import { containerName, type NodeConfig, STOP_S } from './node-config.ts'
 import { waitForNode } from './ready.ts'
 import { replaceNode } from './replace.ts'
 

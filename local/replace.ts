@@ -4,7 +4,7 @@ import { type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Failure } from '#kit/errors'
 import { type Joining, join } from './agents.ts'
 import { labelledConfig } from './config.ts'
-import { containerName, type NodeConfig, type NodeSpec, STOP_S } from './node-container.ts'
+import { containerName, type NodeConfig, type NodeSpec, STOP_S } from './node-config.ts'
 import { waitForNode } from './ready.ts'
 import { createServer, removeServer } from './server.ts'
 

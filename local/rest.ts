@@ -1,7 +1,7 @@
 /** A cluster at rest: its containers stopped in order, its data on its volumes. */
 import { CLUSTER_LABEL, docker, listRunning } from '#kit/docker'
 import { mustAnswer } from './engine.ts'
-import { STOP_S } from './node-container.ts'
+import { STOP_S } from './node-config.ts'
 import { stopRegistry } from './registry/registry.ts'
 
 /** Also the registry, unless another cluster runs. @returns whether the cluster ran */

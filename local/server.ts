@@ -5,16 +5,7 @@ import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
 import { Failure, messageOf } from '#kit/errors'
 import { pending, ready, waitFor } from '#kit/wait'
 import { pointAtEngine } from './engine.ts'
-import {
-  containerName,
-  HoldfastServer,
-  hostNameservers,
-  type NodeConfig,
-  type NodeSpec,
-  networkName,
-  STOP_S,
-  volumeNames,
-} from './node-container.ts'
+import { containerName, hostNameservers, type NodeConfig, type NodeSpec, networkName, STOP_S, volumeNames } from './node-config.ts'
 import { checkPortsFree } from './ports.ts'
 import { lastLogs } from './ready.ts'
 
@@ -33,6 +24,7 @@ export async function createServer(request: ServerRequest, config: NodeConfig): 
   await progress.step(`Start the node (${config.image})`, async () => {
     const started = new AbortController()
     try {
+      const { HoldfastServer } = await import('./node-container.ts')
       const ended = failWhenEnded(name, AbortSignal.any([signal, started.signal]))
       await Promise.race([new HoldfastServer({ cluster: name, config, nameservers, files, mirrors }).start(), ended])
     } catch (thrown) {

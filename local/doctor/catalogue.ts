@@ -1,7 +1,7 @@
 /** All entries about the machine below a local cluster, and those of them without which nothing is begun. */
 import { type Check, type ClusterPlace, type ImageSpec, insist, type Run } from '#core'
 import { imageOf, NODE_IMAGES } from '../node/image.ts'
-import { containerName } from '../node-container.ts'
+import { containerName } from '../node-config.ts'
 import { DEFAULT_CLUSTER } from '../ports.ts'
 import { registryImage } from '../registry/image.ts'
 import { clock, credentials, engine, engineAddress, engineVersion, snapDocker } from './engine.ts'

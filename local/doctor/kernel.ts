@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { bad, fine, type Run, unknown, warn } from '#core'
 import { isRoot } from '#kit/debian'
-import { hasCapability } from '../node-container.ts'
+import { hasCapability } from '../node-config.ts'
 import type { Entry } from './entry.ts'
 import type { EngineInfo, Facts } from './facts.ts'
 

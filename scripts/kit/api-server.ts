@@ -1,5 +1,5 @@
 /** The way to an API server: a kubeconfig's credentials, over connections that are kept. */
-import { HttpMethod, type KubeConfig, RequestContext } from '@kubernetes/client-node'
+import type { KubeConfig } from '@kubernetes/client-node'
 import { type Dispatcher, fetch, type Response } from 'undici'
 import { Failure, messageOf } from './errors.ts'
 
@@ -16,26 +16,32 @@ const http1: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, h
   return dispatch(known, handler)
 }
 
+/** Nine hundred files, half a second: loaded while something else is waited for, and not at all by who asks no cluster. */
+export const kubernetesClient = () => import('@kubernetes/client-node')
+
 export class ApiServer {
-  readonly #config: KubeConfig
+  /** Rejects where the file cannot be read. */
+  readonly config: Promise<KubeConfig>
   /** Kept: the client makes one for each request, and with it a connection, whose handshake takes as long as most answers. */
   #connections: Dispatcher | undefined
 
-  constructor(config: KubeConfig) {
-    this.#config = config
+  /** @param path of the kubeconfig; it begins to be read at once. */
+  constructor(path: string) {
+    this.config = readConfig(path)
+    this.config.catch(() => {}) // each request says so
   }
 
   /** That the kubeconfig names. */
-  get address(): string | undefined {
-    return this.#config.getCurrentCluster()?.server
+  async address(): Promise<string | undefined> {
+    return (await this.config).getCurrentCluster()?.server
   }
 
   /** Any answer, a refusal too; `path` is below the server's address. @throws Failure where nobody answers. */
   async ask(path: string, request: Asked): Promise<Response> {
-    const { address } = this
+    const [{ HttpMethod, RequestContext }, config, address] = await Promise.all([kubernetesClient(), this.config, this.address()])
     if (address === undefined) throw new Failure({ what: 'Cannot reach the cluster', why: 'the kubeconfig has no current cluster' })
     const context = new RequestContext(`${address}${path}`, HttpMethod.GET)
-    await this.#config.applySecurityAuthentication(context)
+    await config.applySecurityAuthentication(context)
     this.#connections ??= context.getDispatcher()?.compose(http1)
     const headers = { ...context.getHeaders(), ...request.headers }
     const dispatcher = this.#connections === undefined ? {} : { dispatcher: this.#connections }
@@ -45,4 +51,11 @@ export class ApiServer {
       throw new Failure({ what: `Cannot reach the API server at ${address}`, why, next: 'See that the cluster runs' }, thrown)
     })
   }
+}
+
+async function readConfig(path: string): Promise<KubeConfig> {
+  const { KubeConfig } = await kubernetesClient()
+  const config = new KubeConfig()
+  config.loadFromFile(path)
+  return config
 }

@@ -4,9 +4,8 @@
  * must send exactly what stands in Git.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { KubeConfig, Watch } from '@kubernetes/client-node'
 import type { Response } from 'undici'
-import { ApiServer } from './api-server.ts'
+import { ApiServer, kubernetesClient } from './api-server.ts'
 import { messageOf } from './errors.ts'
 
 export interface KubeObject {
@@ -69,19 +68,16 @@ const REQUEST_TIMEOUT_MS = 15_000
 const AGAIN_MS = 250
 
 export class Kube {
-  readonly #config: KubeConfig
   readonly #server: ApiServer
   readonly #resources = new Map<string, Promise<ApiResource[]>>()
 
-  private constructor(config: KubeConfig) {
-    this.#config = config
-    this.#server = new ApiServer(config)
+  private constructor(server: ApiServer) {
+    this.#server = server
   }
 
+  /** A file that is not there, or no kubeconfig, is what the first request fails with. */
   static fromFile(path: string): Kube {
-    const config = new KubeConfig()
-    config.loadFromFile(path)
-    return new Kube(config)
+    return new Kube(new ApiServer(path))
   }
 
   /** @returns undefined where there is no such object. */
@@ -155,8 +151,8 @@ export class Kube {
   }
 
   /** The address that the kubeconfig names. */
-  get server(): string {
-    return this.#server.address ?? ''
+  async address(): Promise<string> {
+    return (await this.#server.address()) ?? ''
   }
 
   /** A raw request; `path` is below the server's address. */
@@ -236,7 +232,8 @@ export class Kube {
     const onEvent = (type: string, object: KubeObject) => {
       if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') from.emit(type, withHeader(object, ref))
     }
-    const connection = await new Watch(this.#config).watch(path, query, onEvent, ended.resolve)
+    const [{ Watch }, config] = await Promise.all([kubernetesClient(), this.#server.config])
+    const connection = await new Watch(config).watch(path, query, onEvent, ended.resolve)
     const stop = () => connection.abort()
     from.signal.addEventListener('abort', stop, { once: true })
     if (from.signal.aborted) stop()

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CreateSecurityGroupCommand, DescribeVpcsCommand, EC2Client } from '@aws-sdk/client-ec2'
-import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { S3 } from '@aws-sdk/client-s3'
 import { messageOf } from '#kit/errors'
 import { ensureDir } from '#kit/paths'
 import { pending, ready, waitFor } from '#kit/wait'
@@ -46,7 +46,7 @@ export class Account implements AsyncDisposable {
   readonly moto: Moto
   /** Of the commands, and of Terraform beside them. */
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly s3: S3Client
+  readonly s3: S3
   readonly #folder: string
   readonly #double: Double
   readonly #ec2: EC2Client
@@ -57,7 +57,7 @@ export class Account implements AsyncDisposable {
     this.moto = moto
     this.#double = double
     this.#ec2 = ec2
-    this.s3 = new S3Client({ region: REGION, endpoint: moto.url, credentials: CREDENTIALS })
+    this.s3 = new S3({ region: REGION, endpoint: moto.url, credentials: CREDENTIALS })
     this.#folder = folder
     const keys = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey }
     this.env = { ...moto.env, ...keys, AWS_ENDPOINT_URL: double.url, HOLDFAST_DIR: folder, XDG_STATE_HOME: folder }
@@ -68,7 +68,7 @@ export class Account implements AsyncDisposable {
     const create: Behind['create'] = async () => ({ endpoint: 'https://127.0.0.1:1', ca: 'Y2E=', ...(await groupOfCluster(ec2)) })
     const double = await startDouble({ region: REGION, motoUrl: moto.url, registry: '127.0.0.1:1', behind: { ...NOTHING, create } })
     const account = new Account({ moto, double, ec2, folder: await mkdtemp(join(tmpdir(), 'holdfast-account-')) })
-    await account.s3.send(new CreateBucketCommand({ Bucket: STATES, CreateBucketConfiguration: { LocationConstraint: REGION } }))
+    await account.s3.createBucket({ Bucket: STATES, CreateBucketConfiguration: { LocationConstraint: REGION } })
     return account
   }
 
@@ -120,7 +120,7 @@ export class Account implements AsyncDisposable {
       Created: '2026-11-26T05:06:07.89Z',
       Path: `${bucket}/${key}`,
     })
-    await this.s3.send(new PutObjectCommand({ Bucket: bucket, Key: `${key}.tflock`, Body: body }))
+    await this.s3.putObject({ Bucket: bucket, Key: `${key}.tflock`, Body: body })
   }
 
   /** Where the commands remember the lock of dev's state. */

@@ -1,6 +1,6 @@
 /** Another address for a node of ours, as happens when a machine restarts its containers in another order. */
 import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
-import { networkName } from '../../local/node-container.ts'
+import { networkName } from '../../local/node-config.ts'
 import { REGISTRY_CONTAINER } from '../../local/registry/registry.ts'
 import { assert } from '../suite.ts'
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
 import { exec } from '#kit/exec'
-import { networkName } from '../../local/node-container.ts'
+import { networkName } from '../../local/node-config.ts'
 import { IMAGE_VOLUME, REGISTRY_CONTAINER } from '../../local/registry/registry.ts'
 
 const [CERTIFICATE, KEY] = ['certificate.pem', 'key.pem']

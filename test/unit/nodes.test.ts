@@ -8,7 +8,8 @@ import { type Cluster, checkNeeds, drain, type Eviction, type Scenario, settle, 
 import { Failure, UserError } from '#kit/errors'
 import { type Kube, KubeError, type KubeObject, type ListRef, type ObjectRef } from '#kit/kube'
 import { makeJoinToken } from '../../local/join.ts'
-import { agentName, agentVolumeNames, containerName, HoldfastAgent, volumeNames } from '../../local/node-container.ts'
+import { agentName, agentVolumeNames, containerName, volumeNames } from '../../local/node-config.ts'
+import { HoldfastAgent } from '../../local/node-container.ts'
 import { REGISTRY_IN_CLUSTER, registryHosting, registryService } from '../../local/registry/hosting.ts'
 import { assert, suite } from '../suite.ts'
 
