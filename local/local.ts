@@ -119,7 +119,7 @@ function snapshotsOf(settings: ClusterSettings): Snapshots {
     list: listSnapshots,
     remove: removeSnapshot,
     take: takeSnapshot,
-    restore: (request) => restoreSnapshot(request, { nodeImage, prepare: (own) => prepare(own, nodeImage), up }),
+    restore: (request) => restoreSnapshot(request, { nodeImage, prepare: (own) => readyMachine(own, own), startRegistry, up }),
   }
 }
 

@@ -56,9 +56,14 @@ async function failWhenEnded(name: string, signal: AbortSignal): Promise<never> 
 
 async function makeNetworkAndVolumes(name: string): Promise<void> {
   const label = ['--label', `${CLUSTER_LABEL}=${name}`]
-  if ((await inspect('network', networkName(name))) === undefined) await docker(['network', 'create', ...label, networkName(name)])
-  await removeOrphans(name)
-  for (const volume of volumeNames(name)) await docker(['volume', 'create', ...label, volume])
+  const volumes = async () => {
+    await removeOrphans(name)
+    await Promise.all(volumeNames(name).map((volume) => docker(['volume', 'create', ...label, volume])))
+  }
+  const network = async () => {
+    if ((await inspect('network', networkName(name))) === undefined) await docker(['network', 'create', ...label, networkName(name)])
+  }
+  await Promise.all([volumes(), network()])
 }
 
 /** A removal that was cut short may leave a kubelet's certificate of a cluster whose authority is gone: nobody would know that node. */

@@ -65,7 +65,7 @@ export async function takeSnapshot(request: SnapshotRequest): Promise<SnapshotIn
  * Puts the volumes of a snapshot in the place of the cluster's, and makes the cluster upon them.
  * @throws UserError where there is none, or it does not fit what would be installed now: before anything is made, and before anything goes
  */
-export async function restoreSnapshot(request: RestoreRequest, { nodeImage, prepare, up }: Restoring): Promise<Cluster> {
+export async function restoreSnapshot(request: RestoreRequest, { nodeImage, prepare, startRegistry, up }: Restoring): Promise<Cluster> {
   const { name, from, key, images, progress, signal } = request
   const about = await findSnapshot(name, from)
   const fits = (refs: readonly string[]) =>
@@ -74,15 +74,17 @@ export async function restoreSnapshot(request: RestoreRequest, { nodeImage, prep
   await prepare(request)
   fits([(await images.local(nodeImage)).ref])
   const kept = await volumesWithImages(about)
+  void import('./node-container.ts') // is loaded while the engine works
   const removed = await progress.step('Remove what is there', async () => {
     await writeFile(markOf(name), from, { mode: 0o600 })
     return removeCluster(name, kept)
   })
   if (removed.length > 0) progress.say(`The data of '${name}' is that of ${about.takenAt} now`)
-  await progress.step('Unpack the volumes', async () => {
-    for (const volume of about.volumes) await docker(['volume', 'create', '--label', `${CLUSTER_LABEL}=${name}`, volume])
+  const unpacked = progress.step('Unpack the volumes', async () => {
+    await Promise.all(about.volumes.map((volume) => docker(['volume', 'create', '--label', `${CLUSTER_LABEL}=${name}`, volume])))
     await unpack({ cluster: name, images, signal }, about, kept)
   })
+  await Promise.all([unpacked, startRegistry(request)]) // not before: it is a member of the network that was taken away
   await rm(markOf(name))
   return up({ name, images, progress, signal, portsFrom: about.portsFrom })
 }
@@ -91,6 +93,8 @@ export interface Restoring {
   readonly nodeImage: ImageSpec
   /** Makes the machine ready. */
   readonly prepare: (request: UpRequest) => Promise<unknown>
+  /** Where the node finds its images. */
+  readonly startRegistry: (request: UpRequest) => Promise<unknown>
   readonly up: (request: UpRequest) => Promise<Cluster>
 }
 
