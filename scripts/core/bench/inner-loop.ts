@@ -12,6 +12,7 @@ import { temporaryFolder } from '#kit/temporary'
 import { pending, ready, waitFor } from '#kit/wait'
 import { openRun, runOne, selectScenarios } from '../run.ts'
 import type { Judgement } from '../scenario.ts'
+import { readStatus } from '../status.ts'
 import type { Cluster } from '../types.ts'
 import { isWorkload, WORKLOAD, WORKLOAD_PODS } from '../workload.ts'
 import { BENCH_CLUSTER, type Bench, type Bout, type Measure, nothingToUndo } from './measure.ts'
@@ -39,12 +40,13 @@ export const manifest: Measure = {
 
 export const code: Measure = {
   name: 'code',
-  about: 'Changes the service’s code in a copy of the working tree and delivers it with local:deploy, by image.',
+  about: 'Changes the service’s code in a copy of the working tree and delivers it with local:deploy, by image, on a platform at rest.',
   runs: 10,
   onStack: true,
   open: (bench) =>
     openLoop(bench, async (copy, number) => {
       const cluster = await bench.cluster()
+      await untilAtRest(bench, cluster)
       const before = await versionsOf(cluster.kube)
       // Of each run anew: an image of before would be in the store.
       const mark = `${Date.now()}-${number}`
@@ -218,6 +220,16 @@ async function untilValue({ kube }: Cluster, value: number, signal: AbortSignal)
   signal.addEventListener('abort', () => found(), { once: true })
   await promise
   signal.throwIfAborted()
+}
+
+/** By then no pod of before is left, and the HPA has the usage of those that came: else a round would measure the end of the last one. */
+const REST_MS = 20_000
+const REST_TIMEOUT_MS = 60_000
+
+async function untilAtRest({ stack, signal }: Bench, cluster: Cluster): Promise<void> {
+  await sleep(REST_MS, undefined, { signal })
+  const look = async () => ((await readStatus(stack, cluster)).healthy ? ready(undefined) : pending('not everything is Healthy'))
+  await waitFor('the platform to be at rest', look, { timeoutMs: REST_TIMEOUT_MS, signal })
 }
 
 const LOOK_MS = 100
