@@ -328,7 +328,7 @@ interface WaitUntilHealthy {
  * Argo CD is told, not polled: an annotation makes it compare with the newest commits at once. One that looked while the
  * Git server was not reachable yet would look again only minutes later, so it is told until it has compared.
  */
-function createTeller(kube: Kube, revisions: Revisions): (applications: readonly KubeObject[]) => Promise<void> {
+export function createTeller(kube: Kube, revisions: Revisions): (applications: readonly KubeObject[]) => Promise<void> {
   const [startedMs, toldAtMs] = [Date.now(), new Map<string, number>()]
   return async (applications) => {
     const first = applications.filter(({ metadata: { name } }) => FIRST_TOLD.includes(name))
