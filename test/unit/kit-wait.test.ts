@@ -1,4 +1,5 @@
 /** The one wait: each way it ends, and that a wait that can never come true does end. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '#kit/errors'
 import { type Condition, overdue, pending, ready, TimeoutFailure, terminal, type WaitOptions, waitFor } from '#kit/wait'
 import { assert, suite } from '../suite.ts'
@@ -85,6 +86,22 @@ test('a change during a look is not lost', async () => {
     return { [Symbol.dispose]: () => {} }
   }
   assert.is(await waitFor('a change', probe, { timeoutMs: 60_000, everyMs: 60_000, changes }), 2)
+})
+
+test('where changes come all the time, it rests four times as long as it looked', async () => {
+  const [lookMs, forMs] = [20, 600]
+  let looks = 0
+  const probe = async () => {
+    looks++
+    await sleep(lookMs)
+    return pending('no')
+  }
+  const changes = (wake: () => void) => {
+    const timer = setInterval(wake, 1)
+    return { [Symbol.dispose]: () => clearInterval(timer) }
+  }
+  await assert.rejects(waitFor('what never is', probe, { timeoutMs: forMs, changes }), /Waited/)
+  assert.ok(looks > 1 && looks <= 1 + Math.ceil(forMs / (5 * lookMs)), `${looks} looks`)
 })
 
 test("it throws the signal's reason when that aborts between looks", async () => {
