@@ -14,6 +14,7 @@ import { stack } from '../holdfast.config.ts'
 interface Flags {
   readonly dryRun?: boolean
   readonly page: string
+  readonly from: string
   readonly cloud: boolean
   readonly tests: boolean
 }
@@ -29,6 +30,7 @@ await main<Flags>({
     command
       .option('--dry-run', 'print which commands would be run, in which order, and why the others are not')
       .option('--page <path>', 'only pages whose path contains this', '')
+      .option('--from <path>', 'begin at the first page whose path contains this, as after one that was mended', '')
       .option('--no-tests', 'leave npm test out, which is run last and takes the longest')
       .option('--no-cloud', 'leave the rehearsal of the cloud commands out'),
   run,
@@ -38,9 +40,21 @@ async function run({ flags, progress, signal }: Invocation<Flags>): Promise<numb
   const problems = await checkDocs(root)
   if (problems.length > 0) throw new UserError({ what: 'Cannot test the documentation', why: problems.join('\n'), next: 'npm run docs' })
   const pages = (await readPages(root)).filter(({ path }) => path.includes(flags.page))
+  if (!pages.some(({ path }) => path.includes(flags.from)))
+    throw new UserError({
+      what: 'Cannot test the documentation',
+      why: 'no page has such a path',
+      next: 'See --dry-run for those that there are',
+    })
   const found = await Promise.all(programsIn(pages).map(async (program) => ((await hasProgram(program)) ? [program] : [])))
   const [order, keepsStack] = [await siteOrder(), await stack.clusters.local.exists(CLUSTER)]
-  const plan = planShown(pages, { order, keepsStack, tests: flags.tests, has: (program) => found.flat().includes(program) })
+  const plan = planShown(pages, {
+    order,
+    keepsStack,
+    tests: flags.tests,
+    from: flags.from,
+    has: (program) => found.flat().includes(program),
+  })
   if (flags.dryRun) return print(renderShown(plan))
   const result = await runJob(jobOf(plan), { root, progress, signal })
   print(renderRan(result))

@@ -25,6 +25,8 @@ export interface ShownOptions {
   readonly tests?: boolean
   /** Whether a stack ran before, which is not taken away at the end. @default false */
   readonly keepsStack?: boolean
+  /** The first page whose path contains this is where it begins. @default the first of all */
+  readonly from?: string
 }
 
 const TESTS = 'npm test'
@@ -59,7 +61,10 @@ const REHEARSED: readonly RegExp[] = [/cloud:plan\b/, /cloud:up\b/, /cloud:statu
 export function planShown(pages: readonly Page[], options: ShownOptions): readonly ShownCommand[] {
   const seen = new Set<string>()
   const inOrder = pages.toSorted((a, b) => placeOf(a, options) - placeOf(b, options) || a.path.localeCompare(b.path))
-  const all = inOrder.flatMap((page) => page.fences.flatMap((fence) => commandsIn(page, fence, { seen, ...options })))
+  const first = inOrder.findIndex(({ path }) => path.includes(options.from ?? ''))
+  const all = inOrder
+    .slice(Math.max(first, 0))
+    .flatMap((page) => page.fences.flatMap((fence) => commandsIn(page, fence, { seen, ...options })))
   const [rehearsed, others] = [all.filter(({ fate }) => fate === 'rehearsed'), all.filter(({ fate }) => fate !== 'rehearsed')]
   return [...others.toSorted(byEnd), ...rehearsed.toSorted(byLife)]
 }
