@@ -44,7 +44,7 @@ test('after a bug nothing more is destroyed', async () => {
       throw bug
     },
   }
-  const aws = { eks: { send: async () => ({ cluster }) } }
+  const aws = { eks: { describeCluster: async () => ({ cluster }) } }
   const place = placeOf([7])
   const options = { ...place.options, aws, request: { environment: 'dev' } }
   await assert.rejects(takeDown({ ...place, name: 'holdfast-dev', options } as unknown as Place), 'x is not a function')
