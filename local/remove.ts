@@ -20,10 +20,10 @@ export async function removeCluster(name: string, keep: readonly string[] = []):
   ]
 }
 
-/** The registry is a member of every cluster's network. */
+/** The registry is a member of every cluster's network, also while it rests: it would not start again without one that is gone. */
 async function removeNetwork(network: string): Promise<void> {
-  const { stdout } = await docker(['network', 'inspect', '--format', '{{range .Containers}}{{.Name}} {{end}}', network])
-  for (const member of stdout.split(/\s+/).filter(Boolean)) await docker(['network', 'disconnect', '--force', network, member])
+  const { stdout } = await docker(['ps', '--all', '--filter', `network=${network}`, '--format', '{{.Names}}'])
+  for (const member of stdout.split('\n').filter(Boolean)) await docker(['network', 'disconnect', '--force', network, member])
   await docker(['network', 'rm', network])
 }
 

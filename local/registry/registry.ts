@@ -17,7 +17,7 @@ const FIRST_PORT = 16430
 export async function ensureRegistry(images: Images, signal: AbortSignal): Promise<string> {
   const found = await inspect<ContainerInfo>('container', REGISTRY_CONTAINER)
   if (found === undefined) await createRegistry(images)
-  else if (!found.State.Running) await docker(['start', REGISTRY_CONTAINER])
+  else if (!found.State.Running) await startAgain(found)
   const address = await registryAddress()
   await waitFor(
     'the registry to answer',
@@ -28,6 +28,16 @@ export async function ensureRegistry(images: Images, signal: AbortSignal): Promi
     { timeoutMs: 30_000, everyMs: 50, signal },
   )
   return address
+}
+
+/** Without networks that somebody took away meanwhile, as `docker network prune` does: it would not start. Each cluster joins it to its own. */
+async function startAgain({ NetworkSettings }: ContainerInfo): Promise<void> {
+  const { stdout } = await docker(['network', 'ls', '--no-trunc', '--format', '{{.Name}} {{.ID}}'])
+  const there = new Map(stdout.split('\n').map((line) => line.split(' ') as [name: string, id: string]))
+  const isGone = (name: string, id: string) => !there.has(name) || (id !== '' && there.get(name) !== id) // one that it has not run in has no ID
+  const gone = Object.entries(NetworkSettings.Networks).filter(([name, { NetworkID }]) => isGone(name, NetworkID))
+  for (const [network] of gone) await docker(['network', 'disconnect', '--force', network, REGISTRY_CONTAINER])
+  await docker(['start', REGISTRY_CONTAINER])
 }
 
 /** Joins the registry to a cluster's network, where it is found by its alias. @returns the address that it has there now. */

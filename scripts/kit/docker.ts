@@ -32,7 +32,7 @@ export interface ContainerInfo {
   readonly State: { readonly Running: boolean; readonly Status: string; readonly ExitCode: number; readonly StartedAt: string }
   readonly Config: { readonly Labels: Readonly<Record<string, string>>; readonly Image: string }
   readonly HostConfig: { readonly PortBindings: Readonly<Record<string, readonly { HostIp: string; HostPort: string }[] | null>> | null }
-  readonly NetworkSettings: { readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>> }
+  readonly NetworkSettings: { readonly Networks: Readonly<Record<string, { readonly IPAddress: string; readonly NetworkID: string }>> }
 }
 
 /** Names of containers, volumes, networks or images with a label. */
