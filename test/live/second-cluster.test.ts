@@ -14,7 +14,8 @@ import { root } from '#kit/paths'
 import { createProgress } from '#kit/progress'
 import { type TemporaryFolder, temporaryFolder } from '#kit/temporary'
 import { pending, ready, terminal, waitFor } from '#kit/wait'
-import { stack } from '../../holdfast.config.ts'
+import { imageStore, stack } from '../../holdfast.config.ts'
+import { REGISTRY_CONTAINER } from '../../local/registry/registry.ts'
 import { assert, suite } from '../suite.ts'
 import { giveAnotherAddress } from './another-address.ts'
 import { clusterName } from './stack.ts'
@@ -118,6 +119,20 @@ test(
     await waitFor('the manifest to be applied', applied, { timeoutMs: 30_000, signal })
   },
   { timeoutMs: 120_000 },
+)
+
+test(
+  'the registry starts again though a network of its own was taken away while it rested',
+  async ({ signal }) => {
+    const [network, progress] = ['holdfast-test-gone', createProgress()]
+    await docker(['network', 'create', network])
+    await docker(['network', 'connect', network, REGISTRY_CONTAINER])
+    await docker(['stop', REGISTRY_CONTAINER])
+    await docker(['network', 'rm', network])
+    const address = await imageStore({ images: new Images({ progress, signal }), progress, signal })
+    assert.ok((await fetch(`http://${address}/v2/`)).ok)
+  },
+  { timeoutMs: 60_000 },
 )
 
 test(
