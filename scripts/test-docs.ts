@@ -30,7 +30,7 @@ await main<Flags>({
     command
       .option('--dry-run', 'print which commands would be run, in which order, and why the others are not')
       .option('--page <path>', 'only pages whose path contains this', '')
-      .option('--from <path>', 'begin at the first page whose path contains this, as after one that was mended', '')
+      .option('--from <path>', 'go on at the first page whose path contains this: what stands further up was run', '')
       .option('--no-tests', 'leave npm test out, which is run last and takes the longest')
       .option('--no-cloud', 'leave the rehearsal of the cloud commands out'),
   run,

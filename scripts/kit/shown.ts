@@ -25,7 +25,7 @@ export interface ShownOptions {
   readonly tests?: boolean
   /** Whether a stack ran before, which is not taken away at the end. @default false */
   readonly keepsStack?: boolean
-  /** The first page whose path contains this is where it begins. @default the first of all */
+  /** It goes on at the first page whose path contains this: what stands further up was run before. @default the first of all */
   readonly from?: string
 }
 
@@ -61,10 +61,15 @@ const REHEARSED: readonly RegExp[] = [/cloud:plan\b/, /cloud:up\b/, /cloud:statu
 export function planShown(pages: readonly Page[], options: ShownOptions): readonly ShownCommand[] {
   const seen = new Set<string>()
   const inOrder = pages.toSorted((a, b) => placeOf(a, options) - placeOf(b, options) || a.path.localeCompare(b.path))
-  const first = inOrder.findIndex(({ path }) => path.includes(options.from ?? ''))
-  const all = inOrder
-    .slice(Math.max(first, 0))
-    .flatMap((page) => page.fences.flatMap((fence) => commandsIn(page, fence, { seen, ...options })))
+  const ofPages = inOrder.map((page) => page.fences.flatMap((fence) => commandsIn(page, fence, { seen, ...options })))
+  const all = ofPages
+    .slice(
+      Math.max(
+        inOrder.findIndex(({ path }) => path.includes(options.from ?? '')),
+        0,
+      ),
+    )
+    .flat()
   const [rehearsed, others] = [all.filter(({ fate }) => fate === 'rehearsed'), all.filter(({ fate }) => fate !== 'rehearsed')]
   return [...others.toSorted(byEnd), ...rehearsed.toSorted(byLife)]
 }
