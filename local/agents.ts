@@ -1,6 +1,6 @@
 /** The nodes beside the first: joined, kept, and taken away again. */
 import { cordonPatch, drain, nodeRef, type UpRequest } from '#core'
-import { CLUSTER_LABEL, type ContainerInfo, docker, inspect, listByLabel } from '#kit/docker'
+import { CLUSTER_LABEL, type ContainerInfo, createVolumes, docker, inspect, listByLabel } from '#kit/docker'
 import { Failure, messageOf } from '#kit/errors'
 import type { Kube, KubeObject } from '#kit/kube'
 import { pending, ready, waitFor } from '#kit/wait'
@@ -98,7 +98,7 @@ export async function join(request: Joining, { name, config }: { name: string; c
   const { name: cluster, kube, kubeconfig, mirrors, signal } = request
   await docker(['rm', '--force', name], { accept: [0, 1] })
   if ((await kube.get(nodeRef(name))) === undefined) await removeVolumes(name)
-  for (const volume of agentVolumeNames(name)) await docker(['volume', 'create', '--label', `${CLUSTER_LABEL}=${cluster}`, volume])
+  await createVolumes(cluster, agentVolumeNames(name))
   await pointAtEngine()
   await using token = await makeJoinToken(kube, kubeconfig)
   const spec = { cluster, config, files: [], mirrors, nameservers: await hostNameservers() }

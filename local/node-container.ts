@@ -113,6 +113,7 @@ const CAPABILITIES =
   'AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW SETFCAP SETGID SETPCAP SETUID SYS_ADMIN SYS_CHROOT SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_TTY_CONFIG SYSLOG WAKE_ALARM'.split(
     ' ',
   )
+
 /** In k3s's own format: each upstream registry is asked through ours first, so manifests keep their upstream names. */
 function registriesYaml(others: readonly string[]): string {
   const mirrors = Object.fromEntries([...REGISTRIES, ...others].map((host) => [host, { endpoint: [`http://${REGISTRY_ALIAS}:5000`] }]))

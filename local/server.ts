@@ -1,7 +1,7 @@
 /** The container of the node with the API server: made, and taken away; its data stays on its volumes. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { UpRequest } from '#core'
-import { CLUSTER_LABEL, type ContainerInfo, docker, inspect } from '#kit/docker'
+import { CLUSTER_LABEL, type ContainerInfo, createVolumes, docker, inspect } from '#kit/docker'
 import { Failure, messageOf } from '#kit/errors'
 import { pending, ready, waitFor } from '#kit/wait'
 import { pointAtEngine } from './engine.ts'
@@ -55,13 +55,13 @@ async function failWhenEnded(name: string, signal: AbortSignal): Promise<never> 
 }
 
 async function makeNetworkAndVolumes(name: string): Promise<void> {
-  const label = ['--label', `${CLUSTER_LABEL}=${name}`]
   const volumes = async () => {
     await removeOrphans(name)
-    await Promise.all(volumeNames(name).map((volume) => docker(['volume', 'create', ...label, volume])))
+    await createVolumes(name, volumeNames(name))
   }
   const network = async () => {
-    if ((await inspect('network', networkName(name))) === undefined) await docker(['network', 'create', ...label, networkName(name)])
+    if ((await inspect('network', networkName(name))) !== undefined) return
+    await docker(['network', 'create', '--label', `${CLUSTER_LABEL}=${name}`, networkName(name)])
   }
   await Promise.all([volumes(), network()])
 }

@@ -14,7 +14,7 @@ import {
   type SnapshotRequest,
   type UpRequest,
 } from '#core'
-import { CLUSTER_LABEL, type ContainerInfo, docker, inspect, listByLabel } from '#kit/docker'
+import { CLUSTER_LABEL, type ContainerInfo, createVolumes, docker, inspect, listByLabel } from '#kit/docker'
 import { UserError } from '#kit/errors'
 import { type Images, localRefs } from '#kit/images'
 import { clusterDir } from '#kit/paths'
@@ -81,7 +81,7 @@ export async function restoreSnapshot(request: RestoreRequest, { nodeImage, prep
   })
   if (removed.length > 0) progress.say(`The data of '${name}' is that of ${about.takenAt} now`)
   const unpacked = progress.step('Unpack the volumes', async () => {
-    await Promise.all(about.volumes.map((volume) => docker(['volume', 'create', '--label', `${CLUSTER_LABEL}=${name}`, volume])))
+    await createVolumes(name, about.volumes)
     await unpack({ cluster: name, images, signal }, about, kept)
   })
   await Promise.all([unpacked, startRegistry(request)]) // not before: it is a member of the network that was taken away

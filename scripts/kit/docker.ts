@@ -43,6 +43,11 @@ export async function listByLabel(type: 'container' | 'volume' | 'network' | 'im
   return stdout.split('\n').filter((name) => name !== '' && !name.includes('<none>'))
 }
 
+/** Volumes of a cluster, side by side; one that is there stays as it is. */
+export async function createVolumes(cluster: string, names: readonly string[]): Promise<void> {
+  await Promise.all(names.map((name) => docker(['volume', 'create', '--label', `${CLUSTER_LABEL}=${cluster}`, name])))
+}
+
 /** Names of the containers with a label that run. */
 export async function listRunning(label: string): Promise<string[]> {
   const { stdout } = await docker(['ps', '--filter', `label=${label}`, '--format', '{{.Names}}'])

@@ -62,14 +62,8 @@ export function planShown(pages: readonly Page[], options: ShownOptions): readon
   const seen = new Set<string>()
   const inOrder = pages.toSorted((a, b) => placeOf(a, options) - placeOf(b, options) || a.path.localeCompare(b.path))
   const ofPages = inOrder.map((page) => page.fences.flatMap((fence) => commandsIn(page, fence, { seen, ...options })))
-  const all = ofPages
-    .slice(
-      Math.max(
-        inOrder.findIndex(({ path }) => path.includes(options.from ?? '')),
-        0,
-      ),
-    )
-    .flat()
+  const first = inOrder.findIndex(({ path }) => path.includes(options.from ?? ''))
+  const all = ofPages.slice(Math.max(first, 0)).flat()
   const [rehearsed, others] = [all.filter(({ fate }) => fate === 'rehearsed'), all.filter(({ fate }) => fate !== 'rehearsed')]
   return [...others.toSorted(byEnd), ...rehearsed.toSorted(byLife)]
 }
